@@ -1,0 +1,33 @@
+# Two commands on a fresh machine with Python >= 3.11: `make quickstart` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: quickstart test lint check lock
+
+quickstart: $(READY)
+	$(BIN)/python -m experiments.train --config configs/mnist5k.py:quickstart --workdir runs/quickstart
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+check: lint test
+
+# Exact versions with hashes; uv installs them in seconds, pip does where uv cannot be had.
+$(READY): requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
+	$(BIN)/python -m uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	touch $@
+
+# Made anew when setup.py changes.
+lock:
+	$(BIN)/python -m uv pip compile setup.py --extra examples --extra dev --universal --python-version 3.11 \
+		--fork-strategy fewest --generate-hashes --no-header --quiet --output-file requirements.lock

@@ -1,0 +1,63 @@
+"""8 x 8 handwritten digits that come with scikit-learn: a Perceiver in seconds, and the config of most tests.
+
+Not in the paper. Simple baselines on the same split: 3-NN 97.1, SVM 96.9, logistic regression 92.0 % test accuracy.
+
+    python -m experiments.train --config configs/digits.py --workdir runs/digits
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            seed=0,
+            model=dict(
+                num_latents=16,
+                latent_channels=64,
+                latent_init_scale=0.02,
+                num_blocks=2,
+                num_cross_attends=2,
+                num_self_attends_per_block=2,
+                arrangement="interleaved",
+                sharing="paper",
+                num_cross_attend_heads=1,
+                num_self_attend_heads=4,
+                widening_factor=1,
+                positions=dict(kind="fourier", num_bands=4, max_resolution=(8.0, 8.0)),
+                head="mean_linear",
+                compute_dtype="float32",
+                remat="none",
+            ),
+            data=dict(
+                source="digits",
+                batch_size=32,
+                eval_batch_size=128,
+                validation_examples=0,
+                num_workers=0,
+                prefetch_batches=4,
+            ),
+            augment=dict(kind="affine", rotate_degrees=10.0, shear=0.1, scale=0.1, translate=0.08),
+            optim=dict(
+                name="lamb",
+                learning_rate=0.01,
+                schedule=dict(kind="flat_cosine", flat_fraction=0.5),
+                b1=0.9,
+                b2=0.999,
+                eps=1e-6,
+                weight_decay=0.1,
+                clip_norm=10.0,
+                accumulation_steps=1,
+                ema_decay=None,
+            ),
+            train=dict(
+                duration="60 epochs",
+                label_smoothing=0.1,
+                log_every="50 steps",
+                eval_every="10 epochs",
+                checkpoint_every="10 epochs",
+                keep_checkpoints=2,
+            ),
+            mesh=dict(model=1),
+        )
+    )

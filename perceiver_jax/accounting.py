@@ -1,0 +1,121 @@
+"""What a config costs: parameters, floating-point operations, memory. Counted on the abstract model, nothing is allocated.
+
+The letters of the formulas: B examples, M inputs of C channels, N latents of D channels, H heads, w widening factor.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.extend import core
+
+from perceiver_jax.config import Config
+from perceiver_jax.model.perceiver import Perceiver
+
+BYTES = 4  # of a float32
+
+
+def make_model(config: Config, rngs: nnx.Rngs) -> Perceiver:
+    """The model of a run, on its data's grid."""
+    shape = config.spec.shape
+    return Perceiver(config.model, shape[:-1], shape[-1], config.spec.num_classes, rngs)
+
+
+def abstract_model(config: Config) -> Perceiver:
+    """The model with shapes in place of arrays."""
+    return nnx.eval_shape(lambda: make_model(config, nnx.Rngs(0)))
+
+
+def count_parameters(config: Config) -> int:
+    """The number of trained numbers."""
+    return sum(module_parameters(config).values())
+
+
+def module_parameters(config: Config) -> dict[str, int]:
+    """The parameters of each part of the model: `latents`, `cross_attends/0`, `self_attends/0`, ..."""
+    counts: dict[str, int] = {}
+    for path, leaf in nnx.to_flat_state(nnx.state(abstract_model(config), nnx.Param)):
+        parts = [str(part) for part in path]
+        name = "/".join(parts[:2]) if parts[0] in ("cross_attends", "self_attends") else parts[0]
+        counts[name] = counts.get(name, 0) + math.prod(leaf.shape)
+    return counts
+
+
+def paper_flops(config: Config) -> int:
+    """FLOPs of one example's forward pass by the rule that gives every published figure (appendix B).
+
+    Two per multiply-add of a matmul, three per attention logit, nothing else.
+    """
+    model, m, c = config.model, config.num_inputs, config.input_channels
+    n, d, w = model.num_latents, model.latent_channels, model.widening_factor
+
+    def cross_attend(n: int, m: int, c: int, heads: int) -> int:
+        projections = 4 * n * d * c + 4 * m * c * c
+        return projections + 4 * n * m * c + 3 * heads * n * m + 4 * w * n * d * d
+
+    self_attends = 8 * n * d * d + 4 * n * n * d + 3 * model.num_self_attend_heads * n * n + 4 * w * n * d * d
+    each = {
+        "cross_attend": cross_attend(n, m, c, model.num_cross_attend_heads),
+        "self_attends": model.num_self_attends_per_block * self_attends,
+    }
+    head = 2 * d * config.spec.num_classes + (cross_attend(1, n, d, 1) if model.head == "query" else 0)
+    return sum(each[use.kind] for use in model.schedule) + head
+
+
+def executed_flops(config: Config) -> int:
+    """FLOPs that the forward pass of one example really asks for, counted on its traced program.
+
+    Two per multiply-add of a matmul, one per element of every other arithmetic operation; loops count every turn.
+    """
+    graph, params = nnx.split(abstract_model(config))
+    features = jax.ShapeDtypeStruct((1, *config.spec.shape), jnp.float32)
+    program = jax.make_jaxpr(lambda params, features: nnx.merge(graph, params)(features).logits)(params, features)
+    return _flops(program.jaxpr)
+
+
+_FREE = frozenset(  # moving numbers is no arithmetic
+    "broadcast_in_dim reshape transpose convert_element_type slice dynamic_slice dynamic_update_slice concatenate squeeze"
+    " copy copy_p iota gather stop_gradient split pad optimization_barrier rev".split()
+)
+
+
+def _flops(program: core.Jaxpr) -> int:
+    total = 0
+    for equation in program.eqns:
+        inner = [p for p in jax.tree.leaves(equation.params, is_leaf=_is_program) if _is_program(p)]
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            total += 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(shape[axis] for axis in contracted)
+        elif inner:
+            turns = equation.params["length"] if equation.primitive.name == "scan" else 1
+            # A custom derivative carries its rules beside the function: only the function runs.
+            total += turns * _flops(getattr(inner[0], "jaxpr", inner[0]))
+        elif equation.primitive.name not in _FREE:
+            total += max(math.prod(v.aval.shape) for v in (*equation.outvars, *equation.invars) if hasattr(v, "aval"))
+    return total
+
+
+def _is_program(value: Any) -> bool:
+    return isinstance(value, core.Jaxpr | core.ClosedJaxpr)
+
+
+def train_memory_bytes(config: Config) -> int:
+    """An estimate of the memory of one training step on one device.
+
+    Parameters, gradient and optimiser state, and everything that differentiation keeps of the forward pass of one
+    micro-batch, as traced; what the compiler merges, adds or copies besides is not in it.
+    """
+    graph, params = nnx.split(abstract_model(config))
+    copies = 4 + (config.optim.ema_decay is not None)  # parameters, gradient, two moments
+    batch = config.data.batch_size // config.optim.accumulation_steps
+    features = jax.ShapeDtypeStruct((batch, *config.spec.shape), jnp.float32)
+
+    def residuals(params: Any, features: jax.Array) -> Any:
+        return jax.vjp(lambda params: nnx.merge(graph, params)(features).logits, params)[1]
+
+    kept = jax.tree.leaves(jax.eval_shape(residuals, params, features))
+    state = BYTES * copies * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+    return state + sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in kept)

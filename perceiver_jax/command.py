@@ -1,0 +1,165 @@
+"""The door of every command: flags, the config they name, and how it ends: one message, one exit code."""
+
+import ast
+import importlib.util
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from ml_collections import ConfigDict
+
+from perceiver_jax import config as config_lib
+from perceiver_jax.errors import Code, Failure, Stopped, nearest
+
+CONFIG_SECONDS = 30  # a config file that takes longer is taken for one that never ends
+
+_DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
+_TINY = flags.DEFINE_bool("tiny", False, "Shrink the config until it runs in seconds.")
+
+
+def define_config() -> None:
+    """Adds the flag `--config FILE.py[:variant]`, overridden by `--config.section.field=value`."""
+    flags.DEFINE_string("config", None, "Config file, after a colon its variant; --config.NAME=VALUE overrides a field.")
+
+
+def config() -> config_lib.Config:
+    """The config that the flags name, overridden and checked; raises Failure(CONFIG)."""
+    path, _, variant = require("config").partition(":")
+
+    def give_up(*_: Any) -> None:
+        raise Failure(Code.CONFIG, f"config {path}: still running after {CONFIG_SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(CONFIG_SECONDS)
+    try:
+        values = _load(Path(path), variant)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    for name, value in _overrides.items():
+        _override(values, name, value)
+    return config_lib.parse(values, tiny=_TINY.value)
+
+
+def require(name: str) -> str:
+    """The value of a flag that this command cannot do without; raises Failure(CONFIG)."""
+    value = flags.FLAGS[name].value
+    if value is None:
+        raise Failure(Code.CONFIG, f"--{name} is missing")
+    return value
+
+
+def run(main: Callable[[], None]) -> None:
+    """Parses the flags, calls `main` and exits with the code of how it ended."""
+    sys.exit(int(_outcome(main)))
+
+
+def _outcome(main: Callable[[], None]) -> Code:
+    try:
+        _parse_flags(sys.argv)
+        main()
+        sys.stdout.flush()
+        return Code.DONE
+    except Stopped as stopped:
+        print(f"{stopped}; the same command resumes", file=sys.stderr)
+        return stopped.code
+    except KeyboardInterrupt:
+        return Code.INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Code.DONE
+    except Exception as error:  # noqa: BLE001 every end has a message
+        failure = error if isinstance(error, Failure) else _as_failure(error)
+        if "--debug" in sys.argv:
+            traceback.print_exception(error)
+        print(failure, file=sys.stderr)
+        return failure.code
+
+
+def _as_failure(error: Exception) -> Failure:
+    """What an unexpected exception means to a person; its traceback goes to a file."""
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error) or "bad_alloc" in str(error):
+        return Failure(Code.MEMORY, "out of memory", found=str(error).splitlines()[0] if str(error) else "",
+                       hint='a smaller data.batch_size, optim.accumulation_steps, or model.remat="layer"')  # fmt: skip
+    with tempfile.NamedTemporaryFile("w", prefix="perceiver_jax-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    return Failure(Code.FAULT, f"{type(error).__name__}", where=str(error).strip().partition("\n")[0],
+                   hint=f"this is a fault of ours: please report it with {file.name}")  # fmt: skip
+
+
+def _parse_flags(argv: list[str]) -> None:
+    """Gives the flags to absl and keeps the overrides of the config, as (dotted name, value), for `config`."""
+    words, rest = iter(argv), []
+    for word in words:
+        name, has_value, text = word.partition("=")
+        if name.lstrip("-").startswith("config.") and name.startswith("-"):
+            name = name.lstrip("-").removeprefix("config.")
+            text = text if has_value else next(words, None)
+            if text is None or (not has_value and text.startswith("--")):
+                raise Failure(Code.CONFIG, f"--config.{name}: no value")
+            if _overrides.setdefault(name, _value(text)) != _value(text):
+                raise Failure(Code.CONFIG, f"--config.{name}: given twice, {_overrides[name]!r} and {text}")
+        else:
+            rest.append(word)
+    try:
+        unused = flags.FLAGS(rest)[1:]
+    except flags.Error as error:
+        raise Failure(Code.CONFIG, str(error).replace(" ?", "?")) from error
+    if unused:
+        raise Failure(Code.CONFIG, f"unexpected argument {unused[0]!r}", hint="every setting is a flag: --name=value")
+    if _overrides and "config" not in flags.FLAGS:
+        raise Failure(Code.CONFIG, f"--config.{next(iter(_overrides))}: this command takes no config")
+
+
+_overrides: dict[str, Any] = {}
+
+
+def _value(text: str) -> Any:
+    """A Python literal, or the text itself: `8`, `(28.0, 28.0)`, `None`, `{"kind": "constant"}`, `paper`, `20 epochs`."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _override(values: ConfigDict, name: str, value: Any) -> None:
+    *parents, leaf = name.split(".")
+    section: Any = values
+    for part in parents:
+        section = section[part] if isinstance(section, ConfigDict) and part in section else None
+    if not isinstance(section, ConfigDict) or leaf not in section:
+        raise config_lib.unknown_key(name, config_lib.known_keys(values.to_dict()))
+    if isinstance(section[leaf], ConfigDict) and not isinstance(value, dict):
+        raise Failure(Code.CONFIG, f"--config.{name}: is a section", hint=f"--config.{name}.FIELD=VALUE")
+    with section.unlocked(), section.ignore_type():
+        section[leaf] = ConfigDict(value) if isinstance(value, dict) else value
+
+
+def _load(path: Path, variant: str) -> ConfigDict:
+    """The ConfigDict that a config file makes, its own faults named by line."""
+    if not path.is_file():
+        state = "is a directory" if path.is_dir() else "does not exist"
+        near = nearest(str(path), [str(p) for p in path.parent.glob("*.py")])
+        raise Failure(Code.CONFIG, f"config {path}: {state}", hint=near)
+    try:
+        spec = importlib.util.spec_from_file_location("perceiver_jax_config", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        values = module.get_config(*[variant] if variant else [])
+    except Failure:
+        raise
+    except Exception as error:  # noqa: BLE001 the file may raise anything
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path.absolute()]
+        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+        where = f"config {path}" + (f" line {line}" if line else "")
+        text = f"{type(error).__name__}: {error}".replace(str(path.absolute()), path.name)
+        raise Failure(Code.CONFIG, where, text) from error
+    if not isinstance(values, ConfigDict):
+        raise Failure(Code.CONFIG, f"config {path}", f"get_config returned {type(values).__name__}, not a ConfigDict")
+    return values

@@ -1,0 +1,54 @@
+"""One module per data set; adding one is adding a file.
+
+Each has `Config`, a DataConfig; `spec(config) -> Spec`; `files(config)`, the files that determine its contents; and
+`load(config, split)`, random access to the examples of a published split: `len` and `[i]`, a mapping from the modality's
+name to the raw features and from "label" to the class. Here is what sources that live inside an installed package share.
+"""
+
+import functools
+import importlib.util
+import zlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Integer, UInt8
+
+from perceiver_jax.errors import Code, Failure
+
+
+class ArraySource:
+    """Random access to pictures held in memory: `[i]` is {"image": uint8 (H, W, C), "label": int}."""
+
+    def __init__(self, images: UInt8[np.ndarray, "examples H W C"], labels: Integer[np.ndarray, " examples"]):
+        self.images, self.labels = images, labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> dict[str, UInt8[np.ndarray, "H W C"] | int]:
+        return {"image": self.images[index], "label": int(self.labels[index])}
+
+
+def package_file(data_set: str, package: str, distribution: str, name: str) -> Path:
+    """The file `name` inside an installed package, which is not imported: that can take seconds.
+
+    Raises Failure(DATA) where the package is absent.
+    """
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise Failure(Code.DATA, f"data set {data_set} needs the package {distribution}", hint="pip install -e .[examples]")
+    return Path(found.submodule_search_locations[0], name)
+
+
+@functools.cache
+def read_csv(path: Path) -> UInt8[np.ndarray, "rows columns"]:
+    """The numbers 0 to 255 of a gzipped file of comma-separated rows, read-only.
+
+    Raises Failure(DATA) where the file is absent, damaged (gzip has a checksum) or holds anything else.
+    """
+    try:
+        rows = np.loadtxt(path, dtype=np.uint8, delimiter=",", ndmin=2)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise Failure(Code.DATA, "cannot read", f"{path}", found=str(error), hint="install its package again") from None
+    rows.flags.writeable = False
+    return rows

@@ -1,0 +1,68 @@
+"""How this program writes: whole files, whole directories, or nothing; and what it says when the disk refuses."""
+
+import errno
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from perceiver_jax.errors import Code, Failure
+
+TEMPORARY = ".tmp-"  # how the names of unfinished things begin; the next claim removes them
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replaces the file at `path` in one step that survives power loss. Raises OSError; then the old file stands."""
+    temporary = path.with_name(f"{TEMPORARY}{path.name}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Waits until the file or directory at `path` is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Removes what a process that died while writing left in `directory`; says so in one line."""
+    left = sorted(entry for entry in directory.iterdir() if entry.name.startswith(TEMPORARY))
+    for entry in left:
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    if left:
+        print(f"removed unfinished writes of an earlier launch: {', '.join(map(str, left))}", file=sys.stderr)
+
+
+def unusable(what: str, path: Path, error: OSError, needed: str = "") -> Failure:
+    """The failure for an OSError at `path`; a full disk is told with what is free there and what was `needed`."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        free = f"{shutil.disk_usage(_existing(path)).free:,} bytes free"
+        hint = "free some space, or another --workdir"
+        return Failure(Code.WORKDIR, what, reason(error), found=free, expected=needed, hint=hint)
+    if error.errno == errno.ENOTDIR:
+        return Failure(Code.WORKDIR, what, f"its parent {_existing(path)} is a file")
+    return Failure(Code.WORKDIR, what, "is a file" if error.errno == errno.EEXIST else reason(error))
+
+
+def reason(error: Exception) -> str:
+    """What an error says, in small letters and without its number."""
+    return os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else str(error)
+
+
+def _existing(path: Path) -> Path:
+    """The path itself or the nearest of its parents that exists."""
+    return next(p for p in (path, *path.parents) if os.path.lexists(p))

@@ -1,0 +1,55 @@
+"""How the programs stop: one exit code per kind of end, one grammar for every message."""
+
+import dataclasses
+import difflib
+import enum
+from collections.abc import Iterable
+
+
+class Code(enum.IntEnum):
+    """Exit codes of every command."""
+
+    DONE = 0
+    FAULT = 1  # a bug of ours
+    CONFIG = 2  # usage or config
+    DATA = 3
+    CHECKPOINT = 4
+    NUMERICS = 5  # non-finite numbers
+    WORKDIR = 6  # full, read-only, locked
+    MEMORY = 7
+    WATCHDOG = 70
+    INTERRUPTED = 130  # stopped by SIGINT after saving
+    TERMINATED = 143  # stopped by SIGTERM after saving
+
+
+@dataclasses.dataclass
+class Failure(Exception):
+    """An end that the person at the terminal can act on.
+
+    Prints as `error[CODE] what: where`, then `found:`, `expected:` and `try:` as far as they are given.
+    """
+
+    code: Code
+    what: str
+    where: str = ""
+    found: str = ""
+    expected: str = ""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"error[{int(self.code)}] {self.what}" + (f": {self.where}" if self.where else "")]
+        rest = {"found": self.found, "expected": self.expected, "try": self.hint}
+        return "\n".join(lines + [f"  {name}: {text}" for name, text in rest.items() if text])
+
+
+class Stopped(Exception):
+    """A run that a signal ended in good order; `code` is the exit code of that signal."""
+
+    def __init__(self, code: Code, step: int):
+        super().__init__(f"stopped at step {step}")
+        self.code, self.step = code, step
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The known name most like `name`, or "" where none is close."""
+    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)), "")

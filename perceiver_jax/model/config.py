@@ -1,0 +1,93 @@
+"""The model's settings and the schedule they expand into. Nothing here needs JAX."""
+
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from perceiver_jax.section import Count, Positive, Section, Tiny
+
+
+class FourierPositions(Section):
+    """Fourier features of each input's position (section 3.2)."""
+
+    kind: Literal["fourier"]
+    num_bands: Annotated[Count, Tiny(4)]  # K, per axis
+    max_resolution: tuple[Positive, ...]  # mu per axis; the highest band is mu / 2
+
+
+class LearnedPositions(Section):
+    """One trained vector per input index (table 2)."""
+
+    kind: Literal["learned"]
+    channels: Annotated[Count, Tiny(8)]
+    init_scale: Positive
+
+
+class NoPositions(Section):
+    """Inputs without position: the model then sees a set."""
+
+    kind: Literal["none"]
+
+
+Positions = Annotated[FourierPositions | LearnedPositions | NoPositions, Field(discriminator="kind")]
+
+
+class Use(NamedTuple):
+    """One place in the network: which kind of module stands there, and which of that kind's weights it uses."""
+
+    kind: Literal["cross_attend", "self_attends"]
+    weights: int
+
+
+class PerceiverConfig(Section):
+    """A Perceiver; the letters are those of the axes throughout: N latents of D channels."""
+
+    num_latents: Annotated[Count, Tiny(16)]  # N
+    latent_channels: Annotated[Count, Tiny(32)]  # D
+    latent_init_scale: Positive
+    num_blocks: Annotated[int, Field(ge=0), Tiny(2)]  # latent Transformers; 0: cross-attends alone (table 5)
+    num_cross_attends: Annotated[Count, Tiny(2)]
+    num_self_attends_per_block: Annotated[Count, Tiny(2)]
+    arrangement: Literal["interleaved", "at_start"]
+    sharing: Literal["paper", "none", "all"]  # paper: all but the first cross-attend
+    num_cross_attend_heads: Count
+    num_self_attend_heads: Count
+    widening_factor: Count  # of both kinds of MLP
+    positions: Positions
+    head: Literal["mean_linear", "query"]
+    compute_dtype: Literal["float32", "bfloat16"]  # of activations; parameters and statistics stay float32
+    remat: Literal["none", "block", "layer"]  # what the backward pass computes again instead of keeping
+
+    @model_validator(mode="after")
+    def _check(self) -> "PerceiverConfig":
+        channels, heads = self.latent_channels, self.num_self_attend_heads
+        if channels % heads:
+            near = " or ".join(str(n) for n in (channels // heads * heads, (channels // heads + 1) * heads) if n)
+            raise ValueError(f"model.latent_channels {channels} not divisible by model.num_self_attend_heads {heads}; try {near}")
+        if self.arrangement == "interleaved" and 0 < self.num_blocks < self.num_cross_attends:
+            raise ValueError(
+                f"model.num_cross_attends {self.num_cross_attends} > model.num_blocks {self.num_blocks}: interleaved, each"
+                ' cross-attend opens a block; add blocks or set model.arrangement="at_start"'
+            )
+        return self
+
+    @property
+    def schedule(self) -> tuple[Use, ...]:
+        """Every module in the order of the forward pass, with the weights it uses (section 3.1, tables 5 to 7).
+
+        Interleaved, the first `num_cross_attends` blocks open with a cross-attend; at start, all of them come first.
+        """
+        cross = [Use("cross_attend", self._weights(i, first_apart=True)) for i in range(self.num_cross_attends)]
+        blocks = [Use("self_attends", self._weights(i, first_apart=False)) for i in range(self.num_blocks)]
+        if self.arrangement == "at_start" or not blocks:
+            return (*cross, *blocks)
+        return tuple(use for i, block in enumerate(blocks) for use in (*cross[i : i + 1], block))
+
+    def _weights(self, place: int, first_apart: bool) -> int:
+        if self.sharing == "none":
+            return place
+        return min(place, 1) if self.sharing == "paper" and first_apart else 0
+
+    def num_weights(self, kind: str) -> int:
+        """How many sets of weights of one kind the schedule uses."""
+        return len({use.weights for use in self.schedule if use.kind == kind})

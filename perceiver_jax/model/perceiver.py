@@ -1,0 +1,116 @@
+"""The Perceiver: a schedule of cross-attends and latent Transformers, then a head (section 3, figure 1)."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+from perceiver_jax.model.attention import CrossAttend, SelfAttend, linear
+from perceiver_jax.model.config import PerceiverConfig
+from perceiver_jax.model.inputs import InputArray
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["logits", "attention_logits"], meta_fields=[])
+@dataclasses.dataclass
+class Output:
+    """What a forward pass gives."""
+
+    logits: Float[Array, "B Y"]
+    attention_logits: list[Float[Array, "B H N M"]]  # of every cross-attend in order, before the softmax; empty unless captured
+
+
+class Perceiver(nnx.Module):
+    """Latents that read a long input array again and again, and think in between."""
+
+    def __init__(
+        self, config: PerceiverConfig, grid: Sequence[int], num_features: int, num_classes: int, rngs: nnx.Rngs
+    ):
+        self.config = config
+        # Without a dtype a layer computes in that of its parameters and inputs: float32, or float64 in tests.
+        dtype = None if config.compute_dtype == "float32" else jnp.dtype(config.compute_dtype)
+        shape = (config.num_latents, config.latent_channels)
+        self.latents = nnx.Param(nnx.initializers.truncated_normal(config.latent_init_scale)(rngs.params(), shape))
+        self.inputs = InputArray(config.positions, grid, num_features, rngs)
+
+        def cross_attend(input_channels: int, num_heads: int) -> CrossAttend:
+            return CrossAttend(config.latent_channels, input_channels, num_heads, config.widening_factor, dtype, rngs)
+
+        @nnx.split_rngs(splits=config.num_self_attends_per_block)
+        @nnx.vmap
+        def self_attends(rngs: nnx.Rngs) -> SelfAttend:
+            return SelfAttend(
+                config.latent_channels, config.num_self_attend_heads, config.widening_factor, dtype, rngs
+            )
+
+        self.cross_attends = nnx.List(
+            [
+                cross_attend(self.inputs.channels, config.num_cross_attend_heads)
+                for _ in range(config.num_weights("cross_attend"))
+            ]
+        )
+        self.self_attends = nnx.List([self_attends(rngs) for _ in range(config.num_weights("self_attends"))])
+        self.head = Head(config, cross_attend, num_classes, dtype, rngs)
+
+    def __call__(
+        self, features: Float[Array, "B *grid F"], mask: Bool[Array, "B M"] | None = None, capture: bool = False
+    ) -> Output:
+        """Class logits, and with `capture` the attention logits of every cross-attend.
+
+        Inputs where `mask` is False are not seen; an example needs at least one that is.
+        """
+        inputs = self.inputs(features)
+        latents = jnp.broadcast_to(self.latents[...].astype(inputs.dtype), (inputs.shape[0], *self.latents.shape))
+        attention_logits = []
+        for use in self.config.schedule:
+            if use.kind == "cross_attend":
+                module = self.cross_attends[use.weights]
+                if capture:
+                    latents, logits = module(latents, inputs, mask)
+                    attention_logits.append(logits)
+                else:
+                    latents = self._remat("block", "layer")(lambda m, *args: m(*args)[0])(module, latents, inputs, mask)
+            else:
+                latents = self._remat("block")(self._transform)(self.self_attends[use.weights], latents)
+        return Output(self.head(latents), attention_logits)
+
+    def _transform(self, layers: SelfAttend, latents: Float[Array, "B N D"]) -> Float[Array, "B N D"]:
+        """One block of the latent Transformer: its layers, stacked, in turn."""
+        layer = self._remat("layer")(lambda latents, module: (module(latents), None))
+        return jax.lax.scan(layer, latents, layers)[0]
+
+    def _remat(self, *choices: str) -> Callable[[Callable], Callable]:
+        return jax.checkpoint if self.config.remat in choices else lambda function: function
+
+
+class Head(nnx.Module):
+    """Latents to class logits: their mean, or what one learned query reads from them; then one linear layer from zero."""
+
+    def __init__(
+        self,
+        config: PerceiverConfig,
+        cross_attend: Callable[[int, int], CrossAttend],
+        num_classes: int,
+        dtype: jnp.dtype | None,
+        rngs: nnx.Rngs,
+    ):
+        self.kind = config.head
+        if self.kind == "query":  # Perceiver IO's classifier
+            init = nnx.initializers.truncated_normal(config.latent_init_scale)
+            self.query = nnx.Param(init(rngs.params(), (1, config.latent_channels)))
+            self.cross_attend = cross_attend(config.latent_channels, 1)
+        zeros = nnx.initializers.zeros_init()
+        self.logits = nnx.Linear(config.latent_channels, num_classes, kernel_init=zeros, dtype=dtype, rngs=rngs)
+
+    def __call__(self, latents: Float[Array, "B N D"]) -> Float[Array, "B Y"]:
+        """The logits, float32 or better."""
+        if self.kind == "query":
+            query = jnp.broadcast_to(self.query[...].astype(latents.dtype), (latents.shape[0], *self.query.shape))
+            pooled = self.cross_attend(query, latents)[0][:, 0]
+        else:
+            pooled = latents.mean(axis=1)
+        logits = self.logits(pooled)
+        return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))

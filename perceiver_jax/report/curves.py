@@ -1,0 +1,106 @@
+"""The curves of a run as one picture: a small panel for each metric that it logged."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from perceiver_jax.report.log import read_metrics, replace_file
+
+# Metric: (axis label with unit, factor from the logged number, format of the number beside the last evaluation).
+PANELS = {
+    "loss": ("loss (nats)", 1, "{:.3f}"),
+    "accuracy": ("accuracy (%)", 100, "{:.1f} %"),
+    "top5": ("top-5 accuracy (%)", 100, "{:.1f} %"),
+    "mean_average_precision": ("mean average precision (%)", 100, "{:.1f} %"),
+    "learning_rate": ("learning rate", 1, "{:.2g}"),
+    "examples_per_second": ("examples per second", 1, "{:.0f}"),
+    "data_wait_fraction": ("waiting for data (% of time)", 100, "{:.1f} %"),
+}
+TRAIN_COLOUR = "#7a8ca3"
+EVALUATION_COLOURS = ("#c8501e", "#2a7f62", "#7b4ba0")  # of the other splits, by name
+INK, GRID = "#333333", "#e4e4e4"
+LEAST_TOP = {"data_wait_fraction": 10}  # of the axis: less waiting than this is nothing to look at
+LOG_SCALE_FROM = 50  # times the smallest value: where a linear axis would hide the end of the curve
+
+Series = tuple[Int[np.ndarray, " S"], Float[np.ndarray, " S"]]
+
+
+def draw_curves(metrics_path: str | Path, output_png: str | Path, title: str) -> tuple[str, ...]:
+    """The metrics that got a panel, having written the picture of them; without any there is no picture.
+
+    Raises Failure(WORKDIR) where there is no file of metrics, OSError where the picture cannot be written.
+    """
+    panels = series(read_metrics(metrics_path))
+    if not panels:
+        return ()
+    from matplotlib.figure import Figure
+
+    rows = math.ceil(len(panels) / 2)
+    columns = min(2, len(panels))
+    figure = Figure(figsize=(5.4 * columns, 0.5 + 2.7 * rows), dpi=120, layout="constrained", facecolor="white")
+    figure.get_layout_engine().set(h_pad=0.12, w_pad=0.08)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK)
+    for i, (metric, splits) in enumerate(panels.items()):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        _draw_panel(axes, metric, splits)
+        if i + columns >= len(panels):
+            axes.set_xlabel("step", fontsize=9, color=INK)
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    replace_file(Path(output_png), png.getvalue())
+    return tuple(panels)
+
+
+def series(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Series]]:
+    """For each metric of `PANELS` that was logged, for each split, training first: the steps and the values."""
+    found: dict[str, dict[str, Series]] = {}
+    splits = sorted({record["split"] for record in records}, key=lambda split: (split != "train", split))
+    for metric in PANELS:
+        for split in splits:
+            points = [(r["step"], r[metric]) for r in records if r["split"] == split and metric in r]
+            if points and (split == "train" or metric not in ("examples_per_second", "data_wait_fraction")):
+                steps, values = zip(*points, strict=True)
+                found.setdefault(metric, {})[split] = (np.array(steps), np.array(values, float))
+    return found
+
+
+def _draw_panel(axes: Any, metric: str, splits: Mapping[str, Series]) -> None:
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    label, factor, number = PANELS[metric]
+    evaluations = [split for split in splits if split != "train"]
+    for split, (steps, values) in splits.items():
+        finite = np.isfinite(values)
+        shown = np.where(finite, values * factor, np.nan)
+        if split == "train":
+            axes.plot(steps, shown, color=TRAIN_COLOUR, lw=1.1, label=split, zorder=2)
+        else:
+            colour = EVALUATION_COLOURS[evaluations.index(split) % len(EVALUATION_COLOURS)]
+            axes.plot(steps, shown, color=colour, lw=1.4, marker="o", ms=3.5, label=split, zorder=3)
+            if finite[-1]:
+                at = {"xytext": (7, 0), "textcoords": "offset points", "va": "center", "annotation_clip": False}
+                axes.annotate(number.format(shown[-1]), (steps[-1], shown[-1]), fontsize=9, color=colour, **at)
+        if not finite.all():
+            axes.axvline(steps[~finite][0], color="#b00020", lw=1, ls=":", label=f"{split} not finite")
+    values = np.concatenate([v[np.isfinite(v)] for _, v in splits.values()])
+    if metric == "loss" and values.size and values.min() > 0 and values.max() > LOG_SCALE_FROM * values.min():
+        axes.set_yscale("log")
+        label += ", log scale"
+    elif metric != "loss":
+        axes.set_ylim(0, max(axes.get_ylim()[1], LEAST_TOP.get(metric, 0)))
+    axes.set_xlim(left=0)
+    axes.set_title(label, loc="left", fontsize=9, color=INK)
+    axes.grid(True, color=GRID, lw=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8, colors=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    if axes.get_legend_handles_labels()[1] != ["train"]:
+        look = {"frameon": False, "fontsize": 8, "labelcolor": INK, "borderaxespad": 0.1}
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, **look)

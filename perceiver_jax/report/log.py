@@ -1,0 +1,228 @@
+"""The numbers of a run on disk: metrics.jsonl, which is the record, and TensorBoard events of the same numbers.
+
+A number that is not finite is written as the string "NaN", "Infinity" or "-Infinity" (as in protobuf's JSON): every
+line stays valid JSON and tells a loss that overflowed from one that is undefined. `read_metrics` gives the floats back.
+"""
+
+import contextlib
+import errno
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from perceiver_jax.errors import Code, Failure
+
+MAX_FAULTS = 3  # in a row, before a place is no longer written to
+FLUSH_SECONDS = 10.0  # at least, between two syncs of the TensorBoard file: each waits for the disk
+_NON_FINITE = ("NaN", "Infinity", "-Infinity")
+
+_logger = logging.getLogger(__name__)
+
+Key = tuple[int, str]  # (step, split)
+
+
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+    """The records of a metrics.jsonl, by rising step, each (step, split) once.
+
+    Tolerates what a killed run leaves: lines that are no record are skipped and of several records of one (step, split)
+    the newest counts; both are said in one warning. Raises Failure(WORKDIR) where there is no file to read.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise Failure(Code.WORKDIR, "no metrics to read", str(path), found=error.strerror or str(error)) from None
+    lines, damaged, repeated = _parse(data)
+    if damaged or repeated:
+        _logger.warning(
+            "%s: skipped %d damaged line(s), left out %d record(s) that newer ones repeat", path, damaged, repeated
+        )
+    records = [json.loads(line) for _, line in sorted(lines.items(), key=lambda item: item[0][0])]
+    return [{name: _float(name, value) for name, value in record.items()} for record in records]
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Gives a file its new content whole: written beside it, synced, renamed. OSError leaves it as it was."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class MetricsLog:
+    """The log of the training run in a workdir, from `resume_step` on.
+
+    Entering it drops from metrics.jsonl what a killed run wrote beyond `resume_step`, so it is for the program that
+    trains, never for one that only looks. A fault of the disk does not reach the caller: three in a row end the logging
+    to the file concerned, with one warning.
+    """
+
+    def __init__(self, workdir_path: str | Path, resume_step: int):
+        workdir = Path(workdir_path)
+        self._places = (
+            _Place("metrics.jsonl", lambda: _JsonLines(workdir / "metrics.jsonl", resume_step)),
+            _Place("tensorboard", lambda: _Events(workdir / "tensorboard", resume_step)),
+        )
+
+    def __enter__(self) -> "MetricsLog":
+        for place in self._places:
+            place.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for place in self._places:
+            place.close()
+
+    def write(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
+        """Records the numbers of one split at one step; an earlier record of the same (step, split) gives way."""
+        numbers = {name: float(value) for name, value in metrics.items()}
+        for place in self._places:
+            place.write(step, split, numbers)
+
+
+class _JsonLines:
+    """metrics.jsonl: one line, one write, no buffer, so that a kill tears the last line at most."""
+
+    def __init__(self, path: Path, resume_step: int):
+        self._path, self._torn = path, False
+        self._keep(lambda key: key[0] <= resume_step)
+
+    def _keep(self, wanted: Callable[[Key], bool]) -> None:
+        data = self._path.read_bytes() if self._path.exists() else b""
+        kept = {key: line for key, line in _parse(data)[0].items() if wanted(key)}
+        whole = b"".join(line + b"\n" for line in kept.values())
+        if whole != data:
+            replace_file(self._path, whole)
+        self._keys = set(kept)
+        self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 - `close` does
+
+    def write(self, step: int, split: str, numbers: Mapping[str, float]) -> None:
+        if (step, split) in self._keys:
+            self._file.close()
+            self._keep(lambda key: key != (step, split))
+        record = {"step": step, "split": split} | {name: _plain(value) for name, value in numbers.items()}
+        line = b"\n" * self._torn + json.dumps(record, allow_nan=False).encode() + b"\n"
+        self._torn = True  # until the whole line is out: the next one must not run on from half of this
+        if self._file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._torn = False
+        self._keys.add((step, split))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Events:
+    """One TensorBoard event file, tags such as `train/loss`.
+
+    Uses the writer beneath tensorboardX's SummaryWriter, whose thread dies at the first fault of the disk: ten records
+    later every call waits for it for ever. Two writers within one second would share a file name, hence the suffix.
+    """
+
+    def __init__(self, folder: Path, resume_step: int):
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._writer = EventsWriter(str(folder / "events"), filename_suffix=f".{time.time_ns()}")
+        # TensorBoard hides what older files hold from the step of this event on.
+        start = SessionLog(status=SessionLog.START)
+        self._writer.write_event(Event(wall_time=time.time(), step=resume_step + 1, session_log=start))
+        self._flushed = -math.inf
+
+    def write(self, step: int, split: str, numbers: Mapping[str, float]) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=f"{split}/{name}", simple_value=value) for name, value in numbers.items()]
+        self._writer.write_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
+        if time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self._writer.flush()
+            self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Place:
+    """A writer whose faults stay inside."""
+
+    def __init__(self, name: str, make: Callable[[], _JsonLines | _Events]):
+        self._name, self._make = name, make
+        self._writer: _JsonLines | _Events | None = None
+        self._faults = 0
+
+    def open(self) -> None:
+        self._try(lambda: None)
+
+    def write(self, step: int, split: str, numbers: Mapping[str, float]) -> None:
+        self._try(lambda: self._writer.write(step, split, numbers))
+
+    def close(self) -> None:
+        if self._writer is not None:
+            with contextlib.suppress(OSError):  # what it still holds does not fit; a writer that failed has been named
+                self._writer.close()
+
+    def _try(self, action: Callable[[], None]) -> None:
+        if self._faults == MAX_FAULTS:
+            return
+        try:
+            if self._writer is None:
+                self._writer = self._make()
+            action()
+            self._faults = 0
+        except OSError as error:
+            self._faults += 1
+            if self._faults == MAX_FAULTS:
+                _logger.warning("%s no longer written after %d faults in a row: %s", self._name, MAX_FAULTS, error)
+
+
+def _parse(data: bytes) -> tuple[dict[Key, bytes], int, int]:
+    """The newest line of every (step, split), in file order; how many lines are no record; how many were older."""
+    lines: dict[Key, bytes] = {}
+    damaged = repeated = 0
+    for line in filter(None, data.split(b"\n")):
+        key = _key(line)
+        damaged += key is None
+        if key is not None:
+            repeated += lines.pop(key, None) is not None
+            lines[key] = line
+    return lines, damaged, repeated
+
+
+def _key(line: bytes) -> Key | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(record, dict) or type(record.get("step")) is not int or not isinstance(record.get("split"), str):
+        return None
+    return record["step"], record["split"]
+
+
+def _plain(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _float(name: str, value: Any) -> Any:
+    """A value of a record with the numbers that are not finite as floats; null, as other writers put it, is NaN."""
+    if name in ("step", "split"):
+        return value
+    return math.nan if value is None else float(value) if value in _NON_FINITE else value

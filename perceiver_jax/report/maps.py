@@ -1,0 +1,173 @@
+"""What the latents look at, drawn as in Fig. 3 of the paper: logits of the cross-attends before the softmax, in grey.
+
+On top the input (grey frame) and one enlarged map of each cross-attend, each with its colour; below, in frames of the
+same colours, many small maps of each: up to 4 rows of 25 of the first cross-attend, 2 rows of each later one. The small
+maps are those of the first latents; the enlarged one is of the latent whose logits have the largest standard deviation,
+the one furthest from looking everywhere alike. Each map has its own grey scale, from its lowest logit (black) to its
+highest (white).
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.report.log import replace_file
+
+COLUMNS, FIRST_ROWS, LATER_ROWS = 25, 4, 2
+LEAST_COLUMNS = 8  # few latents stand in fewer, wider columns
+GREY, PAPER = (120, 120, 120), (255, 255, 255)
+BLUE, GREEN, ORANGE, PURPLE = (31, 95, 180), (44, 140, 60), (230, 126, 34), (123, 75, 160)
+COLOURS = (BLUE, GREEN, ORANGE, PURPLE, (190, 40, 50), (110, 80, 60), (200, 90, 160), (20, 150, 160))
+WIDTH, GROWN = 1400, 112  # pixels that small maps together grow to fill, but none beyond the second number
+LARGEST = (
+    224  # pixels, the side beyond which small maps are reduced: reducing turns the paper's fine plaids into flat grey
+)
+LEAST_ENLARGED, LEAST_SIDE = 240, 16  # pixels: room for an enlarged map with its title; the short side of any map
+# In pixels, for each WIDTH of the picture's width: frames, lines between small maps, between panels, around the whole.
+FRAME, GAP, SPACE, MARGIN = 4, 1, 10, 14
+DPI, LETTER = 100, 11  # font size in points, likewise for each WIDTH
+
+Picture = UInt8[np.ndarray, "Y X 3"]
+Maps = Float[np.ndarray, "N H W"]
+
+
+class Canvas(NamedTuple):
+    """The picture without its words, and the words: (x, y of the baseline, text, colour)."""
+
+    pixels: Picture
+    titles: list[tuple[int, int, str, tuple[int, int, int]]]
+    letter: float  # font size in points
+
+
+def draw_attention_maps(
+    image: Float[np.ndarray, "Y_in X_in F"] | None, maps: Sequence[tuple[str, Maps]], output_png: str | Path
+) -> None:
+    """Writes the picture of one example's maps; `maps` are (title, logits) of the cross-attends in their order.
+
+    The image has one or three channels in 0..1; None leaves the place of the input out. Raises Failure(NUMERICS)
+    for a map with NaN (minus infinity, a masked input, is black), OSError where the picture cannot be written.
+    """
+    import cv2
+
+    canvas = compose(image, maps)
+    _write_titles(canvas)
+    small_file = [cv2.IMWRITE_PNG_COMPRESSION, 6, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT]
+    _, png = cv2.imencode(".png", canvas.pixels[..., ::-1], small_file)  # OpenCV's order is blue, green, red
+    replace_file(Path(output_png), png.tobytes())
+
+
+def compose(image: Float[np.ndarray, "Y_in X_in F"] | None, maps: Sequence[tuple[str, Maps]]) -> Canvas:
+    """The layout, pixel by pixel. Raises Failure(NUMERICS) for a map with NaN."""
+    for title, logits in maps:
+        for latent in np.flatnonzero(np.isnan(logits).any(axis=(1, 2)))[:1]:
+            raise Failure(Code.NUMERICS, "attention logits are NaN", f"{title}, latent {latent}")
+    grids = [_grid(logits, FIRST_ROWS if i == 0 else LATER_ROWS) for i, (_, logits) in enumerate(maps)]
+    unit = max(1, round(max(grid.shape[1] for grid in grids) / WIDTH))
+    space, margin = SPACE * unit, MARGIN * unit
+    colours = [COLOURS[i % len(COLOURS)] for i in range(len(maps))]
+    panels = [_framed(grid, colour, unit) for grid, colour in zip(grids, colours, strict=True)]
+
+    pictures = [] if image is None else [("input", np.asarray(image, np.float32), GREY)]
+    for (title, logits), colour in zip(maps, colours, strict=True):
+        latent = int(np.argmax(np.nanstd(np.where(np.isfinite(logits), logits, np.nan), axis=(1, 2))))
+        pictures.append((f"{title}, latent {latent}", grey(logits[latent])[..., None], colour))
+    width = max(*(panel.shape[1] for panel in panels), len(pictures) * (LEAST_ENLARGED + space) - space)
+    side = (width + space) // len(pictures) - space - 2 * FRAME * unit
+    top = [_framed(_rgb(_scaled(picture, side)), colour, unit) for _, picture, colour in pictures]
+
+    letter = LETTER * unit  # about 1.4 pixels a point high, with what hangs below the line
+    baseline, caption = margin + round(1.4 * letter), round(2.1 * letter)
+    heights = [max(picture.shape[0] for picture in top), *(panel.shape[0] for panel in panels)]
+    widest = max(LEAST_ENLARGED, *(picture.shape[1] for picture in top))
+    lefts = [margin + round(i * (width - widest) / max(1, len(top) - 1)) for i in range(len(top))]
+    shape = (2 * margin + caption + sum(heights) + space * len(panels), 2 * margin + width, 3)
+    pixels = np.full(shape, PAPER, np.uint8)
+    for left, picture in zip(lefts, top, strict=True):
+        _paste(pixels, picture, margin + caption, left)
+    for i, panel in enumerate(panels):
+        _paste(pixels, panel, margin + caption + sum(heights[: i + 1]) + space * (i + 1), margin)
+    titles = [(left, baseline, title, colour) for left, (title, _, colour) in zip(lefts, pictures, strict=True)]
+    return Canvas(pixels, titles, letter)
+
+
+def _write_titles(canvas: Canvas) -> None:
+    """Draws the words onto the pixels, by matplotlib in the strip above the first row, where it takes no time."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width, height = canvas.pixels.shape[1], canvas.titles[0][1] + round(canvas.letter / 2)
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    for x, y, text, colour in canvas.titles:
+        look = {"fontsize": canvas.letter, "color": np.array(colour) / 255, "parse_math": False}
+        figure.text(x / width, 1 - y / height, text, **look)
+    agg = FigureCanvasAgg(figure)
+    agg.draw()
+    strip = np.asarray(agg.buffer_rgba())[..., :3]
+    _paste(canvas.pixels, strip[:height, :width], 0, 0)
+
+
+def columns_of(num_latents: int) -> int:
+    """How many small maps stand in a row: 25 as in the paper, fewer where the latents would not fill the rows."""
+    return min(COLUMNS, max(LEAST_COLUMNS, math.ceil(num_latents / FIRST_ROWS)), num_latents)
+
+
+def grey(logits: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
+    """One map from 0 (its lowest finite logit) to 1 (its highest); 0.5 all over where it is constant."""
+    finite = logits[np.isfinite(logits)].astype(np.float32)
+    low, high = (finite.min(), finite.max()) if finite.size else (np.float32(0), np.float32(0))
+    if low == high:
+        return np.where(np.isfinite(logits), 0.5, logits > low).astype(np.float32)
+    return ((np.clip(logits.astype(np.float32), low, high) - low) / (high - low)).astype(np.float32)
+
+
+def _grid(logits: Maps, rows: int) -> Picture:
+    """The first latents' maps, row by row, with thin white lines between them."""
+    columns = columns_of(len(logits))
+    rows = min(rows, math.ceil(len(logits) / columns))
+    side = min(max(*logits.shape[1:], min(WIDTH // columns, GROWN)), LARGEST)
+    tiles = [_rgb(_scaled(grey(one)[..., None], side)) for one in logits[: rows * columns]]
+    height, width = tiles[0].shape[:2]
+    gap = GAP * max(1, round(columns * width / WIDTH))
+    pixels = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), PAPER, np.uint8)
+    for i, tile in enumerate(tiles):
+        _paste(pixels, tile, i // columns * (height + gap), i % columns * (width + gap))
+    return pixels
+
+
+def _scaled(picture: Float[np.ndarray, "H W F"], side: int) -> Float[np.ndarray, "Y X F"]:
+    """The picture with its longer side within `side`: copies of every pixel, or means of areas where it is larger.
+
+    Where the short side would be too thin to see (sound: H = 1), its pixels are stretched.
+    """
+    height, width, channels = picture.shape
+    factor = side // max(height, width)
+    if factor == 0:
+        import cv2
+
+        size = [max(1, round(length * side / max(height, width))) for length in (width, height)]
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], channels)
+    for axis in (0, 1):
+        least = math.ceil(LEAST_SIDE / picture.shape[axis])
+        picture = picture.repeat(max(factor, least), axis)
+    return picture
+
+
+def _rgb(picture: Float[np.ndarray, "Y X F"]) -> Picture:
+    levels = np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    return np.broadcast_to(levels, (*levels.shape[:2], 3))
+
+
+def _framed(picture: Picture, colour: tuple[int, int, int], unit: int) -> Picture:
+    frame = FRAME * unit
+    framed = np.full((picture.shape[0] + 2 * frame, picture.shape[1] + 2 * frame, 3), colour, np.uint8)
+    _paste(framed, picture, frame, frame)
+    return framed
+
+
+def _paste(onto: Picture, picture: Picture, y: int, x: int) -> None:
+    onto[y : y + picture.shape[0], x : x + picture.shape[1]] = picture

@@ -1,0 +1,170 @@
+"""How a run looks while it goes on: a live bar on a terminal, one plain line a log elsewhere.
+
+Progress goes to stderr and results to stdout, so that `command > results.txt` keeps the two apart. Nobody watching is
+no fault: what a closed, broken or full stream does not take is dropped.
+"""
+
+import locale
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TextIO
+
+from perceiver_jax.report.tables import duration
+
+RATE_SECONDS = 60.0  # of the past that the time left is told from, roughly
+MIN_BAR, MAX_BAR = 8, 40  # columns
+_SHOWN = {"loss": "loss", "accuracy": "accuracy", "mean_average_precision": "mAP"}
+
+
+def say(text: str) -> None:
+    """Prints a result to stdout."""
+    _SafeStream(sys.stdout).write(text + "\n")
+
+
+class Progress:
+    """The progress of a run from `first_step` (0, or where it resumed) to `total_steps`.
+
+    `stream` is stderr and `clock` in seconds; both are arguments for the tests.
+    """
+
+    def __init__(
+        self,
+        total_steps: int,
+        first_step: int,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._total, self._step = total_steps, first_step
+        self._clock, self._stream = clock, _SafeStream(stream or sys.stderr)
+        self._metrics: Mapping[str, float] = {}
+        self._started = self._last_time = clock()
+        self._rate_seconds = self._rate_steps = 0.0
+        self._updated = False
+        self._live: Any = None
+
+    def __enter__(self) -> "Progress":
+        if self._stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
+            from rich.console import Console
+            from rich.live import Live
+
+            # stdout is led through the bar only where both share the screen: a file must get its lines itself.
+            shared = _SafeStream(sys.stdout).isatty()
+            console = Console(file=self._stream, force_terminal=True)
+            self._live = Live(console=console, get_renderable=lambda: _Bar(self), redirect_stdout=shared)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def update(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Moves on to `step`; with metrics (keys as in metrics.jsonl) it shows them, without it only moves the bar."""
+        now = self._clock()
+        if self._updated:  # the first update ends the time that compilation is in
+            kept = math.exp(-(now - self._last_time) / RATE_SECONDS)
+            self._rate_seconds = self._rate_seconds * kept + now - self._last_time
+            self._rate_steps = self._rate_steps * kept + step - self._step
+        self._step, self._last_time, self._updated = step, now, True
+        if metrics:
+            self._metrics = metrics
+            if self._live is None:
+                self._stream.write("step " + "  ".join(self._parts().values()) + "\n")
+
+    def note(self, text: str) -> None:
+        """Prints a line that stays: an evaluation, a checkpoint, where the run resumed."""
+        if self._live is None:
+            self._stream.write(text + "\n")
+        else:
+            self._live.console.print(text, markup=False, highlight=False)
+
+    def _parts(self) -> dict[str, str]:
+        """What there is to show, in order."""
+        parts = {"step": f"{self._step}/{self._total}"}
+        for key in [key for key in _SHOWN if key in self._metrics]:
+            value = self._metrics[key]
+            parts[key] = f"{_SHOWN[key]} {value:.3f}" if abs(value) < 1000 else f"{_SHOWN[key]} {value:.4g}"
+        if "examples_per_second" in self._metrics:
+            parts["rate"] = f"{self._metrics['examples_per_second']:.4g} examples/s"
+        left = self._seconds_left()
+        if self._step >= self._total:
+            parts["time"] = f"took {duration(self._last_time - self._started)}"
+        elif left is not None:
+            parts["time"] = f"{duration(left)} left"
+        return parts
+
+    def _seconds_left(self) -> float | None:
+        if self._rate_steps <= 0:
+            return None
+        return (self._total - self._step) * self._rate_seconds / self._rate_steps
+
+
+class _Bar:
+    """The live line, as much of it as the terminal is wide."""
+
+    def __init__(self, progress: Progress):
+        self._parts = progress._parts()
+        self._done, self._total = progress._step, progress._total
+        self._ascii = not progress._stream.takes_unicode()
+
+    def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        width = options.max_width
+        parts = self._parts
+        for name in ("rate", "mean_average_precision", "accuracy", "loss", "time"):
+            if len("  ".join(parts.values())) > width:
+                parts = {key: text for key, text in parts.items() if key != name}
+        text = "  ".join(parts.values())[:width]
+        room = min(MAX_BAR, width - len(text) - 2)
+        if room >= MIN_BAR:
+            options = options.copy()
+            options.encoding = "ascii" if self._ascii else options.encoding
+            yield from ProgressBar(self._total, self._done, width=room).__rich_console__(console, options)
+            text = "  " + text
+        yield Text(text, no_wrap=True)
+
+
+class _SafeStream:
+    """A text stream, possibly None, that takes any text and never raises."""
+
+    def __init__(self, stream: TextIO | None):
+        self._stream = stream
+        self.encoding = getattr(stream, "encoding", None) or "ascii"
+
+    def takes_unicode(self) -> bool:
+        """False also in the locale C, where Python writes UTF-8 whatever the terminal reads."""
+        return self.encoding.lower().startswith("utf") and locale.setlocale(locale.LC_CTYPE) not in ("C", "POSIX")
+
+    def isatty(self) -> bool:
+        try:
+            return self._stream is not None and self._stream.isatty()
+        except ValueError:  # closed
+            return False
+
+    def write(self, text: str) -> int:
+        if self._stream is not None:
+            encoding = self.encoding if self.takes_unicode() or not self.encoding.lower().startswith("utf") else "ascii"
+            self._guard(lambda: self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding)))
+            self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            self._guard(self._stream.flush)
+
+    def _guard(self, action: Callable[[], Any]) -> None:
+        try:
+            action()
+        except BrokenPipeError:
+            # What Python has buffered would be tried again at exit and turn the exit code into 120.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+        except (OSError, ValueError):  # full disk, lost terminal, closed stream
+            pass

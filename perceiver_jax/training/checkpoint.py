@@ -1,0 +1,179 @@
+"""The state of training on the disk and back: Orbax moves the arrays, `manifest` makes a step of what it wrote.
+
+JAX and Orbax are imported inside the functions that move arrays, so that a run can be refused before they load.
+"""
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import perceiver_jax
+from perceiver_jax import disk, workdir
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.training.manifest import Manifest, commit, prune
+
+ARRAYS = "arrays"  # Orbax's directory in a step
+
+
+def fingerprints(config: dict[str, Any], data: str) -> dict[str, str]:
+    """What a run depends on, saved with each step: on resume config and data must match, code and numerics may differ.
+
+    `config` holds the JSON values of the run's config, `data` identifies the prepared data.
+    """
+    import jax
+    import jaxlib
+
+    sources = hashlib.sha256()
+    root = Path(perceiver_jax.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        sources.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
+    kind = jax.devices()[0].device_kind
+    cores = f" on {len(os.sched_getaffinity(0))} cores" if jax.default_backend() == "cpu" else ""
+    return {
+        "config": hashlib.sha256(json.dumps(workdir.settings(config), sort_keys=True).encode()).hexdigest(),
+        "data": data,
+        "code": f"{perceiver_jax.__version__}, sources {sources.hexdigest()[:16]}",
+        "numerics": f"jax {jax.__version__}, jaxlib {jaxlib.__version__}, {jax.device_count()} x {kind}{cores}",
+    }
+
+
+def compare(manifest: Manifest, current: dict[str, str]) -> None:
+    """Raises Failure where the step was made with another config (CONFIG) or data (DATA); notes other differences."""
+    saved = manifest.fingerprints
+    for name, code, words in (("config", Code.CONFIG, "with other settings"), ("data", Code.DATA, "on other data")):
+        if saved[name] != current[name]:
+            what, where = f"checkpoint {manifest.step} was trained {words}", f"the fingerprint of {name} differs"
+            raise Failure(code, what, where, found=saved[name], expected=current[name], hint="a new --workdir")
+    changed = [name for name in ("code", "numerics") if saved[name] != current[name]]
+    notes = [f"{name}: {saved[name]} -> {current[name]}" for name in changed]
+    if notes:
+        print(f"note: since checkpoint {manifest.step} these changed, so bits may: {'; '.join(notes)}", file=sys.stderr)
+
+
+def save(directory: Path, step: int, state: Any, fingerprints: dict[str, str], keep: int) -> None:
+    """Saves a pytree of arrays as `directory/step`, waits until it is on the disk, then prunes to the newest `keep`.
+
+    A step that exists is left as it is. In a run of many processes all of them call this; the first one commits.
+    Raises Failure(WORKDIR) where the disk refuses; then nothing of the step remains and the older ones stand.
+    """
+    import jax
+
+    final, unfinished = directory / str(step), directory / f"{disk.TEMPORARY}{step}"
+    if final.exists():
+        return
+    first = jax.process_index() == 0
+    arrays, digest = _leaves(state), state_sha256(state)
+    try:
+        if first:
+            unfinished.mkdir()
+        _write_arrays(unfinished / ARRAYS, arrays)
+        if first:
+            commit(unfinished, final, fingerprints, digest)
+            prune(directory, keep)
+    except OSError as error:
+        needed = f"about {sum(leaf.nbytes for leaf in arrays.values()):,} bytes"
+        raise disk.unusable(f"checkpoint {final} was not saved", directory, error, needed) from error
+    finally:
+        if first:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def restore(directory: Path, step: int, target: Any) -> Any:
+    """The state saved at `step`, bit for bit, in the structure and with the shardings of `target`.
+
+    Orbax does not notice flipped bits: restore only what `manifest.verify` or `manifest.newest_valid` has passed.
+    `target` is a pytree of jax.ShapeDtypeStruct or arrays; leaves without a sharding go to the first device.
+    Raises Failure(CHECKPOINT) with the arrays that differ where the step holds another state.
+    """
+    import jax
+    import orbax.checkpoint as ocp
+
+    default = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    wanted = {
+        name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or default)
+        for name, leaf in _leaves(target).items()
+    }
+    with _checkpointer() as checkpointer:
+        path = directory / str(step) / ARRAYS
+        _check_leaves(step, checkpointer.metadata(path).item_metadata.tree, wanted)
+        args = ocp.args.PyTreeRestore(item=wanted, restore_args=ocp.checkpoint_utils.construct_restore_args(wanted))
+        arrays = checkpointer.restore(path, args=args)
+    return jax.tree.unflatten(jax.tree.structure(target), [arrays[name] for name in wanted])
+
+
+def state_sha256(state: Any) -> str:
+    """The SHA-256 of every array of a state: its path, type, shape and bytes. Equal for two runs that did the same."""
+    import jax
+    from jax.experimental import multihost_utils
+
+    digest = hashlib.sha256()
+    for name, leaf in sorted(_leaves(state).items()):
+        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+            leaf = multihost_utils.process_allgather(leaf, tiled=True)
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{name} {array.dtype} {np.shape(leaf)}\n".encode())
+        digest.update(array.reshape(-1).view(np.uint8))
+    return digest.hexdigest()
+
+
+def _leaves(tree: Any) -> dict[str, Any]:
+    """The leaves of a pytree by their path: what Orbax gets, so that no container type is written into a checkpoint."""
+    import jax
+
+    pairs = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in pairs}
+
+
+def _check_leaves(step: int, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+    def shown(leaf: Any) -> str:
+        return "absent" if leaf is None else f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
+
+    rows = {name: (shown(stored.get(name)), shown(wanted.get(name))) for name in sorted({**stored, **wanted})}
+    wrong = [f"    {name}: {old} -> {new}" for name, (old, new) in rows.items() if old != new]
+    if wrong:
+        more = [f"    and {len(wrong) - 10} more"] if len(wrong) > 10 else []
+        what, where = (
+            f"checkpoint {step} holds another model or optimiser",
+            f"{len(wrong)} of {len(rows)} arrays differ",
+        )
+        found = "\n".join(["stored -> wanted", *wrong[:10], *more])
+        hint = "the config that the checkpoint was made with, or a new --workdir"
+        raise Failure(Code.CHECKPOINT, what, where, found=found, hint=hint)
+
+
+@contextlib.contextmanager
+def _checkpointer() -> Iterator[Any]:
+    import orbax.checkpoint as ocp
+
+    log = logging.getLogger("absl")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # Orbax's threads log a traceback of every error that it raises as well
+    try:
+        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+            yield checkpointer
+    finally:
+        log.setLevel(level)
+
+
+def _write_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    """Lets Orbax write; raises OSError for what the disk refused, which Orbax says in other exceptions' text."""
+    import orbax.checkpoint as ocp
+
+    try:
+        with _checkpointer() as checkpointer:
+            checkpointer.save(path, args=ocp.args.PyTreeSave(arrays))
+    except Exception as error:
+        refused = re.search(r"os_error_code='(\d+)'", str(error))
+        if not refused:
+            raise
+        raise OSError(int(refused[1]), os.strerror(int(refused[1])), str(path)) from error

@@ -1,0 +1,67 @@
+"""The settings of training: optimiser, schedule, loss, lengths. Nothing here needs JAX."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from perceiver_jax.section import Count, Duration, Fraction, NonNegative, Positive, Section, Tiny
+
+
+class Constant(Section):
+    """The peak rate throughout (ModelNet40)."""
+
+    kind: Literal["constant"]
+
+
+class Steps(Section):
+    """The rate times `factor` at each milestone, a fraction of the run (ImageNet: epochs 84, 102, 114 of 120)."""
+
+    kind: Literal["steps"]
+    milestones: tuple[float, ...]
+    factor: Positive
+
+    @model_validator(mode="after")
+    def _check(self) -> "Steps":
+        rising = all(a < b for a, b in zip((0, *self.milestones), (*self.milestones, 1), strict=True))
+        if not rising:
+            raise ValueError(f"optim.schedule.milestones {self.milestones}: expected rising fractions of the run between 0 and 1")
+        return self
+
+
+class FlatCosine(Section):
+    """The peak rate for `flat_fraction` of the run, then a half cosine to zero (Perceiver IO's recipe)."""
+
+    kind: Literal["flat_cosine"]
+    flat_fraction: Fraction
+
+
+class OptimConfig(Section):
+    """Optimiser and learning-rate schedule (section 4.1; appendix C)."""
+
+    name: Literal["lamb", "adamw"]
+    learning_rate: Positive
+    schedule: Annotated[Constant | Steps | FlatCosine, Field(discriminator="kind")]
+    b1: Fraction
+    b2: Fraction
+    eps: Positive
+    weight_decay: NonNegative  # of every parameter but biases and norms
+    clip_norm: Positive | None  # of the whole gradient; None: no clipping
+    accumulation_steps: Count  # micro-batches whose mean gradient makes one update
+    ema_decay: Fraction | None  # of a running mean of the parameters, evaluated in their place; None: none kept
+
+
+class TrainConfig(Section):
+    """How long a run is and how often it logs, evaluates and saves."""
+
+    duration: Annotated[Duration, Tiny("6 steps")]
+    label_smoothing: Fraction
+    log_every: Annotated[Duration, Tiny("1 steps")]
+    eval_every: Annotated[Duration, Tiny("3 steps")]
+    checkpoint_every: Annotated[Duration, Tiny("3 steps")]
+    keep_checkpoints: Count
+
+
+class MeshConfig(Section):
+    """How the devices are used: all of them split the batch."""
+
+    model: Count  # devices along the axis `model`, among which parameters and optimiser state are split too; 1: each holds all

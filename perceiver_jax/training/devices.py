@@ -1,0 +1,63 @@
+"""The devices a run computes on, and what each of them holds."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from perceiver_jax.errors import Code, Failure
+
+
+def keep_compiled_programs() -> None:
+    """Keeps what XLA compiles in the user's cache, so that the next start of the same run need not compile again.
+
+    JAX_COMPILATION_CACHE_DIR, where set, names another place.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(home / "perceiver_jax" / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+def make_mesh(model: int, batch_sizes: dict[str, int]) -> Mesh:
+    """A mesh (data, model) of all devices, `model` of them along the second axis.
+
+    Raises Failure(CONFIG) where the devices do not divide so, or a batch (sizes by name) not among them.
+    """
+    devices = jax.devices()
+    n = len(devices)
+    if n % model:
+        raise Failure(Code.CONFIG, f"mesh.model {model} does not divide {n} devices")
+    for name, size in batch_sizes.items():
+        if size % n:
+            near = " or ".join(str(b) for b in (size // n * n, (size // n + 1) * n) if b)
+            raise Failure(Code.CONFIG, f"{name} {size} is not divisible by {n} devices; try {near}")
+    return Mesh(np.asarray(devices).reshape(-1, model), ("data", "model"))
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Examples over all devices."""
+    return NamedSharding(mesh, PartitionSpec(("data", "model")))
+
+
+def state_sharding(mesh: Mesh, state: Any) -> Any:
+    """Each array split along its longest axis that the mesh's `model` axis divides; small ones whole everywhere."""
+
+    def sharding(leaf: jax.ShapeDtypeStruct) -> NamedSharding:
+        size = mesh.shape["model"]
+        axes = [axis for axis, n in enumerate(leaf.shape) if n % size == 0 and n >= size]
+        if size == 1 or leaf.ndim < 2 or not axes:
+            return NamedSharding(mesh, PartitionSpec())
+        longest = max(axes, key=lambda axis: leaf.shape[axis])
+        return NamedSharding(mesh, PartitionSpec(*(None,) * longest, "model"))
+
+    return jax.tree.map(sharding, state)
+
+
+def to_devices(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """The batch, its examples split over all devices."""
+    sharding = batch_sharding(mesh)
+    return {name: jax.make_array_from_process_local_data(sharding, array) for name, array in batch.items()}

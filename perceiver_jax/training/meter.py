@@ -1,0 +1,95 @@
+"""The numbers of the steps since the last log, and the guard that none of them has stopped being a number."""
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+
+import jax
+import optax
+
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.training.metrics import Sums, means
+
+
+class Meter:
+    """Sums over the steps of one log interval, and the seconds they took.
+
+    Results are read one step late, so that reading never makes the devices wait. `seconds` are those of earlier launches.
+    """
+
+    def __init__(self, batch_size: int, schedule: optax.Schedule, seconds: float):
+        self._batch_size, self._schedule = batch_size, schedule
+        self._pending: list[tuple[int, Sums]] = []
+        self._began, self._before = time.monotonic(), seconds
+        self._clear()
+
+    def _clear(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._steps, self._wait, self._away = 0, 0.0, 0.0
+        self._since = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole run so far, this launch and the earlier ones."""
+        return self._before + time.monotonic() - self._began
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around the wait for a batch: time that the devices may have stood still for."""
+        began = time.monotonic()
+        yield
+        self._wait += time.monotonic() - began
+
+    @contextlib.contextmanager
+    def away(self) -> Iterator[None]:
+        """Around what is not training (evaluation, saving): its time does not count in the rates."""
+        self.settle()
+        began = time.monotonic()
+        yield
+        self._away += time.monotonic() - began
+
+    def add(self, step: int, sums: Sums) -> None:
+        """Takes the sums of update `step`; reads those of the one before.
+
+        Raises Failure(NUMERICS) where a loss or gradient read is not finite.
+        """
+        self._pending.append((step, sums))
+        if len(self._pending) > 1:
+            self._read()
+
+    def settle(self) -> None:
+        """Waits for all steps and reads them; raises as `add` does."""
+        while self._pending:
+            self._read()
+
+    def _read(self) -> None:
+        step, sums = self._pending.pop(0)
+        numbers = {name: float(value) for name, value in jax.device_get(sums).items()}
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(numbers[name]):
+                raise Failure(
+                    Code.NUMERICS,
+                    f"{name} is {numbers[name]}",
+                    f"step {step}",
+                    expected="finite numbers",
+                    hint="a lower optim.learning_rate or optim.clip_norm in a new --workdir; the checkpoints before are kept",
+                )
+        self._sums = {name: self._sums.get(name, 0.0) + value for name, value in numbers.items()}
+        self._steps += 1
+
+    def read(self, step: int) -> dict[str, float]:
+        """The metrics of the interval that ends with update `step`, and starts the next one."""
+        self.settle()
+        elapsed = max(time.monotonic() - self._since - self._away, 1e-9)
+        grad_norm = self._sums.pop("grad_norm") / self._steps
+        numbers = means(self._sums) | {
+            "grad_norm": grad_norm,
+            "learning_rate": float(self._schedule(step - 1)),
+            "steps_per_second": self._steps / elapsed,
+            "examples_per_second": self._steps * self._batch_size / elapsed,
+            "data_wait_fraction": self._wait / elapsed,
+            "seconds": self.seconds,
+        }
+        self._clear()
+        return numbers

@@ -1,0 +1,51 @@
+"""What a config is: its schedule, inputs, parameters, FLOPs and memory. Nothing is allocated.
+
+python -m scripts.describe --config configs/imagenet.py[:variant] [--json]
+"""
+
+import json
+
+from absl import flags
+
+from perceiver_jax import command
+
+_JSON = flags.DEFINE_bool("json", False, "Print one JSON object instead of tables.")
+command.define_config()
+
+
+def main() -> None:
+    config = command.config()
+    from perceiver_jax import accounting  # JAX from here on: a wrong config has ended by now
+    from perceiver_jax.report.tables import table
+
+    facts = {
+        "parameters": accounting.count_parameters(config),
+        "flops_per_example": accounting.paper_flops(config),
+        "flops_executed_per_example": accounting.executed_flops(config),
+        "train_memory_bytes": accounting.train_memory_bytes(config),
+        "inputs": {"tokens": config.num_inputs, "channels": config.input_channels},
+        "schedule": [list(use) for use in config.model.schedule],
+        "modules": accounting.module_parameters(config),
+    }
+    if _JSON.value:
+        print(json.dumps(facts))
+        return
+    print(table(["", ""], [
+        ["parameters", f"{facts['parameters']:,}"],
+        ["FLOPs an example, forward, the paper's rule", f"{facts['flops_per_example'] / 1e9:,.4g} G"],
+        ["FLOPs an example, forward, as executed", f"{facts['flops_executed_per_example'] / 1e9:,.4g} G"],
+        [f"memory of a training step, batch {config.data.batch_size} (estimate)", f"{facts['train_memory_bytes'] / 1e9:,.4g} GB"],
+        ["inputs M x C", f"{config.num_inputs:,} x {config.input_channels}"],
+        ["latents N x D", f"{config.model.num_latents} x {config.model.latent_channels}"],
+        ["steps", f"{config.num_steps:,}"],
+    ]))  # fmt: skip
+    print("\nschedule (module, weights it uses)")
+    layers = config.model.num_self_attends_per_block
+    names = {"cross_attend": "cross_attend", "self_attends": f"{layers} x self_attend"}
+    print(table(["place", "module", "weights"], [[i, names[u.kind], u.weights] for i, u in enumerate(config.model.schedule)]))
+    print("\nparameters by part")
+    print(table(["part", "parameters"], [[name, f"{count:,}"] for name, count in facts["modules"].items()]))
+
+
+if __name__ == "__main__":
+    command.run(main)

