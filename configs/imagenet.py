@@ -26,11 +26,11 @@ Paper: Jaegle et al. 2021, "Perceiver: General Perception with Iterative Attenti
 | table7_unshared      | table 7                   | 72.9    | 326,241,856 | 707.2           | 3.3   |
 | io                   | Perceiver IO, table 7     | 79.0    |  48,440,627 | 406.5           | 1.7   |
 
-Top-1: the authors', on ImageNet's validation set (here the split `test`). None of ours yet: this version reads no ImageNet,
-and it lacks the random crops and RandAugment that both papers trained with (`io`: CutMix and MixUp too).
+Top-1: the authors', on ImageNet's validation set (here the split `test`). None of ours yet: this version reads no
+ImageNet, and lacks the random crops and RandAugment that both papers trained with (`io`: CutMix and MixUp too).
 GFLOPs: one forward pass, multiply and add counted apart. A run: forward and backward of all epochs, in 10^20 FLOPs.
-Hardware: the authors name up to 64 TPUs for the large models, but no hours. Perceiver IO's models of one cross-attend ran
-at 4.7 to 4.9 updates a second on 64 TPU v3: 8 hours.
+Hardware: the authors name up to 64 TPUs for the large models, but no hours. Perceiver IO's models of one cross-attend
+ran at 4.7 to 4.9 updates a second on 64 TPU v3: 8 hours.
 
 `permuted` changes no line. The paper shuffles the pixels after attaching their positions, one way for all pictures;
 attention sums over its inputs in any order, so the Perceiver computes the same function and the row is the same run.

@@ -37,8 +37,7 @@ def main() -> None:
 
 def finished(place: workdir.Workdir, config: Config) -> dict[str, Any] | None:
     """The result of a run that has already come to its end."""
-    path = place.path / "result.json"
-    result = json.loads(path.read_text()) if path.exists() else None
+    result = json.loads(place.result.read_text()) if place.result.exists() else None
     return result if result and result["step"] == config.num_steps else None
 
 

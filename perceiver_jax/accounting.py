@@ -51,16 +51,16 @@ def paper_flops(config: Config) -> int:
     model, m, c = config.model, config.num_inputs, config.input_channels
     n, d, w = model.num_latents, model.latent_channels, model.widening_factor
 
-    def cross_attend(n: int, m: int, c: int, heads: int) -> int:
+    def cross_attend(n: int, m: int, c: int, heads: int, w: int) -> int:
         projections = 4 * n * d * c + 4 * m * c * c
         return projections + 4 * n * m * c + 3 * heads * n * m + 4 * w * n * d * d
 
     self_attends = 8 * n * d * d + 4 * n * n * d + 3 * model.num_self_attend_heads * n * n + 4 * w * n * d * d
     each = {
-        "cross_attend": cross_attend(n, m, c, model.num_cross_attend_heads),
+        "cross_attend": cross_attend(n, m, c, model.num_cross_attend_heads, w),
         "self_attends": model.num_self_attends_per_block * self_attends,
     }
-    head = 2 * d * config.spec.num_classes + (cross_attend(1, n, d, 1) if model.head == "query" else 0)
+    head = 2 * d * config.spec.num_classes + (cross_attend(1, n, d, 1, 1) if model.head == "query" else 0)
     return sum(each[use.kind] for use in model.schedule) + head
 
 

@@ -1,7 +1,6 @@
 """The typed, frozen view of a run's ConfigDict: every check at the door, before any array exists."""
 
 import importlib
-import json
 import math
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -117,10 +116,15 @@ def parse(config: ConfigDict, tiny: bool = False) -> Config:
     return _validate(Config, values, (), config.to_dict())
 
 
-def read(text: str) -> Config:
-    """The typed view of a config as `dump` wrote it."""
-    values = json.loads(text, object_hook=lambda pairs: {k: tuple(v) if isinstance(v, list) else v for k, v in pairs.items()})
-    return parse(ConfigDict(values))
+def read(values: Mapping[str, Any]) -> Config:
+    """The typed view of the values that `dump` gave."""
+    return parse(ConfigDict(_tuples(values)))
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _tuples(inner) for name, inner in value.items()}
+    return tuple(value) if isinstance(value, list) else value
 
 
 def dump(config: Config) -> dict[str, Any]:

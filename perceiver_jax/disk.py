@@ -36,7 +36,7 @@ def sync(path: Path) -> None:
 
 
 def remove_unfinished(directory: Path) -> None:
-    """Removes what a process that died while writing left in `directory`; says so in one line."""
+    """Removes what writes that did not end left in `directory`; says so in one line."""
     left = sorted(entry for entry in directory.iterdir() if entry.name.startswith(TEMPORARY))
     for entry in left:
         if entry.is_dir() and not entry.is_symlink():
@@ -44,7 +44,7 @@ def remove_unfinished(directory: Path) -> None:
         else:
             entry.unlink()
     if left:
-        print(f"removed unfinished writes of an earlier launch: {', '.join(map(str, left))}", file=sys.stderr)
+        print(f"removed unfinished writes: {', '.join(map(str, left))}", file=sys.stderr)
 
 
 def unusable(what: str, path: Path, error: OSError, needed: str = "") -> Failure:

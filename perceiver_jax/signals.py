@@ -1,5 +1,6 @@
 """Stopping on request: the first SIGTERM or SIGINT asks the run to save and end, the second one ends it at once."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -59,7 +60,6 @@ class StopFlag:
                 asked, self._code = True, self._code or code
                 name = signal.Signals(byte[0]).name
                 line = f"{name}: stopping after this step, then saving; a second signal ends the run at once\n"
-                try:
+                # A closed stderr must not cost the second signal.
+                with contextlib.suppress(OSError, ValueError, AttributeError):
                     os.write(sys.__stderr__.fileno(), line.encode())
-                except (OSError, ValueError, AttributeError):
-                    pass  # a closed stderr must not cost the second signal

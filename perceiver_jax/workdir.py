@@ -46,6 +46,11 @@ class Workdir:
         return self.path / "checkpoints"
 
     @property
+    def result(self) -> Path:
+        """What the run came to; written last."""
+        return self.path / "result.json"
+
+    @property
     def plots(self) -> Path:
         """Curves and attention maps."""
         return self.path / "plots"

@@ -24,15 +24,13 @@ DEAF = BUSY.format(work="sys.stdin.read()")
 
 
 def start(code):
-    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = subprocess.Popen([sys.executable, "-c", code], text=True, **pipes)
     assert process.stdout.readline() == "ready\n"
     return process
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, Code.TERMINATED), (signal.SIGINT, Code.INTERRUPTED)]
-)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, Code.TERMINATED), (signal.SIGINT, Code.INTERRUPTED)])
 def test_a_signal_raises_the_flag_at_once(number, code):
     with StopFlag() as flag:
         assert flag.should_stop is None

@@ -75,7 +75,8 @@ def changed(name, value):
 def test_a_claim_makes_the_directory_and_records_config_and_command(tmp_path):
     claimed = claim(tmp_path / "runs" / "a", command=["train", "--tiny"])
     assert json.loads(claimed.config.read_text()) == {"config": CONFIG, "command": ["train", "--tiny"]}
-    assert claimed.checkpoints.is_dir() and claimed.plots.is_dir()
+    assert claimed.checkpoints.is_dir()
+    assert claimed.plots.is_dir()
     assert workdir.read_config(str(tmp_path / "runs" / "a")) == CONFIG
 
 
@@ -88,7 +89,8 @@ def test_a_relative_path_stays_the_same_place_after_chdir(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     with workdir.claim("run", CONFIG, []) as claimed:
         os.chdir("/")
-        assert claimed.config.is_file() and claimed.config.parent == tmp_path / "run"
+        assert claimed.config.is_file()
+        assert claimed.config.parent == tmp_path / "run"
 
 
 def test_a_symlinked_workdir_works(tmp_path):
@@ -145,7 +147,8 @@ def test_a_full_disk_is_refused_with_the_free_bytes(tmp_path):
         failure = fail(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert failure.code == Code.WORKDIR and failure.where == "file too large"
+    assert failure.code == Code.WORKDIR
+    assert failure.where == "file too large"
     assert re.fullmatch(r"[\d,]+ bytes free", failure.found)
 
 
@@ -214,7 +217,8 @@ def test_what_a_dead_run_left_unfinished_is_removed_and_named(tmp_path, capsys):
     (tmp_path / ".tmp-config.json").write_text("{")
     capsys.readouterr()
     claim(tmp_path)
-    assert list(claimed.checkpoints.iterdir()) == [] and not (tmp_path / ".tmp-config.json").exists()
+    assert list(claimed.checkpoints.iterdir()) == []
+    assert not (tmp_path / ".tmp-config.json").exists()
     assert f"{claimed.checkpoints}/.tmp-5" in capsys.readouterr().err
 
 
@@ -263,7 +267,8 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     monkeypatch.setattr(os, call, refuse)
     with pytest.raises(OSError, match="No space left"):
         disk.write_atomically(path, b"new")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"] and path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]
+    assert path.read_bytes() == b"old"
 
 
 def test_the_claim_needs_no_jax():

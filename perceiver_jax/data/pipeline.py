@@ -1,7 +1,8 @@
 """Which example stands where in which batch, and the batches themselves, read ahead by Grain.
 
-Batch k is a pure function of (config, seed, k): the data position of a run is its step, workers and reading ahead cannot
-change what is trained on, and any step is reached without replay. Grain needs 2 s to import, so functions import it.
+Batch k is a pure function of (config, seed, k): the data position of a run is its step, neither workers nor reading
+ahead can change what is trained on, and any step is reached without replay. Grain takes up to 2 s to import and brings
+JAX, so functions import it.
 """
 
 import functools
@@ -40,9 +41,10 @@ class Batch(TypedDict):
 
 @runtime_checkable
 class Batches(Iterator[Batch], Protocol):
-    """Batches in order. `close` ends the threads or processes that read ahead; `contextlib.closing` calls it."""
+    """Batches in order, read ahead."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Ends the thread and the processes that read ahead; `contextlib.closing` calls it."""
 
 
 def check(config: DataConfig) -> None:
@@ -53,8 +55,8 @@ def check(config: DataConfig) -> None:
     """
     source, sizes = _source(config), split_sizes(config, _spec(config))
     if sizes["train"] < 1:
-        whole = sizes["train"] + config.validation_examples
-        raise Failure(Code.CONFIG, f"data.validation_examples {config.validation_examples}: split train has {whole} examples")
+        held_out, whole = config.validation_examples, sizes["train"] + config.validation_examples
+        raise Failure(Code.CONFIG, f"data.validation_examples {held_out}: split train has {whole} examples")
     for split, size in _spec(config).num_examples.items():
         found = len(source.load(config, split))
         if found != size:
@@ -74,9 +76,10 @@ def fingerprint(config: DataConfig) -> str:
 def train_batches(
     config: DataConfig, augment: Section, seed: int, first_step: int, *, host: int = 0, num_hosts: int = 1
 ) -> Batches:
-    """The batches of steps `first_step`, `first_step` + 1, ... without end; of several hosts, each gets its slice of each.
+    """The batches of steps `first_step`, `first_step` + 1, ... without end; each host gets its slice of every one.
 
-    Epochs are shuffled anew and follow each other without a gap: a batch may hold the end of one and the start of the next.
+    Epochs are shuffled anew and follow each other without a gap: a batch may hold the end of one and the start of the
+    next. All that is random in one example comes from (seed, step, slot in the global batch).
     """
     import grain
 
@@ -93,7 +96,9 @@ def train_batches(
 
 
 def eval_batches(config: DataConfig, split: str, *, host: int = 0, num_hosts: int = 1) -> Batches:
-    """The `num_eval_batches` batches of a split, in its order, as it is; `weights` mark the padding.
+    """The `num_eval_batches` batches of a split in its order, as it is; each host gets its slice of every one.
+
+    The last is padded to full size, with `weights` that are 0 there, so that evaluation is exact.
 
     Raises Failure(CONFIG) for a split that this config does not have.
     """
@@ -130,7 +135,8 @@ def _size(config: DataConfig, split: str) -> int:
         near = nearest(split, sizes)
         names = ", ".join(sorted(sizes, key=lambda name: (name != near, name)))
         hint = "set data.validation_examples" if split == "validation" else ""
-        raise Failure(Code.CONFIG, f"data set {config.source} has no split {split!r}", expected=f"one of {names}", hint=hint)
+        what = f"data set {config.source} has no split {split!r}"
+        raise Failure(Code.CONFIG, what, expected=f"one of {names}", hint=hint)
     return sizes[split]
 
 
@@ -142,7 +148,7 @@ def _in_training_order(num_examples: int, seed: int) -> "grain.MapDataset":
 
 
 class _Examples:
-    """Random access to the raw examples of a split of this run, and how they become a batch."""
+    """Random access to a split of this run, `[i]` = (raw features, label), and how its examples become a batch."""
 
     def __init__(self, config: DataConfig, split: str):
         self._spec, self._size = _spec(config), _size(config, split)
@@ -153,12 +159,12 @@ class _Examples:
         return self._size
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        """The raw features and the label of one example."""
         example = self._published[self._first + index]
         return example[self._spec.modality], example["label"]
 
     @property
     def modality(self) -> ModuleType:
+        """The module that knows this kind of input."""
         return importlib.import_module(f"perceiver_jax.modalities.{self._spec.modality}")
 
     def batch(self, examples: Sequence[tuple[np.ndarray, int]], size: int) -> Batch:
@@ -166,8 +172,8 @@ class _Examples:
         batch = Batch(inputs=np.zeros((size, *self._spec.shape), np.float32), labels=np.zeros(size, np.int32))
         if examples:
             features, labels = zip(*examples, strict=True)
-            batch["inputs"][: len(examples)] = self.modality.normalize(np.stack(features), self._spec.mean, self._spec.std)
-            batch["labels"][: len(examples)] = labels
+            normalized = self.modality.normalize(np.stack(features), self._spec.mean, self._spec.std)
+            batch["inputs"][: len(examples)], batch["labels"][: len(examples)] = normalized, labels
         return batch
 
 
@@ -208,8 +214,8 @@ def _read_ahead(batches: "grain.MapDataset", config: DataConfig) -> Batches:
 def _enter_worker(worker: int, num_workers: int) -> None:
     """Makes a worker process live exactly as long as its parent wants it.
 
-    A terminal or a scheduler sends its stop signals to every process, but only the parent can stop in good order, and it
-    may still need batches for that. A parent that was killed can tell its workers nothing: they would wait for ever.
+    A terminal or a scheduler sends its stop signals to every process, but only the parent can stop in good order, and
+    may need batches until then. A parent that was killed can tell its workers nothing: they would wait for ever.
     """
     del worker, num_workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)

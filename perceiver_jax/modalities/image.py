@@ -50,7 +50,11 @@ def augment(
 
 
 def affine_map(
-    shape: tuple[int, int], rotate_degrees: float, shear: float, scale: tuple[float, float], translate: tuple[float, float]
+    shape: tuple[int, int],
+    rotate_degrees: float,
+    shear: float,
+    scale: tuple[float, float],
+    translate: tuple[float, float],
 ) -> Float64[np.ndarray, "2 3"]:
     """The map of pixel coordinates (x, y): scale, then shear, then rotate about the centre, then translate.
 
@@ -72,7 +76,9 @@ def warp(image: UInt8[np.ndarray, "H W C"], matrix: Float64[np.ndarray, "2 3"]) 
     """The picture with each point moved by `matrix`, bilinear, 0 where nothing came from."""
     height, width, _ = image.shape
     cv2 = _opencv()
-    moved = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    moved = cv2.warpAffine(
+        image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0
+    )
     return moved.reshape(image.shape)  # OpenCV drops the axis of a single channel
 
 
@@ -85,7 +91,7 @@ def normalize(
 
 @functools.cache
 def _opencv() -> ModuleType:
-    """OpenCV, imported where the first picture needs it (0.3 s), without threads: they would fight the loader's for cores."""
+    """OpenCV, imported by the first picture that needs it (0.3 s), without threads of its own: pictures are small."""
     import cv2
 
     cv2.setNumThreads(0)

@@ -4,10 +4,15 @@ Axes: B examples, M inputs of C channels, N latents of D channels, H heads, K ch
 Pre-LayerNorm (eps 1e-5) before every attention and every MLP, residuals around both, biases everywhere, no dropout.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
+
+from perceiver_jax.model import read
+from perceiver_jax.model.segment import Segment, whole_mask
 
 LAYER_NORM_EPS = 1e-5  # the authors' library's; Flax's own default differs
 
@@ -19,7 +24,7 @@ def linear(fan_in: int, fan_out: int, dtype: jnp.dtype | None, rngs: nnx.Rngs) -
 
 def layer_norm(channels: int, dtype: jnp.dtype | None, rngs: nnx.Rngs) -> nnx.LayerNorm:
     """A layer norm with scale and bias; its statistics are float32 or better."""
-    return nnx.LayerNorm(channels, epsilon=LAYER_NORM_EPS, dtype=dtype, rngs=rngs)
+    return nnx.LayerNorm(channels, epsilon=LAYER_NORM_EPS, dtype=dtype, use_fast_variance=False, rngs=rngs)
 
 
 def split_heads(x: Float[Array, "B S HK"], num_heads: int) -> Float[Array, "B H S K"]:
@@ -87,21 +92,60 @@ class CrossAttend(nnx.Module):
         self.mlp = Mlp(latent_channels, widening_factor, dtype, rngs)
 
     def __call__(
-        self, latents: Float[Array, "B N D"], inputs: Float[Array, "B M C"], mask: Bool[Array, "B M"] | None = None
-    ) -> tuple[Float[Array, "B N D"], Float[Array, "B H N M"]]:
-        """The latents after one cross-attend, and its attention logits."""
-        values, logits = self.read(self.query(self.query_norm(latents)), inputs, mask)
+        self, latents: Float[Array, "B N D"], inputs: Sequence[Segment], capture: bool = False
+    ) -> tuple[Float[Array, "B N D"], Float[Array, "B H N M"] | None]:
+        """The latents after one cross-attend, and with `capture` its attention logits."""
+        values, logits = self.read(self.query(self.query_norm(latents)), inputs, capture)
         latents = latents + self.output(values)
         return latents + self.mlp(self.mlp_norm(latents)), logits
 
     def read(
-        self, query: Float[Array, "B N C"], inputs: Float[Array, "B M C"], mask: Bool[Array, "B M"] | None
-    ) -> tuple[Float[Array, "B N C"], Float[Array, "B H N M"]]:
-        """All that touches the M inputs: what each query reads from them, and the attention logits."""
-        inputs = self.input_norm(inputs)
-        query, key, value = (split_heads(x, self.num_heads) for x in (query, self.key(inputs), self.value(inputs)))
-        values, logits = attend(query, key, value, mask)
-        return merge_heads(values), logits
+        self, query: Float[Array, "B N C"], inputs: Sequence[Segment], capture: bool
+    ) -> tuple[Float[Array, "B N C"], Float[Array, "B H N M"] | None]:
+        """All that touches the M inputs: what each query reads from them, in the form that counts fewer operations."""
+        form = self.read_folded if self.folds(query.shape[1], inputs) else self.read_plain
+        return form(query, inputs, capture)
+
+    def folds(self, num_queries: int, inputs: Sequence[Segment]) -> bool:
+        """Whether folding the projections into queries and results costs fewer operations than projecting the inputs.
+
+        Folded, each head scores all C channels instead of its own share: with many heads, or few inputs, projecting wins.
+        """
+        channels = inputs[0].channels
+        num_inputs = sum(segment.num_inputs for segment in inputs)
+        plain = 4 * num_inputs * channels * (channels + num_queries)
+        folded = 4 * num_queries * channels**2
+        return folded + sum(read.flops(self.num_heads * num_queries, segment) for segment in inputs) <= plain
+
+    def read_plain(
+        self, query: Float[Array, "B N C"], inputs: Sequence[Segment], capture: bool
+    ) -> tuple[Float[Array, "B N C"], Float[Array, "B H N M"] | None]:
+        """The paper's own words: keys and values of every input. The reference of `read_folded`."""
+        x = self.input_norm(jnp.concatenate([segment.array() for segment in inputs], axis=1))
+        query, key, value = (split_heads(y, self.num_heads) for y in (query, self.key(x), self.value(x)))
+        values, logits = attend(query, key, value, whole_mask(inputs))
+        return merge_heads(values), logits if capture else None
+
+    def read_folded(
+        self, query: Float[Array, "B N C"], inputs: Sequence[Segment], capture: bool
+    ) -> tuple[Float[Array, "B N C"], Float[Array, "B H N M"] | None]:
+        """The same without keys, values or the input array: see `read`."""
+        batch, num_queries, channels = query.shape
+        heads = (channels, self.num_heads, -1)
+        scale, offset = self.input_norm.scale[...], self.input_norm.bias[...]
+        query = split_heads(query, self.num_heads) * (channels // self.num_heads) ** -0.5
+        key, value = ((scale[:, None] * part.kernel[...]).reshape(heads) for part in (self.key, self.value))
+        u = jnp.einsum("BHNK,CHK->BHNC", query, key.astype(query.dtype)).reshape(batch, -1, channels)
+        parts = [read.read(u, segment, LAYER_NORM_EPS) for segment in inputs]
+        t = read.merge(parts).reshape(batch, self.num_heads, num_queries, channels)
+        values = jnp.einsum("BHNC,CHK->BHNK", t, value.astype(t.dtype))
+        values = merge_heads(values) + (offset @ self.value.kernel[...] + self.value.bias[...]).astype(t.dtype)
+        if not capture:
+            return values, None
+        logits = jnp.concatenate([read.logits(u, segment, LAYER_NORM_EPS) for segment in inputs], axis=-1)
+        same_for_all = (offset @ self.key.kernel[...] + self.key.bias[...]).reshape(self.num_heads, 1, -1)
+        constant = jnp.sum(query * same_for_all, axis=-1, keepdims=True)
+        return values, logits.reshape(batch, self.num_heads, num_queries, -1) + constant
 
 
 class SelfAttend(nnx.Module):

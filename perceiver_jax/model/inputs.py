@@ -5,14 +5,15 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from perceiver_jax.model.config import FourierPositions, LearnedPositions, NoPositions
-from perceiver_jax.model.positions import fourier_features
+from perceiver_jax.model.positions import axis_table, channel_order
+from perceiver_jax.model.segment import Segment
 
 
 class InputArray(nnx.Module):
-    """Makes the (B, M, C) input array from features on a grid; owns the learned positions where there are any."""
+    """Makes the M inputs of C channels from features on a grid; owns the learned positions where there are any."""
 
     def __init__(
         self,
@@ -33,20 +34,20 @@ class InputArray(nnx.Module):
                 position_channels = 0
         self.channels = num_features + position_channels  # C
 
-    def __call__(self, features: Float[Array, "B *grid F"]) -> Float[Array, "B M C"]:
-        """The inputs in row-major order, features first.
+    def __call__(self, features: Float[Array, "B *grid F"], mask: Bool[Array, "B M"] | None = None) -> Segment:
+        """The inputs, row-major, features first.
 
         Raises ValueError where the features do not lie on the grid the positions were made for.
         """
         if features.shape[1:-1] != self.grid:
             raise ValueError(f"features on a grid of {features.shape[1:-1]}: expected {self.grid}")
-        features = features.reshape(features.shape[0], -1, features.shape[-1])
         match self.config:
             case FourierPositions(num_bands=num_bands, max_resolution=max_resolution):
-                positions = jnp.asarray(fourier_features(self.grid, num_bands, max_resolution), features.dtype)
-            case LearnedPositions():
-                positions = self.positions[...].astype(features.dtype)
+                axes = zip(self.grid, max_resolution, strict=True)
+                tables = tuple(jnp.asarray(axis_table(n, num_bands, mu), features.dtype) for n, mu in axes)
+                return Segment(features, tables, mask=mask, columns=channel_order(len(self.grid), num_bands))
+            case LearnedPositions(channels=channels):
+                features = features.reshape(features.shape[0], -1, features.shape[-1])
+                return Segment(features, (self.positions[...],), mask=mask, columns=(tuple(range(channels)),))
             case NoPositions():
-                return features
-        positions = jnp.broadcast_to(positions, (features.shape[0], *positions.shape))
-        return jnp.concatenate([features, positions], axis=-1)
+                return Segment(features, mask=mask)

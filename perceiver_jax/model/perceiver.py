@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 from perceiver_jax.model.attention import CrossAttend, SelfAttend, linear
 from perceiver_jax.model.config import PerceiverConfig
 from perceiver_jax.model.inputs import InputArray
+from perceiver_jax.model.segment import Segment
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["logits", "attention_logits"], meta_fields=[])
@@ -36,8 +37,8 @@ class Perceiver(nnx.Module):
         self.latents = nnx.Param(nnx.initializers.truncated_normal(config.latent_init_scale)(rngs.params(), shape))
         self.inputs = InputArray(config.positions, grid, num_features, rngs)
 
-        def cross_attend(input_channels: int, num_heads: int) -> CrossAttend:
-            return CrossAttend(config.latent_channels, input_channels, num_heads, config.widening_factor, dtype, rngs)
+        def cross_attend(input_channels: int, num_heads: int, widening_factor: int) -> CrossAttend:
+            return CrossAttend(config.latent_channels, input_channels, num_heads, widening_factor, dtype, rngs)
 
         @nnx.split_rngs(splits=config.num_self_attends_per_block)
         @nnx.vmap
@@ -48,7 +49,7 @@ class Perceiver(nnx.Module):
 
         self.cross_attends = nnx.List(
             [
-                cross_attend(self.inputs.channels, config.num_cross_attend_heads)
+                cross_attend(self.inputs.channels, config.num_cross_attend_heads, config.widening_factor)
                 for _ in range(config.num_weights("cross_attend"))
             ]
         )
@@ -62,17 +63,14 @@ class Perceiver(nnx.Module):
 
         Inputs where `mask` is False are not seen; an example needs at least one that is.
         """
-        inputs = self.inputs(features)
-        latents = jnp.broadcast_to(self.latents[...].astype(inputs.dtype), (inputs.shape[0], *self.latents.shape))
+        inputs = [self.inputs(features, mask)]
+        latents = jnp.broadcast_to(self.latents[...].astype(features.dtype), (features.shape[0], *self.latents.shape))
         attention_logits = []
         for use in self.config.schedule:
             if use.kind == "cross_attend":
-                module = self.cross_attends[use.weights]
-                if capture:
-                    latents, logits = module(latents, inputs, mask)
-                    attention_logits.append(logits)
-                else:
-                    latents = self._remat("block", "layer")(lambda m, *args: m(*args)[0])(module, latents, inputs, mask)
+                call = functools.partial(CrossAttend.__call__, capture=capture)
+                latents, logits = self._remat("block", "layer")(call)(self.cross_attends[use.weights], latents, inputs)
+                attention_logits += [logits] if capture else []
             else:
                 latents = self._remat("block")(self._transform)(self.self_attends[use.weights], latents)
         return Output(self.head(latents), attention_logits)
@@ -92,7 +90,7 @@ class Head(nnx.Module):
     def __init__(
         self,
         config: PerceiverConfig,
-        cross_attend: Callable[[int, int], CrossAttend],
+        cross_attend: Callable[[int, int, int], CrossAttend],
         num_classes: int,
         dtype: jnp.dtype | None,
         rngs: nnx.Rngs,
@@ -101,7 +99,7 @@ class Head(nnx.Module):
         if self.kind == "query":  # Perceiver IO's classifier
             init = nnx.initializers.truncated_normal(config.latent_init_scale)
             self.query = nnx.Param(init(rngs.params(), (1, config.latent_channels)))
-            self.cross_attend = cross_attend(config.latent_channels, 1)
+            self.cross_attend = cross_attend(config.latent_channels, 1, 1)  # one head, an MLP that does not widen
         zeros = nnx.initializers.zeros_init()
         self.logits = nnx.Linear(config.latent_channels, num_classes, kernel_init=zeros, dtype=dtype, rngs=rngs)
 
@@ -109,7 +107,7 @@ class Head(nnx.Module):
         """The logits, float32 or better."""
         if self.kind == "query":
             query = jnp.broadcast_to(self.query[...].astype(latents.dtype), (latents.shape[0], *self.query.shape))
-            pooled = self.cross_attend(query, latents)[0][:, 0]
+            pooled = self.cross_attend(query, [Segment(latents)])[0][:, 0]
         else:
             pooled = latents.mean(axis=1)
         logits = self.logits(pooled)

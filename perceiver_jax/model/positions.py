@@ -1,7 +1,9 @@
-"""Where inputs stand: Fourier features of grid coordinates (section 3.2). Plain numpy, made once in float64."""
+"""Where inputs stand: Fourier features of grid coordinates (section 3.2). Plain numpy, made once in float64.
+
+A place on a grid has the features of its coordinate along each axis, so a table for each axis holds all there is to know.
+"""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -17,20 +19,19 @@ def bands(num_bands: int, max_resolution: float) -> Float[np.ndarray, " K"]:
     return np.linspace(1.0, max_resolution / 2, num_bands)
 
 
-def axis_table(length: int, num_bands: int, max_resolution: float) -> Float[np.ndarray, "n 2K+1"]:
+def axis_table(length: int, num_bands: int, max_resolution: float) -> Float[np.ndarray, "n {2*num_bands+1}"]:
     """The features of one axis: the coordinate x, then sin(pi f_k x) for every band, then cos(pi f_k x)."""
     x = coordinates(length)[:, None]
     angles = math.pi * x * bands(num_bands, max_resolution)
     return np.concatenate([x, np.sin(angles), np.cos(angles)], axis=1)
 
 
-def fourier_features(grid: Sequence[int], num_bands: int, max_resolution: Sequence[float]) -> Float[np.ndarray, "M P"]:
-    """The features of every place on a grid, row-major: all raw coordinates, then all sines, then all cosines.
+def channel_order(num_axes: int, num_bands: int) -> tuple[tuple[int, ...], ...]:
+    """For each axis, where its table's columns stand among an input's position channels.
 
-    Within each of the three, axis by axis. P = axes x (2 K + 1).
+    All raw coordinates come first, then all sines, then all cosines; within each of the three, axis by axis.
     """
-    tables = [axis_table(n, num_bands, mu) for n, mu in zip(grid, max_resolution, strict=True)]
-    places = np.indices(grid).reshape(len(grid), -1)
-    parts = (slice(0, 1), slice(1, 1 + num_bands), slice(1 + num_bands, None))
-    columns = [table[index][:, part] for part in parts for table, index in zip(tables, places, strict=True)]
-    return np.concatenate(columns, axis=1)
+    kinds = ((0, 1), (num_axes, num_bands), (num_axes * (1 + num_bands), num_bands))
+    return tuple(
+        tuple(start + axis * width + i for start, width in kinds for i in range(width)) for axis in range(num_axes)
+    )

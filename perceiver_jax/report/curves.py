@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from perceiver_jax.report.log import read_metrics, replace_file
+from perceiver_jax.disk import write_atomically
+from perceiver_jax.report.log import read_metrics
 
 # Metric: (axis label with unit, factor from the logged number, format of the number beside the last evaluation).
 PANELS = {
@@ -52,7 +53,7 @@ def draw_curves(metrics_path: str | Path, output_png: str | Path, title: str) ->
             axes.set_xlabel("step", fontsize=9, color=INK)
     png = io.BytesIO()
     figure.savefig(png, format="png")
-    replace_file(Path(output_png), png.getvalue())
+    write_atomically(Path(output_png), png.getvalue())
     return tuple(panels)
 
 

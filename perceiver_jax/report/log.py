@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from perceiver_jax.disk import write_atomically
 from perceiver_jax.errors import Code, Failure
 
 MAX_FAULTS = 3  # in a row, before a place is no longer written to
@@ -43,25 +44,6 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
         )
     records = [json.loads(line) for _, line in sorted(lines.items(), key=lambda item: item[0][0])]
     return [{name: _float(name, value) for name, value in record.items()} for record in records]
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Gives a file its new content whole: written beside it, synced, renamed. OSError leaves it as it was."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 class MetricsLog:
@@ -99,7 +81,7 @@ class _JsonLines:
     """metrics.jsonl: one line, one write, no buffer, so that a kill tears the last line at most."""
 
     def __init__(self, path: Path, resume_step: int):
-        self._path, self._torn = path, False
+        self._path = path
         self._keep(lambda key: key[0] <= resume_step)
 
     def _keep(self, wanted: Callable[[Key], bool]) -> None:
@@ -107,14 +89,15 @@ class _JsonLines:
         kept = {key: line for key, line in _parse(data)[0].items() if wanted(key)}
         whole = b"".join(line + b"\n" for line in kept.values())
         if whole != data:
-            replace_file(self._path, whole)
-        self._keys = set(kept)
+            write_atomically(self._path, whole)
+        self._keys, self._torn = set(kept), False
         self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 - `close` does
 
     def write(self, step: int, split: str, numbers: Mapping[str, float]) -> None:
         if (step, split) in self._keys:
-            self._file.close()
+            before = self._file
             self._keep(lambda key: key != (step, split))
+            before.close()
         record = {"step": step, "split": split} | {name: _plain(value) for name, value in numbers.items()}
         line = b"\n" * self._torn + json.dumps(record, allow_nan=False).encode() + b"\n"
         self._torn = True  # until the whole line is out: the next one must not run on from half of this

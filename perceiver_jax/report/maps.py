@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from perceiver_jax.disk import write_atomically
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.report.log import replace_file
 
 COLUMNS, FIRST_ROWS, LATER_ROWS = 25, 4, 2
 LEAST_COLUMNS = 8  # few latents stand in fewer, wider columns
@@ -32,7 +32,7 @@ LEAST_ENLARGED, LEAST_SIDE = 240, 16  # pixels: room for an enlarged map with it
 FRAME, GAP, SPACE, MARGIN = 4, 1, 10, 14
 DPI, LETTER = 100, 11  # font size in points, likewise for each WIDTH
 
-Picture = UInt8[np.ndarray, "Y X 3"]
+Picture = UInt8[np.ndarray, "_ _ 3"]
 Maps = Float[np.ndarray, "N H W"]
 
 
@@ -58,7 +58,7 @@ def draw_attention_maps(
     _write_titles(canvas)
     small_file = [cv2.IMWRITE_PNG_COMPRESSION, 6, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT]
     _, png = cv2.imencode(".png", canvas.pixels[..., ::-1], small_file)  # OpenCV's order is blue, green, red
-    replace_file(Path(output_png), png.tobytes())
+    write_atomically(Path(output_png), png.tobytes())
 
 
 def compose(image: Float[np.ndarray, "Y_in X_in F"] | None, maps: Sequence[tuple[str, Maps]]) -> Canvas:

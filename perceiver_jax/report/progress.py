@@ -4,18 +4,22 @@ Progress goes to stderr and results to stdout, so that `command > results.txt` k
 no fault: what a closed, broken or full stream does not take is dropped.
 """
 
+import contextlib
+import errno
 import locale
 import math
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TextIO
+from io import TextIOBase
+from typing import Any
 
 from perceiver_jax.report.tables import duration
 
 RATE_SECONDS = 60.0  # of the past that the time left is told from, roughly
 MIN_BAR, MAX_BAR = 8, 40  # columns
+_GONE = (errno.EPIPE, errno.EIO, errno.EBADF)  # the reader, the terminal: unlike a full disk, they do not come back
 _SHOWN = {"loss": "loss", "accuracy": "accuracy", "mean_average_precision": "mAP"}
 
 
@@ -34,7 +38,7 @@ class Progress:
         self,
         total_steps: int,
         first_step: int,
-        stream: TextIO | None = None,
+        stream: TextIOBase | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._total, self._step = total_steps, first_step
@@ -125,7 +129,8 @@ class _Bar:
         if room >= MIN_BAR:
             options = options.copy()
             options.encoding = "ascii" if self._ascii else options.encoding
-            yield from ProgressBar(self._total, self._done, width=room).__rich_console__(console, options)
+            bar = ProgressBar(self._total, self._done, width=room, complete_style="cyan", finished_style="green")
+            yield from bar.__rich_console__(console, options)
             text = "  " + text
         yield Text(text, no_wrap=True)
 
@@ -133,7 +138,7 @@ class _Bar:
 class _SafeStream:
     """A text stream, possibly None, that takes any text and never raises."""
 
-    def __init__(self, stream: TextIO | None):
+    def __init__(self, stream: TextIOBase | None):
         self._stream = stream
         self.encoding = getattr(stream, "encoding", None) or "ascii"
 
@@ -159,12 +164,12 @@ class _SafeStream:
             self._guard(self._stream.flush)
 
     def _guard(self, action: Callable[[], Any]) -> None:
-        try:
-            action()
-        except BrokenPipeError:
-            # What Python has buffered would be tried again at exit and turn the exit code into 120.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
-        except (OSError, ValueError):  # full disk, lost terminal, closed stream
-            pass
+        with contextlib.suppress(OSError, ValueError):  # ValueError: closed, or no file beneath
+            try:
+                action()
+            except OSError as error:
+                if error.errno in _GONE:
+                    # What Python has buffered would be tried again at exit and turn the exit code into 120.
+                    nowhere = os.open(os.devnull, os.O_WRONLY)
+                    os.dup2(nowhere, self._stream.fileno())
+                    os.close(nowhere)

@@ -4,6 +4,7 @@ JAX and Orbax are imported inside the functions that move arrays, so that a run 
 """
 
 import contextlib
+import gc
 import hashlib
 import json
 import logging
@@ -11,6 +12,8 @@ import os
 import re
 import shutil
 import sys
+import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.training.manifest import Manifest, commit, prune
 
 ARRAYS = "arrays"  # Orbax's directory in a step
+SETTLE_SECONDS = 0.3  # for the writes that Orbax leaves running when one is refused
 
 
 def fingerprints(config: dict[str, Any], data: str) -> dict[str, str]:
@@ -74,18 +78,20 @@ def save(directory: Path, step: int, state: Any, fingerprints: dict[str, str], k
     first = jax.process_index() == 0
     arrays, digest = _leaves(state), state_sha256(state)
     try:
-        if first:
-            unfinished.mkdir()
-        _write_arrays(unfinished / ARRAYS, arrays)
-        if first:
-            commit(unfinished, final, fingerprints, digest)
-            prune(directory, keep)
+        try:
+            if first:
+                disk.remove_unfinished(directory)
+                unfinished.mkdir()
+            _write_arrays(unfinished / ARRAYS, arrays)
+            if first:
+                commit(unfinished, final, fingerprints, digest)
+                prune(directory, keep)
+        finally:
+            if first:
+                shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         needed = f"about {sum(leaf.nbytes for leaf in arrays.values()):,} bytes"
         raise disk.unusable(f"checkpoint {final} was not saved", directory, error, needed) from error
-    finally:
-        if first:
-            shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def restore(directory: Path, step: int, target: Any) -> Any:
@@ -142,10 +148,8 @@ def _check_leaves(step: int, stored: dict[str, Any], wanted: dict[str, Any]) -> 
     wrong = [f"    {name}: {old} -> {new}" for name, (old, new) in rows.items() if old != new]
     if wrong:
         more = [f"    and {len(wrong) - 10} more"] if len(wrong) > 10 else []
-        what, where = (
-            f"checkpoint {step} holds another model or optimiser",
-            f"{len(wrong)} of {len(rows)} arrays differ",
-        )
+        what = f"checkpoint {step} holds another model or optimiser"
+        where = f"{len(wrong)} of {len(rows)} arrays differ"
         found = "\n".join(["stored -> wanted", *wrong[:10], *more])
         hint = "the config that the checkpoint was made with, or a new --workdir"
         raise Failure(Code.CHECKPOINT, what, where, found=found, hint=hint)
@@ -155,25 +159,39 @@ def _check_leaves(step: int, stored: dict[str, Any], wanted: dict[str, Any]) -> 
 def _checkpointer() -> Iterator[Any]:
     import orbax.checkpoint as ocp
 
-    log = logging.getLogger("absl")
-    level = log.level
-    log.setLevel(logging.CRITICAL)  # Orbax's threads log a traceback of every error that it raises as well
+    logs = {name: logging.getLogger(name) for name in ("absl", "asyncio")}
+    levels = {name: log.level for name, log in logs.items()}
+    hook = sys.unraisablehook
+    for log in logs.values():
+        log.setLevel(logging.CRITICAL)  # Orbax's threads log a traceback of every error that it raises as well
+    sys.unraisablehook = lambda fault: None if "loop is closed" in str(fault.exc_value) else hook(fault)
     try:
         with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
             yield checkpointer
     finally:
-        log.setLevel(level)
+        sys.unraisablehook = hook
+        for name, log in logs.items():
+            log.setLevel(levels[name])
 
 
 def _write_arrays(path: Path, arrays: dict[str, Any]) -> None:
     """Lets Orbax write; raises OSError for what the disk refused, which Orbax says in other exceptions' text."""
     import orbax.checkpoint as ocp
 
-    try:
-        with _checkpointer() as checkpointer:
+    refused = None
+    with _checkpointer() as checkpointer:
+        try:
             checkpointer.save(path, args=ocp.args.PyTreeSave(arrays))
-    except Exception as error:
-        refused = re.search(r"os_error_code='(\d+)'", str(error))
-        if not refused:
-            raise
-        raise OSError(int(refused[1]), os.strerror(int(refused[1])), str(path)) from error
+        except Exception as error:
+            number = re.search(r"os_error_code='(\d+)'", str(error))
+            refused = error.errno if isinstance(error, OSError) else int(number[1]) if number else None
+            if refused is None:
+                raise
+        if refused:
+            # Orbax raises the first error while other writes still run: they would come after the removal of their
+            # directory, and their futures complain when they are collected.
+            time.sleep(SETTLE_SECONDS)
+            with warnings.catch_warnings(action="ignore"):
+                gc.collect()
+    if refused:
+        raise OSError(refused, os.strerror(refused), str(path))

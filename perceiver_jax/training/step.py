@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from perceiver_jax.training import metrics, optim
 
@@ -23,7 +23,7 @@ Loss = Callable[[Any, Batch], tuple[Float[Array, ""], metrics.Sums]]  # (params,
 class TrainState:
     """All that training changes."""
 
-    step: Int[Array, ""]  # updates done
+    step: Any  # int32 scalar: updates done
     params: Any
     opt_state: optax.OptState
     ema: Any | None  # running mean of the parameters, if one is kept

@@ -127,3 +127,15 @@ def test_a_self_attend_is_a_cross_attend_from_the_latents_to_themselves_with_one
     np.testing.assert_allclose(
         reference.self_attend(latents, shared | {"norm": norm}, num_heads=2), expected, atol=1e-13
     )
+
+
+def test_a_cross_attend_does_not_see_the_order_of_its_inputs():
+    rng = RNG(5)
+    params = {name: {"scale": rng.normal(size=3), "bias": rng.normal(size=3)} for name in ("query_norm", "input_norm")}
+    params |= {name: {"kernel": rng.normal(size=(3, 3)), "bias": rng.normal(size=3)} for name in ("query", "key")}
+    params |= {"value": params["key"], "output": params["query"], "mlp_norm": params["query_norm"]}
+    params |= {"mlp": {"expand": params["key"], "contract": params["query"]}}
+    latents, inputs = rng.normal(size=(1, 2, 3)), rng.normal(size=(1, 6, 3))
+    one, _ = reference.cross_attend(latents, inputs, params, num_heads=1)
+    other, _ = reference.cross_attend(latents, inputs[:, rng.permutation(6)], params, num_heads=1)
+    np.testing.assert_allclose(other, one, atol=1e-13)

@@ -28,9 +28,7 @@ from perceiver_jax.training import checkpoint, manifest
 PRINTS = {"config": "c0", "data": "d0", "code": "0.1.0", "numerics": "jax, 1 x cpu"}
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["step", "params", "opt_state", "ema"], meta_fields=[]
-)
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["step", "params", "opt_state", "ema"], meta_fields=[])
 @dataclasses.dataclass
 class State:
     """Of the form that training has; abstract where training's own wants arrays."""
@@ -137,7 +135,7 @@ def test_another_state_is_refused_with_the_arrays_that_differ(saved):
         checkpoint.restore(saved, 10, target)
     lines = str(caught.value).splitlines()
     # Of params, mu and nu: latents, scale, bias. Of the rest: step, and an EMA that was not kept.
-    assert lines[0] == "error[4] checkpoint 10 holds another model or optimiser: 11 of 19 arrays differ"
+    assert lines[0] == "error[4] checkpoint 10 holds another model or optimiser: 11 of 17 arrays differ"
     assert lines[1:3] == ["  found: stored -> wanted", "    ema/latents: absent -> float32[2]"]
     assert "    params/norm/bias: bfloat16[4] -> bfloat16[6]" in lines
     assert lines[12] == "    and 1 more"
@@ -272,11 +270,11 @@ def test_a_linked_step_is_not_followed(copied):
     assert rejection(copied, 12) == "error[4] step 12 rejected: is a symbolic link"
 
 
-def rewrite(step, **changes):
+def rewrite(root, **changes):
     """A manifest whose own hash is right."""
-    body = json.loads((step / "manifest.json").read_text())
+    body = json.loads((root / "manifest.json").read_text())
     del body["sha256"]
-    (step / "manifest.json").write_bytes(manifest._text(body | changes))
+    (root / "manifest.json").write_bytes(manifest._text(body | changes))
 
 
 @pytest.mark.parametrize("name", ["../../outside", "/etc/hostname"])
@@ -358,7 +356,8 @@ def test_without_a_valid_step_the_run_never_starts_from_zero(copied):
         with pytest.raises(Failure) as caught:
             manifest.newest_valid(copied, set_aside=True)
         assert str(caught.value).startswith(f"error[4] no valid checkpoint: in {copied}\n  found: step 10: arrays/")
-        assert "; step 5: arrays/" in caught.value.found and "a new --workdir" in caught.value.hint
+        assert "; step 5: arrays/" in caught.value.found
+        assert "a new --workdir" in caught.value.hint
 
 
 def test_steps_set_aside_alone_are_not_an_empty_directory(copied):
@@ -398,7 +397,8 @@ def test_a_disk_that_fills_up_under_orbax_costs_only_the_new_step(copied, capfd)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert (failure.what, failure.where) == (f"checkpoint {copied}/15 was not saved", "file too large")
-    assert re.fullmatch(r"[\d,]+ bytes free", failure.found) and re.fullmatch(r"about [\d,]+ bytes", failure.expected)
+    assert re.fullmatch(r"[\d,]+ bytes free", failure.found)
+    assert re.fullmatch(r"about [\d,]+ bytes", failure.expected)
     assert capfd.readouterr() == ("", "")
     save(copied, 15)  # space has returned
     assert manifest.newest_valid(copied, set_aside=True)[0] == 15
@@ -422,19 +422,26 @@ def test_any_refused_call_of_the_commit_costs_only_the_new_step(copied, monkeypa
         monkeypatch.setattr(os, name, failing(name))
     for k in range(1, 200):
         countdown, number = k, (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT)[k % 4]
-        try:
-            save(copied, 15)
-        except Failure as failure:
-            assert failure.code == Code.WORKDIR and failure.where == os.strerror(number).lower()
-            assert ".tmp-15" not in os.listdir(copied)
-            if not (copied / "15").exists():
-                continue
-            # Only the flush of the parent was refused: the step is complete.
-            assert manifest.verify(copied, 15) and manifest.verify(copied, 10)
-            shutil.rmtree(copied / "15")
-        else:
+        outcome = outcome_of_save(copied, 15)
+        if outcome is None:
             break
-    assert countdown > 0 and k > 20  # every call of a save has been refused once
+        assert outcome == os.strerror(number).lower()
+        assert ".tmp-15" not in os.listdir(copied)
+        assert manifest.verify(copied, 10)
+        if (copied / "15").exists():  # only the flush of the parent was refused: the step is complete
+            assert manifest.verify(copied, 15)
+            shutil.rmtree(copied / "15")
+    assert countdown > 0  # every call of a save has been refused once
+    assert k > 20
+
+
+def outcome_of_save(directory, step):
+    """What was refused, or None."""
+    try:
+        save(directory, step)
+    except Failure as failure:
+        return failure.where
+    return None
 
 
 def test_a_vanished_directory_is_named_and_not_made_anew(tmp_path):
@@ -448,11 +455,10 @@ def test_a_killed_save_leaves_the_older_steps_valid(tmp_path):
     code = """
 import sys, itertools
 from pathlib import Path
-from tests.training import test_checkpoint as here
-directory = Path(sys.argv[1])
-state = here.make_state()
+import jax.numpy as jnp
+from perceiver_jax.training import checkpoint
 for step in itertools.count(1):
-    here.save(directory, step, state, keep=2)
+    checkpoint.save(Path(sys.argv[1]), step, {"w": jnp.arange(5) * step}, {}, keep=2)
     print(step, flush=True)
 """
     rng = random.Random(0)
@@ -467,7 +473,7 @@ for step in itertools.count(1):
         said = [3, *map(int, process.communicate()[0].split())]
         step, _ = manifest.newest_valid(directory, set_aside=True)
         assert step - said[-1] in (0, 1)
-        assert_same_bits(checkpoint.restore(directory, step, abstract(make_state())), make_state())
+        assert_same_bits(checkpoint.restore(directory, step, {"w": jnp.arange(5)}), {"w": jnp.arange(5) * step})
 
 
 # Fingerprints
@@ -505,8 +511,11 @@ def test_fingerprints_follow_settings_and_data_but_not_harmless_settings():
     base = checkpoint.fingerprints({"seed": 0, "train": {"log_every": "1 steps"}}, "d")
     logged = checkpoint.fingerprints({"train": {"log_every": "9 steps"}, "seed": 0}, "d")
     seeded = checkpoint.fingerprints({"seed": 1, "train": {"log_every": "1 steps"}}, "d")
-    assert set(base) == set(PRINTS) and base["data"] == "d" and f"jax {jax.__version__}" in base["numerics"]
-    assert base == logged and base["config"] != seeded["config"]
+    assert set(base) == set(PRINTS)
+    assert base["data"] == "d"
+    assert f"jax {jax.__version__}" in base["numerics"]
+    assert base == logged
+    assert base["config"] != seeded["config"]
 
 
 def test_verifying_needs_no_jax():

