@@ -12,14 +12,10 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from perceiver_jax.model import read
+from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.segment import Segment, whole_mask
 
 LAYER_NORM_EPS = 1e-5  # the authors' library's; Flax's own default differs
-
-
-def linear(fan_in: int, fan_out: int, dtype: jnp.dtype | None, rngs: nnx.Rngs) -> nnx.Linear:
-    """A linear layer: LeCun-normal weights, zero bias."""
-    return nnx.Linear(fan_in, fan_out, dtype=dtype, rngs=rngs)
 
 
 def layer_norm(channels: int, dtype: jnp.dtype | None, rngs: nnx.Rngs) -> nnx.LayerNorm:
@@ -61,8 +57,8 @@ class Mlp(nnx.Module):
     """Linear, GELU (tanh form), linear."""
 
     def __init__(self, channels: int, widening_factor: int, dtype: jnp.dtype | None, rngs: nnx.Rngs):
-        self.expand = linear(channels, widening_factor * channels, dtype, rngs)
-        self.contract = linear(widening_factor * channels, channels, dtype, rngs)
+        self.expand = Linear(channels, widening_factor * channels, dtype, rngs)
+        self.contract = Linear(widening_factor * channels, channels, dtype, rngs)
 
     def __call__(self, x: Float[Array, "B N D"]) -> Float[Array, "B N D"]:
         """The MLP of each latent by itself."""
@@ -84,10 +80,10 @@ class CrossAttend(nnx.Module):
         self.num_heads = num_heads
         self.query_norm = layer_norm(latent_channels, dtype, rngs)
         self.input_norm = layer_norm(input_channels, dtype, rngs)
-        self.query = linear(latent_channels, input_channels, dtype, rngs)
-        self.key = linear(input_channels, input_channels, dtype, rngs)
-        self.value = linear(input_channels, input_channels, dtype, rngs)
-        self.output = linear(input_channels, latent_channels, dtype, rngs)
+        self.query = Linear(latent_channels, input_channels, dtype, rngs)
+        self.key = Linear(input_channels, input_channels, dtype, rngs)
+        self.value = Linear(input_channels, input_channels, dtype, rngs)
+        self.output = Linear(input_channels, latent_channels, dtype, rngs)
         self.mlp_norm = layer_norm(latent_channels, dtype, rngs)
         self.mlp = Mlp(latent_channels, widening_factor, dtype, rngs)
 
@@ -154,10 +150,10 @@ class SelfAttend(nnx.Module):
     def __init__(self, channels: int, num_heads: int, widening_factor: int, dtype: jnp.dtype | None, rngs: nnx.Rngs):
         self.num_heads = num_heads
         self.norm = layer_norm(channels, dtype, rngs)
-        self.query = linear(channels, channels, dtype, rngs)
-        self.key = linear(channels, channels, dtype, rngs)
-        self.value = linear(channels, channels, dtype, rngs)
-        self.output = linear(channels, channels, dtype, rngs)
+        self.query = Linear(channels, channels, dtype, rngs)
+        self.key = Linear(channels, channels, dtype, rngs)
+        self.value = Linear(channels, channels, dtype, rngs)
+        self.output = Linear(channels, channels, dtype, rngs)
         self.mlp_norm = layer_norm(channels, dtype, rngs)
         self.mlp = Mlp(channels, widening_factor, dtype, rngs)
 

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from perceiver_jax.model.attention import CrossAttend, SelfAttend, linear
+from perceiver_jax.model.attention import CrossAttend, SelfAttend
 from perceiver_jax.model.config import PerceiverConfig
 from perceiver_jax.model.inputs import InputArray
+from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.segment import Segment
 
 
@@ -100,8 +101,7 @@ class Head(nnx.Module):
             init = nnx.initializers.truncated_normal(config.latent_init_scale)
             self.query = nnx.Param(init(rngs.params(), (1, config.latent_channels)))
             self.cross_attend = cross_attend(config.latent_channels, 1, 1)  # one head, an MLP that does not widen
-        zeros = nnx.initializers.zeros_init()
-        self.logits = nnx.Linear(config.latent_channels, num_classes, kernel_init=zeros, dtype=dtype, rngs=rngs)
+        self.logits = Linear(config.latent_channels, num_classes, dtype, rngs, zero=True)
 
     def __call__(self, latents: Float[Array, "B N D"]) -> Float[Array, "B Y"]:
         """The logits, float32 or better."""
