@@ -51,10 +51,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "model.positions": dict(kind="learned", channels=128, init_scale=1.0),
     },
     "permuted": {},
-    **{
-        f"table5_{n}": {"model.num_blocks": 0, "model.num_cross_attends": n, "model.sharing": "none"}
-        for n in (4, 8, 12)
-    },
+    **{f"table5_{n}": {"model.num_blocks": 0, "model.num_cross_attends": n, "model.sharing": "none"} for n in (4, 8, 12)},
     **{
         f"table6_{arrangement}_{n}": {"model.arrangement": arrangement, "model.num_cross_attends": n}
         for arrangement in ("at_start", "interleaved")

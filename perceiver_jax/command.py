@@ -15,6 +15,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from perceiver_jax import config as config_lib
+from perceiver_jax import config_faults
 from perceiver_jax.errors import Code, Failure, Stopped, nearest
 
 CONFIG_SECONDS = 30  # a config file that takes longer is taken for one that never ends
@@ -134,7 +135,7 @@ def _override(values: ConfigDict, name: str, value: Any) -> None:
     for part in parents:
         section = section[part] if isinstance(section, ConfigDict) and part in section else None
     if not isinstance(section, ConfigDict) or leaf not in section:
-        raise config_lib.unknown_key(name, config_lib.known_keys(values.to_dict()))
+        raise config_faults.unknown_key(name, config_faults.known_keys(values.to_dict()))
     if isinstance(section[leaf], ConfigDict) and not isinstance(value, dict):
         raise Failure(Code.CONFIG, f"--config.{name}: is a section", hint=f"--config.{name}.FIELD=VALUE")
     with section.unlocked(), section.ignore_type():
@@ -154,7 +155,7 @@ def _load(path: Path, variant: str) -> ConfigDict:
         values = module.get_config(*[variant] if variant else [])
     except Failure:
         raise
-    except Exception as error:  # noqa: BLE001 the file may raise anything
+    except Exception as error:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path.absolute()]
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
         where = f"config {path}" + (f" line {line}" if line else "")

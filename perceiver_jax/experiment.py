@@ -40,7 +40,10 @@ class Experiment:
         return jax.jit(self._create, out_shardings=self._sharding)()
 
     def restore(self, checkpoints: Path, step: int) -> TrainState:
-        """The state saved at a step whose manifest has been verified; raises Failure(CHECKPOINT) where it is another model's."""
+        """The state saved at a step whose manifest has been verified.
+
+        Raises Failure(CHECKPOINT) where it is another model's.
+        """
         target = jax.tree.map(
             lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
             self._shapes,

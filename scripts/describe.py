@@ -30,11 +30,12 @@ def main() -> None:
     if _JSON.value:
         print(json.dumps(facts))
         return
+    memory = facts["train_memory_bytes"]
     print(table(["", ""], [
         ["parameters", f"{facts['parameters']:,}"],
         ["FLOPs an example, forward, the paper's rule", f"{facts['flops_per_example'] / 1e9:,.4g} G"],
         ["FLOPs an example, forward, as executed", f"{facts['flops_executed_per_example'] / 1e9:,.4g} G"],
-        [f"memory of a training step, batch {config.data.batch_size} (estimate)", f"{facts['train_memory_bytes'] / 1e9:,.4g} GB"],
+        [f"memory of a training step, batch {config.data.batch_size} (estimate)", f"{memory / 1e9:,.4g} GB"],
         ["inputs M x C", f"{config.num_inputs:,} x {config.input_channels}"],
         ["latents N x D", f"{config.model.num_latents} x {config.model.latent_channels}"],
         ["steps", f"{config.num_steps:,}"],
@@ -42,7 +43,9 @@ def main() -> None:
     print("\nschedule (module, weights it uses)")
     layers = config.model.num_self_attends_per_block
     names = {"cross_attend": "cross_attend", "self_attends": f"{layers} x self_attend"}
-    print(table(["place", "module", "weights"], [[i, names[u.kind], u.weights] for i, u in enumerate(config.model.schedule)]))
+    print(
+        table(["place", "module", "weights"], [[i, names[u.kind], u.weights] for i, u in enumerate(config.model.schedule)])
+    )
     print("\nparameters by part")
     print(table(["part", "parameters"], [[name, f"{count:,}"] for name, count in facts["modules"].items()]))
 

@@ -50,13 +50,9 @@ class Batches(Iterator[Batch], Protocol):
 def check(config: DataConfig) -> None:
     """Reads enough to know that the data are there, before JAX is imported.
 
-    Raises Failure(DATA) where a package or file is missing or damaged, or a split is not of the size it should be, and
-    Failure(CONFIG) where the config asks for more examples than there are.
+    Raises Failure(DATA) where a package or file is missing or damaged, or a split is not of the size it should be.
     """
     source, sizes = _source(config), split_sizes(config, _spec(config))
-    if sizes["train"] < 1:
-        held_out, whole = config.validation_examples, sizes["train"] + config.validation_examples
-        raise Failure(Code.CONFIG, f"data.validation_examples {held_out}: split train has {whole} examples")
     for split, size in _spec(config).num_examples.items():
         found = len(source.load(config, split))
         if found != size:

@@ -12,7 +12,7 @@ class FourierPositions(Section):
 
     kind: Literal["fourier"]
     num_bands: Annotated[Count, Tiny(4)]  # K, per axis
-    max_resolution: tuple[Positive, ...]  # mu per axis; the highest band is mu / 2
+    max_resolution: Annotated[tuple[Positive, ...], Tiny(32)]  # mu per axis; the highest band is mu / 2
 
 
 class LearnedPositions(Section):
@@ -63,7 +63,9 @@ class PerceiverConfig(Section):
         channels, heads = self.latent_channels, self.num_self_attend_heads
         if channels % heads:
             near = " or ".join(str(n) for n in (channels // heads * heads, (channels // heads + 1) * heads) if n)
-            raise ValueError(f"model.latent_channels {channels} not divisible by model.num_self_attend_heads {heads}; try {near}")
+            raise ValueError(
+                f"model.latent_channels {channels} not divisible by model.num_self_attend_heads {heads}; try {near}"
+            )
         if self.arrangement == "interleaved" and 0 < self.num_blocks < self.num_cross_attends:
             raise ValueError(
                 f"model.num_cross_attends {self.num_cross_attends} > model.num_blocks {self.num_blocks}: interleaved, each"

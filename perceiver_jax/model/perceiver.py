@@ -22,15 +22,15 @@ class Output:
     """What a forward pass gives."""
 
     logits: Float[Array, "B Y"]
-    attention_logits: list[Float[Array, "B H N M"]]  # of every cross-attend in order, before the softmax; empty unless captured
+    attention_logits: list[
+        Float[Array, "B H N M"]
+    ]  # of every cross-attend in order, before the softmax; empty unless captured
 
 
 class Perceiver(nnx.Module):
     """Latents that read a long input array again and again, and think in between."""
 
-    def __init__(
-        self, config: PerceiverConfig, grid: Sequence[int], num_features: int, num_classes: int, rngs: nnx.Rngs
-    ):
+    def __init__(self, config: PerceiverConfig, grid: Sequence[int], num_features: int, num_classes: int, rngs: nnx.Rngs):
         self.config = config
         # Without a dtype a layer computes in that of its parameters and inputs: float32, or float64 in tests.
         dtype = None if config.compute_dtype == "float32" else jnp.dtype(config.compute_dtype)
@@ -44,9 +44,7 @@ class Perceiver(nnx.Module):
         @nnx.split_rngs(splits=config.num_self_attends_per_block)
         @nnx.vmap
         def self_attends(rngs: nnx.Rngs) -> SelfAttend:
-            return SelfAttend(
-                config.latent_channels, config.num_self_attend_heads, config.widening_factor, dtype, rngs
-            )
+            return SelfAttend(config.latent_channels, config.num_self_attend_heads, config.widening_factor, dtype, rngs)
 
         self.cross_attends = nnx.List(
             [

@@ -32,6 +32,4 @@ def channel_order(num_axes: int, num_bands: int) -> tuple[tuple[int, ...], ...]:
     All raw coordinates come first, then all sines, then all cosines; within each of the three, axis by axis.
     """
     kinds = ((0, 1), (num_axes, num_bands), (num_axes * (1 + num_bands), num_bands))
-    return tuple(
-        tuple(start + axis * width + i for start, width in kinds for i in range(width)) for axis in range(num_axes)
-    )
+    return tuple(tuple(start + axis * width + i for start, width in kinds for i in range(width)) for axis in range(num_axes))

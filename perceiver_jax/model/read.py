@@ -244,7 +244,9 @@ def _backward(chunk_rows: int, kept, cotangents):
 
     dweights, (dweights_rows, dparts) = jax.lax.scan(step, _zero(weights), (rows, drows, parts))
     dinputs = jax.tree.map(
-        lambda x, like: x.reshape(-1, *x.shape[2:])[: like.shape[0]], dparts._replace(bias=None), inputs._replace(bias=None)
+        lambda x, like: x.reshape(-1, *x.shape[2:])[: like.shape[0]],
+        dparts._replace(bias=None),
+        inputs._replace(bias=None),
     )
     dbias = None if inputs.bias is None else jnp.zeros_like(inputs.bias)
     return _with_rows(dweights, dweights_rows, weights), dinputs._replace(bias=dbias)

@@ -24,9 +24,7 @@ GREY, PAPER = (120, 120, 120), (255, 255, 255)
 BLUE, GREEN, ORANGE, PURPLE = (31, 95, 180), (44, 140, 60), (230, 126, 34), (123, 75, 160)
 COLOURS = (BLUE, GREEN, ORANGE, PURPLE, (190, 40, 50), (110, 80, 60), (200, 90, 160), (20, 150, 160))
 WIDTH, GROWN = 1400, 112  # pixels that small maps together grow to fill, but none beyond the second number
-LARGEST = (
-    224  # pixels, the side beyond which small maps are reduced: reducing turns the paper's fine plaids into flat grey
-)
+LARGEST = 224  # pixels, the side beyond which small maps are reduced: reducing turns the paper's fine plaids into flat grey
 LEAST_ENLARGED, LEAST_SIDE = 240, 16  # pixels: room for an enlarged map with its title; the short side of any map
 # In pixels, for each WIDTH of the picture's width: frames, lines between small maps, between panels, around the whole.
 FRAME, GAP, SPACE, MARGIN = 4, 1, 10, 14

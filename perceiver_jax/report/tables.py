@@ -21,9 +21,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
 
     def line(cells: Sequence[str]) -> str:
         places = zip(cells, widths, right, strict=True)
-        return "  ".join(
-            cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in places
-        ).rstrip()
+        return "  ".join(cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in places).rstrip()
 
     return "\n".join([line(header), line(["-" * width for width in widths]), *map(line, texts)])
 

@@ -24,7 +24,9 @@ class Steps(Section):
     def _check(self) -> "Steps":
         rising = all(a < b for a, b in zip((0, *self.milestones), (*self.milestones, 1), strict=True))
         if not rising:
-            raise ValueError(f"optim.schedule.milestones {self.milestones}: expected rising fractions of the run between 0 and 1")
+            raise ValueError(
+                f"optim.schedule.milestones {self.milestones}: expected rising fractions of the run between 0 and 1"
+            )
         return self
 
 
@@ -64,4 +66,6 @@ class TrainConfig(Section):
 class MeshConfig(Section):
     """How the devices are used: all of them split the batch."""
 
-    model: Count  # devices along the axis `model`, among which parameters and optimiser state are split too; 1: each holds all
+    model: (
+        Count  # devices along the axis `model`, among which parameters and optimiser state are split too; 1: each holds all
+    )

@@ -73,7 +73,7 @@ class Meter:
                     f"{name} is {numbers[name]}",
                     f"step {step}",
                     expected="finite numbers",
-                    hint="a lower optim.learning_rate or optim.clip_norm in a new --workdir; the checkpoints before are kept",
+                    hint="a lower optim.learning_rate or optim.clip_norm in a new --workdir; earlier checkpoints stand",
                 )
         self._sums = {name: self._sums.get(name, 0.0) + value for name, value in numbers.items()}
         self._steps += 1

@@ -12,7 +12,7 @@ UNDECAYED = ("bias", "scale")  # last names of the parameters that weight decay 
 
 
 def schedule(config: OptimConfig, num_steps: int) -> optax.Schedule:
-    """The learning rate of each update, counted from 0. There is never a warm-up: under LAMB it stops models from training."""
+    """The learning rate of each update, counted from 0. Never a warm-up: under LAMB it stops models from training."""
     rate = config.learning_rate
     match config.schedule:
         case Constant():

@@ -16,9 +16,7 @@ Batch = Mapping[str, Array]
 Loss = Callable[[Any, Batch], tuple[Float[Array, ""], metrics.Sums]]  # (params, batch) -> mean loss, metric sums
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["step", "params", "opt_state", "ema"], meta_fields=[]
-)
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["step", "params", "opt_state", "ema"], meta_fields=[])
 @dataclasses.dataclass(frozen=True)
 class TrainState:
     """All that training changes."""

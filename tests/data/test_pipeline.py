@@ -192,9 +192,7 @@ def test_evaluation_sees_each_example_once_in_order_and_marks_the_padding(split,
     first = 1247 if split == "validation" else 0
     assert labels[:size].tolist() == [source[first + i]["label"] for i in range(size)]
     spec = digits.spec(config)
-    np.testing.assert_array_equal(
-        inputs[5], (source[first + 5]["image"] - np.float32(spec.mean)) / np.float32(spec.std)
-    )
+    np.testing.assert_array_equal(inputs[5], (source[first + 5]["image"] - np.float32(spec.mean)) / np.float32(spec.std))
 
 
 def test_validation_examples_are_never_trained_on():

@@ -61,9 +61,7 @@ def test_scale_stretches_each_axis_about_the_centre():
     assert stretched[1, 2] == 255  # one above it: still one
 
 
-@given(
-    st.floats(-180, 180), st.floats(-1, 1), st.tuples(*[st.floats(0.5, 1.5)] * 2), st.tuples(*[st.floats(-3, 3)] * 2)
-)
+@given(st.floats(-180, 180), st.floats(-1, 1), st.tuples(*[st.floats(0.5, 1.5)] * 2), st.tuples(*[st.floats(-3, 3)] * 2))
 @settings(max_examples=30, deadline=None)
 def test_the_map_is_scale_then_shear_then_rotation_about_the_centre_then_translation(degrees, shear, scale, translate):
     height, width = 7, 4

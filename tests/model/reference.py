@@ -19,9 +19,7 @@ Params = Mapping[str, Any]
 Array = np.ndarray
 
 
-def fourier_features(
-    grid: tuple[int, ...], num_bands: int, max_resolution: Sequence[float]
-) -> Float[Array, "M channels"]:
+def fourier_features(grid: tuple[int, ...], num_bands: int, max_resolution: Sequence[float]) -> Float[Array, "M channels"]:
     """The position encoding of every point of a grid: d(2K + 1) channels of row-major points (section 3.2).
 
     Channels: the d raw coordinates, the sines of axis 1's K bands, of axis 2's, ..., then the cosines likewise.

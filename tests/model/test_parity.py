@@ -65,9 +65,7 @@ def random_parameter(path: tuple[Any, ...], shape: tuple[int, ...], rng: np.rand
     return (0.3 if "bias" in names else 1.0) * rng.normal(size=shape)
 
 
-def build(
-    config: PerceiverConfig, grid: tuple[int, ...], num_features: int, dtype: Any
-) -> tuple[nnx.GraphDef, Any, dict]:
+def build(config: PerceiverConfig, grid: tuple[int, ...], num_features: int, dtype: Any) -> tuple[nnx.GraphDef, Any, dict]:
     """A model taken apart into graph and random parameters, and the same parameters as the reference takes them."""
     model = nnx.eval_shape(lambda: Perceiver(config, grid, num_features, CLASSES, rngs=nnx.Rngs(0)))
     graph, state = nnx.split(model)

@@ -54,9 +54,7 @@ def test_d_axes_and_k_bands_make_d_times_2k_plus_1_channels(grid, bands, channel
 
 def test_layer_norm_divides_by_the_root_of_the_variance_plus_1e_5():
     # Mean 3, variance 4: (1 - 3) / sqrt(4 + 1e-5) = -0.99999875.
-    result = reference.layer_norm(
-        np.array([[1.0, 5.0]]), {"scale": np.array([1.0, 10.0]), "bias": np.array([0.5, 0.0])}
-    )
+    result = reference.layer_norm(np.array([[1.0, 5.0]]), {"scale": np.array([1.0, 10.0]), "bias": np.array([0.5, 0.0])})
     np.testing.assert_allclose(result, [[0.5 - 0.99999875, 9.9999875]], atol=1e-10)
 
 
@@ -121,12 +119,8 @@ def test_a_self_attend_is_a_cross_attend_from_the_latents_to_themselves_with_one
     shared = dict(zip(("query", "key", "value", "output"), (layers[name] for name in "qkvo"), strict=True))
     shared |= {"mlp_norm": mlp_norm, "mlp": {"expand": layers["e"], "contract": layers["c"]}}
     latents = rng.normal(size=(2, 3, 4))
-    expected, _ = reference.cross_attend(
-        latents, latents, shared | {"query_norm": norm, "input_norm": norm}, num_heads=2
-    )
-    np.testing.assert_allclose(
-        reference.self_attend(latents, shared | {"norm": norm}, num_heads=2), expected, atol=1e-13
-    )
+    expected, _ = reference.cross_attend(latents, latents, shared | {"query_norm": norm, "input_norm": norm}, num_heads=2)
+    np.testing.assert_allclose(reference.self_attend(latents, shared | {"norm": norm}, num_heads=2), expected, atol=1e-13)
 
 
 def test_a_cross_attend_does_not_see_the_order_of_its_inputs():
