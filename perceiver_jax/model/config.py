@@ -50,7 +50,7 @@ class PerceiverConfig(Section):
     num_self_attends_per_block: Annotated[Count, Tiny(2)]
     arrangement: Literal["interleaved", "at_start"]
     sharing: Literal["paper", "none", "all"]  # paper: all but the first cross-attend
-    num_cross_attend_heads: Count
+    num_cross_attend_heads: Annotated[Count, Tiny(1)]  # tiny inputs may have too few channels for more
     num_self_attend_heads: Count
     widening_factor: Count  # of both kinds of MLP
     positions: Positions

@@ -27,7 +27,8 @@ from jaxtyping import Array, Float
 
 from perceiver_jax.model.segment import Segment, as_statistics
 
-CHUNK_BYTES = 2**21  # of the scores of one chunk: they should stay in the processor's cache
+CHUNK_BYTES = 2**19  # of the scores of one chunk: they should stay in the processor's cache
+SAFE_LOGIT = 64.0  # exp of it and of its negative, summed over any number of inputs, keep all digits of a float32
 FEW = 8  # columns up to which products are summed one by one, fused with what follows, instead of by a matmul
 
 
@@ -52,8 +53,25 @@ def read(u: Float[Array, "B Q C"], segment: Segment, epsilon: float) -> tuple[Fl
     inputs = _inputs(segment, epsilon)
     rows, width = inputs.scale.shape[1:]
     chunk_rows = _chunk_rows(rows, width * u.shape[0] * u.shape[1] * 4)
-    t, denominator = jax.vmap(functools.partial(_core, chunk_rows))(_split(as_statistics(u), segment), inputs)
+    weights = _split(as_statistics(u), segment)
+    shift = jax.lax.stop_gradient(_shift(chunk_rows, u, weights, inputs, segment.channels))
+    t, denominator = jax.vmap(functools.partial(_core, chunk_rows))(weights, inputs, shift)
     return _join(t, segment).astype(u.dtype), denominator
+
+
+def _shift(
+    chunk_rows: int, u: Float[Array, "B Q C"], weights: Weights, inputs: Inputs, channels: int
+) -> Float[Array, "B Q"]:
+    """What to subtract from each query's logits before exp: the highest of them, or 0 where none can be large.
+
+    The norm of x^ is at most sqrt(C), which bounds every logit by |u| sqrt(C) without looking at the inputs.
+    """
+    highest = jax.vmap(functools.partial(_highest, chunk_rows))
+    if inputs.bias is not None:
+        return highest(weights, inputs)
+    bound = jnp.sqrt(channels * jnp.max(jnp.sum(jnp.square(as_statistics(u)), axis=-1)))
+    none = lambda weights, inputs: jnp.zeros_like(weights.columns[:, 0])  # noqa: E731
+    return jax.lax.cond(bound < SAFE_LOGIT, none, highest, weights, inputs)
 
 
 def flops(num_queries: int, segment: Segment) -> int:
@@ -196,28 +214,38 @@ def _chunks(size: int, weights: Weights, inputs: Inputs) -> tuple[Float[Array, "
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _core(chunk_rows: int, weights: Weights, inputs: Inputs) -> tuple[Weights, Float[Array, " Q"]]:
-    """sums(softmax(scores)) of one example, and the log of the softmax's denominator."""
-    return _forward(chunk_rows, weights, inputs)[0]
+def _core(
+    chunk_rows: int, weights: Weights, inputs: Inputs, shift: Float[Array, " Q"]
+) -> tuple[Weights, Float[Array, " Q"]]:
+    """sums(softmax(scores)) of one example, and the log of the softmax's denominator; `shift` changes neither."""
+    return _forward(chunk_rows, weights, inputs, shift)[0]
 
 
-def _forward(chunk_rows: int, weights: Weights, inputs: Inputs):
-    rows, parts = _chunks(chunk_rows, weights, inputs)
+def _highest(chunk_rows: int, weights: Weights, inputs: Inputs) -> Float[Array, " Q"]:
+    """Each query's highest logit."""
 
-    def peak(highest, chunk):
+    def step(highest, chunk):
         return jnp.maximum(highest, _scores(weights._replace(rows=chunk[0]), chunk[1]).max((0, 1))), None
 
     lowest = jnp.full(weights.columns.shape[-1], -jnp.inf, weights.columns.dtype)
-    highest, _ = jax.lax.scan(peak, lowest, (rows, parts))
+    return jax.lax.scan(step, lowest, _chunks(chunk_rows, weights, inputs))[0]
+
+
+def _forward(chunk_rows: int, weights: Weights, inputs: Inputs, shift: Float[Array, " Q"]):
+    # One more column, 1 after scaling, sums p itself: the denominator.
+    counted = inputs._replace(columns=jnp.concatenate([inputs.columns, 1 / inputs.scale[..., None]], axis=-1))
 
     def step(total, chunk):
-        p = jnp.exp(_scores(weights._replace(rows=chunk[0]), chunk[1]) - highest)
-        denominator = jnp.ones(p.shape[0] * p.shape[1], p.dtype) @ p.reshape(-1, p.shape[-1])
-        return _add(total, (_sums(p, chunk[1], chunk[0] is not None), denominator))
+        row, part = chunk
+        p = jnp.exp(_scores(weights._replace(rows=row), part._replace(columns=part.columns[..., :-1])) - shift)
+        return _add(total, _sums(p, part, row is not None))
 
-    (t, denominator), t_rows = jax.lax.scan(step, (_zero(weights), jnp.zeros_like(highest)), (rows, parts))
-    t = jax.tree.map(lambda x: x / denominator, _with_rows(t, t_rows, weights))
-    log_denominator = highest + jnp.log(denominator)
+    zero = _zero(weights._replace(columns=jnp.pad(weights.columns, ((0, 1), (0, 0)))))
+    t, t_rows = jax.lax.scan(step, zero, _chunks(chunk_rows, weights, counted))
+    denominator = t.columns[-1]
+    t = _with_rows(t._replace(columns=t.columns[:-1]), t_rows, weights)
+    t = jax.tree.map(lambda x: x / denominator, t)
+    log_denominator = shift + jnp.log(denominator)
     return (t, log_denominator), (weights, inputs, t, log_denominator)
 
 
@@ -249,7 +277,7 @@ def _backward(chunk_rows: int, kept, cotangents):
         inputs._replace(bias=None),
     )
     dbias = None if inputs.bias is None else jnp.zeros_like(inputs.bias)
-    return _with_rows(dweights, dweights_rows, weights), dinputs._replace(bias=dbias)
+    return _with_rows(dweights, dweights_rows, weights), dinputs._replace(bias=dbias), jnp.zeros_like(log_denominator)
 
 
 _core.defvjp(_forward, _backward)
@@ -260,12 +288,9 @@ def _zero(weights: Weights) -> Weights:
     return jax.tree.map(jnp.zeros_like, weights._replace(rows=None))
 
 
-def _add(total, sums):
+def _add(total: Weights, sums: Weights) -> tuple[Weights, Float[Array, "h Q"] | None]:
     """The running sums with a chunk's, and the chunk's sums over its rows."""
-    weights = sums[0] if type(sums) is tuple else sums
-    rows, rest = weights.rows, weights._replace(rows=None)
-    sums = (rest, sums[1]) if type(sums) is tuple else rest
-    return jax.tree.map(jnp.add, total, sums), rows
+    return jax.tree.map(jnp.add, total, sums._replace(rows=None)), sums.rows
 
 
 def _with_rows(total: Weights, rows: Float[Array, "n h Q"] | None, like: Weights) -> Weights:

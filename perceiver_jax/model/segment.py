@@ -8,7 +8,7 @@ alone, and a modality's vector is constant. The tables are shared by all example
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -70,22 +70,25 @@ class Segment:
 
     def statistics(self, epsilon: float) -> tuple[Float[Array, "B *grid"], Float[Array, "B *grid"]]:
         """Each input's mean over its channels, and 1 / sqrt(variance + epsilon): all that layer norm needs of it."""
-        features = as_statistics(self.features)
-        first, second = self._shared_sums(lambda x: x), self._shared_sums(jnp.square)
-        mean = (features.sum(-1) + first) / self.channels
-        # Around the mean, channel by channel: a difference of large sums would lose the digits of a small variance.
-        shared = second - 2 * mean * first + (self.channels - self.num_features) * jnp.square(mean)
-        variance = (jnp.square(features - mean[..., None]).sum(-1) + shared) / self.channels
-        return mean, jax.lax.rsqrt(variance + epsilon)
+        features, shared = as_statistics(self.features), self._shared()
+        mean = (features.sum(-1) + sum(width * own for width, own, _ in shared)) / self.channels
+        # Around means, channel by channel: a difference of large sums would lose the digits of a small variance.
+        squares = jnp.square(features - mean[..., None]).sum(-1)
+        squares = squares + sum(spread + width * jnp.square(own - mean) for width, own, spread in shared)
+        return mean, jax.lax.rsqrt(squares / self.channels + epsilon)
 
-    def _shared_sums(self, function: Callable[[Array], Array]) -> Float[Array, "*grid"]:
-        """The sum of a function over the channels that do not depend on the example."""
-        total = jnp.zeros(self.grid, as_statistics(self.features).dtype)
-        for axis, table in enumerate(self.tables):
-            shape = [1] * len(self.grid)
-            shape[axis] = -1
-            total = total + function(as_statistics(table)).sum(-1).reshape(shape)
-        return total if self.constants is None else total + function(as_statistics(self.constants)).sum()
+    def _shared(self) -> list[tuple[int, Array, Array]]:
+        """What `_moments` says of each table, along its own axis of the grid, and of the constants."""
+        axes = range(len(self.grid))
+        shapes = [[-1 if axis == own else 1 for axis in axes] for own in axes]
+        parts = [table.reshape(*shape, table.shape[1]) for table, shape in zip(self.tables, shapes, strict=False)]
+        return [_moments(as_statistics(part)) for part in (*parts, self.constants) if part is not None]
+
+
+def _moments(x: Float[Array, "*grid P"]) -> tuple[int, Float[Array, "*grid"], Float[Array, "*grid"]]:
+    """How many channels, their mean, and the sum of their squares about it."""
+    mean = x.mean(-1)
+    return x.shape[-1], mean, jnp.square(x - mean[..., None]).sum(-1)
 
 
 def whole_mask(segments: Sequence[Segment]) -> Bool[Array, "B M"] | None:
