@@ -4,19 +4,31 @@ Not in the paper, and a sample: never quote its accuracy as MNIST's. Simple base
 3-NN 93.3, logistic regression 88.8 % test accuracy.
 
     python -m experiments.train --config configs/mnist5k.py --workdir runs/mnist5k
+    python -m experiments.train --config configs/mnist5k.py:quickstart --workdir runs/quickstart
 """
 
 from ml_collections import ConfigDict
 
+from perceiver_jax.errors import Code, Failure, nearest
 
-def get_config() -> ConfigDict:
-    return ConfigDict(
+VARIANTS = {
+    "full": {},
+    "quickstart": {"train.duration": "2400 steps", "train.eval_every": "600 steps", "train.checkpoint_every": "600 steps"},
+}
+
+
+def get_config(variant: str = "full") -> ConfigDict:
+    if variant not in VARIANTS:
+        near = nearest(variant, VARIANTS)
+        expected = "one of " + ", ".join(sorted(VARIANTS, key=lambda name: name != near))
+        raise Failure(Code.CONFIG, f"configs/mnist5k.py: unknown variant {variant!r}", expected=expected)
+    config = ConfigDict(
         dict(
             seed=0,
             model=dict(
-                num_latents=16,
+                num_latents=32,
                 latent_channels=64,
-                latent_init_scale=0.02,
+                latent_init_scale=1.0,  # the paper's 0.02 learns too slowly for so short a run: latents stay alike for long
                 num_blocks=2,
                 num_cross_attends=2,
                 num_self_attends_per_block=2,
@@ -40,25 +52,27 @@ def get_config() -> ConfigDict:
             ),
             augment=dict(kind="affine", rotate_degrees=10.0, shear=0.1, scale=0.1, translate=0.08),
             optim=dict(
-                name="lamb",
-                learning_rate=0.01,
+                name="adamw",  # ahead of LAMB in runs of minutes
+                learning_rate=0.003,
                 schedule=dict(kind="flat_cosine", flat_fraction=0.5),
                 b1=0.9,
                 b2=0.999,
                 eps=1e-6,
-                weight_decay=0.1,
+                weight_decay=0.05,
                 clip_norm=10.0,
                 accumulation_steps=1,
                 ema_decay=None,
             ),
             train=dict(
-                duration="60 epochs",
+                duration="10000 steps",
                 label_smoothing=0.1,
                 log_every="50 steps",
-                eval_every="10 epochs",
-                checkpoint_every="10 epochs",
+                eval_every="1000 steps",
+                checkpoint_every="1000 steps",
                 keep_checkpoints=2,
             ),
             mesh=dict(model=1),
         )
     )
+    config.update_from_flattened_dict(VARIANTS[variant])
+    return config

@@ -28,6 +28,7 @@ def main() -> None:
     with StopFlag() as stop:
         config = read(workdir.read_config(str(place.path)))
         pipeline.check(config.data)
+        pipeline.num_eval_batches(config.data, _SPLIT.value)  # an unknown split ends here
         step = chosen_step(place)
         from perceiver_jax.evaluate import evaluate  # JAX from here on
         from perceiver_jax.experiment import Experiment

@@ -3,6 +3,7 @@
 The letters of the formulas: B examples, M inputs of C channels, N latents of D channels, H heads, w widening factor.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -23,6 +24,7 @@ def make_model(config: Config, rngs: nnx.Rngs) -> Perceiver:
     return Perceiver(config.model, shape[:-1], shape[-1], config.spec.num_classes, rngs)
 
 
+@functools.lru_cache(maxsize=1)  # all counts of one config ask for it; nobody changes it
 def abstract_model(config: Config) -> Perceiver:
     """The model with shapes in place of arrays."""
     return nnx.eval_shape(lambda: make_model(config, nnx.Rngs(0)))
@@ -67,7 +69,8 @@ def paper_flops(config: Config) -> int:
 def executed_flops(config: Config) -> int:
     """FLOPs that the forward pass of one example really asks for, counted on its traced program.
 
-    Two per multiply-add of a matmul, one per element of every other arithmetic operation; loops count every turn.
+    Two per multiply-add of a matmul, one per element of every other arithmetic operation; loops count every turn, and of
+    branches the dearest counts.
     """
     graph, params = nnx.split(abstract_model(config))
     features = jax.ShapeDtypeStruct((1, *config.spec.shape), jnp.float32)
@@ -92,7 +95,8 @@ def _flops(program: core.Jaxpr) -> int:
         elif inner:
             turns = equation.params["length"] if equation.primitive.name == "scan" else 1
             # A custom derivative carries its rules beside the function: only the function runs.
-            total += turns * _flops(getattr(inner[0], "jaxpr", inner[0]))
+            run = inner if equation.primitive.name == "cond" else inner[:1]
+            total += turns * max(_flops(getattr(part, "jaxpr", part)) for part in run)
         elif equation.primitive.name not in _FREE:
             total += max(math.prod(v.aval.shape) for v in (*equation.outvars, *equation.invars) if hasattr(v, "aval"))
     return total

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import inspect
 import os
 import signal
 import sys
@@ -21,12 +22,12 @@ from perceiver_jax.errors import Code, Failure, Stopped, nearest
 CONFIG_SECONDS = 30  # a config file that takes longer is taken for one that never ends
 
 _DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
-_TINY = flags.DEFINE_bool("tiny", False, "Shrink the config until it runs in seconds.")
 
 
 def define_config() -> None:
-    """Adds the flag `--config FILE.py[:variant]`, overridden by `--config.section.field=value`."""
+    """Adds the flags `--config FILE.py[:variant]`, overridden by `--config.section.field=value`, and `--tiny`."""
     flags.DEFINE_string("config", None, "Config file, after a colon its variant; --config.NAME=VALUE overrides a field.")
+    flags.DEFINE_bool("tiny", False, "Shrink the config until it runs in seconds.")
 
 
 def config() -> config_lib.Config:
@@ -37,15 +38,15 @@ def config() -> config_lib.Config:
         raise Failure(Code.CONFIG, f"config {path}: still running after {CONFIG_SECONDS} s")
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(CONFIG_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, CONFIG_SECONDS)
     try:
         values = _load(Path(path), variant)
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     for name, value in _overrides.items():
         _override(values, name, value)
-    return config_lib.parse(values, tiny=_TINY.value)
+    return config_lib.parse(values, tiny=flags.FLAGS["tiny"].value)
 
 
 def require(name: str) -> str:
@@ -63,9 +64,13 @@ def run(main: Callable[[], None]) -> None:
 
 def _outcome(main: Callable[[], None]) -> Code:
     try:
-        _parse_flags(sys.argv)
-        main()
-        sys.stdout.flush()
+        if {"--help", "-h"} & set(sys.argv):
+            _help()
+        else:
+            _parse_flags(sys.argv)
+            main()
+        if sys.stdout is not None:  # closed by whoever launched us
+            sys.stdout.flush()
         return Code.DONE
     except Stopped as stopped:
         print(f"{stopped}; the same command resumes", file=sys.stderr)
@@ -92,6 +97,15 @@ def _as_failure(error: Exception) -> Failure:
         traceback.print_exception(error, file=file)
     return Failure(Code.FAULT, f"{type(error).__name__}", where=str(error).strip().partition("\n")[0],
                    hint=f"this is a fault of ours: please report it with {file.name}")  # fmt: skip
+
+
+def _help() -> None:
+    """Prints what the program that was launched is for, and its flags."""
+    program = sys.modules["__main__"]
+    print(f"{(program.__doc__ or '').strip()}\n")
+    for module in (program, sys.modules[__name__]):
+        for flag in flags.FLAGS.get_flags_for_module(module.__name__):
+            print(f"  --{flag.name}: {flag.help}")
 
 
 def _parse_flags(argv: list[str]) -> None:
@@ -125,37 +139,53 @@ def _value(text: str) -> Any:
     """A Python literal, or the text itself: `8`, `(28.0, 28.0)`, `None`, `{"kind": "constant"}`, `paper`, `20 epochs`."""
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return text
 
 
 def _override(values: ConfigDict, name: str, value: Any) -> None:
     *parents, leaf = name.split(".")
     section: Any = values
-    for part in parents:
-        section = section[part] if isinstance(section, ConfigDict) and part in section else None
-    if not isinstance(section, ConfigDict) or leaf not in section:
+    for i, part in enumerate(parents):
+        section = section[part] if part in section else ConfigDict()
+        if not isinstance(section, ConfigDict):
+            raise Failure(Code.CONFIG, f"--config.{name}: {'.'.join(parents[: i + 1])} is no section, but {section!r}")
+    if leaf not in section:
         raise config_faults.unknown_key(name, config_faults.known_keys(values.to_dict()))
     if isinstance(section[leaf], ConfigDict) and not isinstance(value, dict):
         raise Failure(Code.CONFIG, f"--config.{name}: is a section", hint=f"--config.{name}.FIELD=VALUE")
+    if not _is_named(value):
+        raise Failure(Code.CONFIG, f"--config.{name}: expected names without dots as keys, got {value!r}")
     with section.unlocked(), section.ignore_type():
         section[leaf] = ConfigDict(value) if isinstance(value, dict) else value
+
+
+def _is_named(value: Any) -> bool:
+    """Whether all keys of a dictionary and of those in it can be a ConfigDict's."""
+    if not isinstance(value, dict):
+        return True
+    return all(isinstance(key, str) and "." not in key and _is_named(inner) for key, inner in value.items())
 
 
 def _load(path: Path, variant: str) -> ConfigDict:
     """The ConfigDict that a config file makes, its own faults named by line."""
     if not path.is_file():
         state = "is a directory" if path.is_dir() else "does not exist"
-        near = nearest(str(path), [str(p) for p in path.parent.glob("*.py")])
-        raise Failure(Code.CONFIG, f"config {path}: {state}", hint=near)
+        near = nearest(path.name, [file.name for file in path.parent.glob("*.py") if file.is_file()])
+        raise Failure(Code.CONFIG, f"config {path}: {state}", hint=near and str(path.with_name(near)))
     try:
         spec = importlib.util.spec_from_file_location("perceiver_jax_config", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        values = module.get_config(*[variant] if variant else [])
+        get_config = getattr(module, "get_config", None)
+        if not callable(get_config):
+            raise Failure(Code.CONFIG, f"config {path}", "has no function get_config")
+        if variant and not inspect.signature(get_config).parameters:
+            raise Failure(Code.CONFIG, f"config {path}", f"has no variants, so none is called {variant!r}")
+        values = get_config(*[variant] if variant else [])
     except Failure:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path.absolute()]
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
         where = f"config {path}" + (f" line {line}" if line else "")

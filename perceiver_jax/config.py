@@ -5,7 +5,7 @@ import math
 import pkgutil
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, Union
 
 import pydantic
 from ml_collections import ConfigDict
@@ -90,10 +90,15 @@ def source_module(name: str) -> ModuleType:
 
     Raises Failure(CONFIG) naming the sources there are.
     """
-    names = sorted(module.name for module in pkgutil.iter_modules(perceiver_jax.data.sources.__path__))
+    names = source_names()
     if name not in names:
         raise config_faults.unknown_value("data.source", name, names)
     return importlib.import_module(f"perceiver_jax.data.sources.{name}")
+
+
+def source_names() -> list[str]:
+    """The data sources there are."""
+    return sorted(module.name for module in pkgutil.iter_modules(perceiver_jax.data.sources.__path__))
 
 
 def parse(config: ConfigDict, tiny: bool = False) -> Config:
@@ -101,19 +106,25 @@ def parse(config: ConfigDict, tiny: bool = False) -> Config:
 
     Raises Failure(CONFIG) for the first unknown, missing, unused, ill-typed or contradictory field.
     """
-    values = config.to_dict()
-    given = values.get("data")
-    if not isinstance(given, Mapping) or not isinstance(given.get("source"), str):
-        raise Failure(Code.CONFIG, "missing key data.source", hint="name a module of perceiver_jax/data/sources")
-    source = source_module(given["source"])
-    data = _section("data", source.Config, values, tiny)
+    whole = _parse(config.to_dict())
+    return _parse(_shrunk(whole)) if tiny else whole
+
+
+def _parse(values: dict[str, Any]) -> Config:
+    for name in values:
+        if name not in Config.model_fields:
+            raise config_faults.unknown_key(name, {*Config.model_fields, *config_faults.known_keys(values)} - {name})
+    for name in ("data", "augment"):
+        if name not in values:
+            raise Failure(Code.CONFIG, f"missing key {name}", hint=config_faults.WRITTEN_OUT)
+    given = values["data"]
+    if not isinstance(given, Mapping) or "source" not in given:
+        raise config_faults.missing_tag("data.source", given, DataConfig.model_fields)
+    source = source_module(str(given["source"]))
+    data = _validate(source.Config, given, ("data",), values)
     modality = importlib.import_module(f"perceiver_jax.modalities.{source.spec(data).modality}")
-    sections = {"data": data, "augment": _section("augment", modality.AugmentConfig, values, tiny)}
-    if tiny:
-        values = _shrink(Config, values)
-        model = values["model"]  # fewer channels may no longer split into as many heads
-        model["num_self_attend_heads"] = math.gcd(model["latent_channels"], model["num_self_attend_heads"])
-    return _validate(Config, values | sections, (), config.to_dict())
+    augment = _validate(modality.AugmentConfig, values["augment"], ("augment",), values)
+    return _validate(Config, values | {"data": data, "augment": augment}, (), values)
 
 
 def read(values: Mapping[str, Any]) -> Config:
@@ -126,38 +137,37 @@ def dump(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json")
 
 
-def _section(name: str, kind: Any, values: Mapping[str, Any], tiny: bool) -> Section:
-    """A section whose type the data source decides."""
-    if name not in values:
-        raise Failure(Code.CONFIG, f"missing key {name}", hint=config_faults.WRITTEN_OUT)
-    given = _shrink(kind, values[name]) if tiny else values[name]
-    return _validate(kind, given, (name,), values)
-
-
 def _validate(kind: Any, value: Any, at: tuple[str, ...], values: Mapping[str, Any]) -> Any:
     try:
         return TypeAdapter(kind).validate_python(value)
     except pydantic.ValidationError as error:
-        raise config_faults.explain(kind, error, at, values) from None
+        # A key of another data source is told as such, like that of another kind of any section.
+        known = Union[*(source_module(name).Config for name in source_names())] if at == ("data",) else kind
+        raise config_faults.explain(known, error, at, values) from None
 
 
-def _shrink(kind: Any, value: Any) -> Any:
-    """A section's values with every `Tiny` of its fields applied; what is no valid value stays as it is."""
-    section = config_faults.variant(config_faults.members(kind), value)
-    if section is None or not isinstance(value, Mapping):
-        return value
-    fields = section.model_fields
-    return {name: _shrink_field(fields[name], inner) if name in fields else inner for name, inner in value.items()}
+def _shrunk(config: Config) -> dict[str, Any]:
+    """The values of a config with every `Tiny` applied, and of what then no longer divides as much as does."""
+    values = _shrink(config)
+    model, optim = values["model"], values["optim"]
+    model["num_self_attend_heads"] = math.gcd(model["latent_channels"], model["num_self_attend_heads"])
+    optim["accumulation_steps"] = math.gcd(values["data"]["batch_size"], optim["accumulation_steps"])
+    return values
+
+
+def _shrink(section: Section) -> dict[str, Any]:
+    """A section's values with the `Tiny` of each of its fields applied."""
+    return {name: _shrink_field(field, getattr(section, name)) for name, field in type(section).model_fields.items()}
 
 
 def _shrink_field(field: FieldInfo, value: Any) -> Any:
+    if isinstance(value, Section):
+        return _shrink(value)
     for limit in (item.value for item in field.metadata if isinstance(item, Tiny)):
         if isinstance(limit, str):
             return limit
-        if isinstance(value, tuple):
-            return tuple(min(number, limit) for number in value)
-        return min(value, limit) if isinstance(value, int | float) else value
-    return _shrink(field.annotation, value)
+        return tuple(min(number, limit) for number in value) if isinstance(value, tuple) else min(value, limit)
+    return value
 
 
 def _tuples(value: Any) -> Any:

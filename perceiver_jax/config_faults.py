@@ -1,7 +1,8 @@
 """What is wrong with a config, in words a person can act on."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal, get_args, get_origin
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pydantic
 
@@ -18,32 +19,23 @@ def members(annotation: Any) -> list[type[Section]]:
     return [] if get_origin(annotation) is Literal else [m for arg in get_args(annotation) for m in members(arg)]
 
 
-def kind_of(section: type[Section]) -> str:
-    """The value of `kind` that selects this variant of a section."""
-    return get_args(section.model_fields["kind"].annotation)[0]
-
-
-def variant(sections: list[type[Section]], value: Any) -> type[Section] | None:
-    """The one of a union's sections that a value's `kind` selects."""
-    if len(sections) == 1:
-        return sections[0]
-    kind = value.get("kind") if isinstance(value, Mapping) else None
-    return next((section for section in sections if kind_of(section) == kind), None)
-
-
 def explain(section: Any, error: pydantic.ValidationError, at: tuple[str, ...], values: Mapping[str, Any]) -> Failure:
-    """The first fault that pydantic found in the section at the path `at` of a config's values."""
-    fault = error.errors()[0]
+    """The first fault that pydantic found in the section at the path `at` of a config's values.
+
+    A misspelt key is both an unknown one and a missing one; unknown keys come first, for they come with the remedy.
+    """
+    faults = error.errors()
+    fault = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
     name = _name(at + tuple(map(str, fault["loc"])), values)
     value, context = fault["input"], fault.get("ctx", {})
     *parents, leaf = name.split(".")
     variants = _sections_at(section, parents[len(at) :])
     match fault["type"]:
         case "extra_forbidden":
-            users = [kind_of(other) for other in variants if leaf in other.model_fields]
+            users = {_tag(other)[1]: _tag(other)[0] for other in variants if leaf in other.model_fields}
             if users:
-                unused = f"key {name} is not used with this {'.'.join(parents)}.kind; only with {', '.join(users)}"
-                return Failure(Code.CONFIG, unused)
+                tag = ".".join((*parents, *set(users.values())))
+                return Failure(Code.CONFIG, f"key {name} is not used with this {tag}; only with {', '.join(users)}")
             fields = {".".join((*parents, field)) for other in variants for field in other.model_fields}
             return unknown_key(name, (set(known_keys(values)) | fields) - {name})
         case "missing":
@@ -53,12 +45,12 @@ def explain(section: Any, error: pydantic.ValidationError, at: tuple[str, ...], 
         case "union_tag_invalid":
             return unknown_value(f"{name}.kind", value["kind"], [c.strip(" '") for c in context["expected_tags"].split(",")])
         case "union_tag_not_found":
-            return Failure(Code.CONFIG, f"missing key {name}.kind", hint=WRITTEN_OUT)
+            return missing_tag(f"{name}.kind", value, {field for other in variants for field in other.model_fields})
         case "value_error":
             # A rule between fields names them itself; a rule of one field is told what it was given.
             text = str(context["error"])
-            return Failure(Code.CONFIG, text if isinstance(value, Mapping) else f"{name}: {text}, got {value!r}")
-    return Failure(Code.CONFIG, f"{name}: expected {_rule(variants, leaf, fault['msg'])}, got {value!r}")
+            return Failure(Code.CONFIG, text if isinstance(value, Mapping) else f"{name}: {text}, got {_shown(value)}")
+    return Failure(Code.CONFIG, f"{name}: expected {_rule(variants, leaf, fault['msg'])}, got {_shown(value)}")
 
 
 def _sections_at(section: Any, path: list[str]) -> list[type[Section]]:
@@ -86,32 +78,82 @@ def known_keys(values: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"{key}.{inner}" for inner in known_keys(value))
 
 
+def _tag(section: type[Section]) -> tuple[str, str]:
+    """The field that selects this variant of a section, and the value that does."""
+    tag = "source" if "source" in section.model_fields else "kind"
+    return tag, get_args(section.model_fields[tag].annotation)[0]
+
+
 def _rule(variants: list[type[Section]], leaf: str, message: str) -> str:
-    """What a field takes, from its own declaration; pydantic's words where that says nothing."""
+    """What a field takes, from its own declaration."""
     field = next((m.model_fields[leaf] for m in variants if leaf in m.model_fields), None)
-    words = {int: "integer", float: "finite number", str: "text", bool: "True or False"}
-    if field is None or field.annotation not in words:
-        return message.removeprefix("Input should be ")
+    if field is None:
+        return "a section" if variants else message
+    return _words(field.annotation, field.metadata)
+
+
+def _words(annotation: Any, metadata: Iterable[Any] = ()) -> str:
+    """A type in words, with its limits: `finite number > 0 or None`."""
+    names = {int: "integer", float: "finite number", str: "text", bool: "True or False", NoneType: "None"}
+    inner = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        return _words(inner[0], [limit for item in inner[1:] for limit in getattr(item, "metadata", [item])])
+    if members(annotation):
+        return "a section"
+    if get_origin(annotation) is tuple:
+        return f"tuple of {_words(inner[0])}".replace(" number", " numbers")
+    if annotation not in names:
+        return " or ".join(map(_words, inner))
     bounds = {"ge": ">=", "gt": ">", "lt": "<", "le": "<="}
-    limits = [f"{sign} {getattr(item, k)}" for item in field.metadata for k, sign in bounds.items() if hasattr(item, k)]
-    return " ".join([words[field.annotation], " and ".join(limits)]).strip()
+    limits = [f"{sign} {getattr(item, k)}" for item in metadata for k, sign in bounds.items() if hasattr(item, k)]
+    return " ".join([names[annotation], " and ".join(limits)]).strip()
 
 
 def unknown_key(name: str, names: Iterable[str]) -> Failure:
     """The failure for a key that no section has, with the nearest that one has, or all that its section has."""
     names = list(names)
     parent, _, leaf = name.rpartition(".")
-    siblings = {known.rpartition(".")[2]: known for known in names if known.rpartition(".")[0] == parent}
-    by_leaf = {known.rpartition(".")[2]: known for known in names}
-    near = siblings.get(nearest(leaf, siblings)) or nearest(name, names) or by_leaf.get(nearest(leaf, by_leaf), "")
-    if near and near != parent:
+    homes = [known for known in names if known.rpartition(".")[2] == leaf]
+    near, choices = _correct(name, names)
+    if parent in ("", *names) and len(homes) == 1:  # the right key of another section
+        near = homes[0]
+    if near:
         return Failure(Code.CONFIG, f"unknown key {name}; did you mean {near}?")
-    choices = siblings or [known for known in names if "." not in known]
     return Failure(Code.CONFIG, f"unknown key {name}", expected=f"one of {', '.join(sorted(choices))}")
+
+
+def _correct(name: str, names: Iterable[str]) -> tuple[str, list[str]]:
+    """The known name that `name` is misspelt for, part by part, or ""; and what there is where no part is like its own."""
+    near, children = "", []
+    for part in name.split("."):
+        prefix = f"{near}." if near else ""
+        children = [known.removeprefix(prefix) for known in names if known.startswith(prefix)]
+        children = [child for child in children if "." not in child]
+        found = nearest(part, children, likeness=0.5)
+        if not found:
+            return "", [prefix + child for child in children]
+        near = prefix + found
+    return near, children
+
+
+def missing_tag(name: str, section: Any, fields: Iterable[str]) -> Failure:
+    """The failure for a section without the field that selects its variant, which may be misspelt there."""
+    parent, _, tag = name.rpartition(".")
+    if not isinstance(section, Mapping):
+        return Failure(Code.CONFIG, f"{parent}: expected a section, got {_shown(section)}")
+    misspelt = nearest(tag, {str(key) for key in section} - set(fields))
+    if misspelt:
+        return Failure(Code.CONFIG, f"unknown key {parent}.{misspelt}; did you mean {name}?")
+    return Failure(Code.CONFIG, f"missing key {name}", hint=WRITTEN_OUT)
 
 
 def unknown_value(name: str, value: Any, choices: list[str]) -> Failure:
     """The failure for a value that is none of the choices, the nearest of them first."""
     near = nearest(str(value), choices)
     ordered = [near, *(c for c in choices if c != near)] if near else choices
-    return Failure(Code.CONFIG, f"{name}: unknown value {value!r}", expected="one of " + ", ".join(ordered))
+    return Failure(Code.CONFIG, f"{name}: unknown value {_shown(value)}", expected="one of " + ", ".join(ordered))
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

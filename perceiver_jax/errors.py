@@ -50,6 +50,6 @@ class Stopped(Exception):
         self.code, self.step = code, step
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """The known name most like `name`, or "" where none is close."""
-    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)), "")
+def nearest(name: str, names: Iterable[str], likeness: float = 0.6) -> str:
+    """The known name most like `name`, or "" where none is close: less alike than `likeness`, of at most 1."""
+    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=likeness)), "")

@@ -29,7 +29,8 @@ def evaluate(experiment: Experiment, params: Any, split: str, stop: StopFlag) ->
 def draw_maps(experiment: Experiment, params: Any, output: Path) -> None:
     """Draws what every latent looks at in the first test example, in the first, the second and the last cross-attend."""
     spec = experiment.config.spec
-    with contextlib.closing(pipeline.eval_batches(experiment.config.data, "test")) as batches:
+    data = experiment.config.data.model_copy(update={"num_workers": 0})  # processes would cost seconds for one example
+    with contextlib.closing(pipeline.eval_batches(data, "test")) as batches:
         example = next(batches)["inputs"][:1]
     forward = jax.jit(lambda params, inputs: experiment.forward(params, inputs, capture=True).attention_logits)
     maps = [np.asarray(logits[0].mean(axis=0)) for logits in forward(params, jnp.asarray(example))]

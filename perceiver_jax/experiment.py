@@ -28,8 +28,8 @@ class Experiment:
         self.graph = nnx.graphdef(accounting.abstract_model(config))
         self.schedule = optim.schedule(config.optim, config.num_steps)
         self.optimizer = optim.optimizer(config.optim, config.num_steps)
-        self._shapes = jax.eval_shape(self._create)
-        self._sharding = devices.state_sharding(self.mesh, self._shapes)
+        self.abstract_state = jax.eval_shape(self._create)
+        self._sharding = devices.state_sharding(self.mesh, self.abstract_state)
 
     def _create(self) -> TrainState:
         params = nnx.state(accounting.make_model(self.config, nnx.Rngs(self.config.seed)), nnx.Param)
@@ -46,7 +46,7 @@ class Experiment:
         """
         target = jax.tree.map(
             lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-            self._shapes,
+            self.abstract_state,
             self._sharding,
         )
         return checkpoint.restore(checkpoints, step, target)

@@ -16,9 +16,11 @@ from perceiver_jax.report.log import MetricsLog, read_metrics
 from perceiver_jax.report.progress import Progress
 from perceiver_jax.signals import StopFlag
 from perceiver_jax.training import checkpoint, devices, manifest
-from perceiver_jax.training.meter import Meter
+from perceiver_jax.training.meter import Meter, check_finite
 from perceiver_jax.training.step import TrainState
 from perceiver_jax.workdir import Workdir
+
+EVENTS = ("log_every", "eval_every", "checkpoint_every")  # of the settings of training
 
 
 def train(config: Config, workdir: Workdir, stop: StopFlag) -> dict[str, Any]:
@@ -36,13 +38,16 @@ class _Run:
     def __init__(self, config: Config, workdir: Workdir, stop: StopFlag):
         self.config, self.workdir, self.stop = config, workdir, stop
         self.split = "validation" if config.data.validation_examples else "test"
+        # Once: durations look the data set up, which takes as long as a small step.
+        self.last = config.num_steps
+        self.every = {name: config.steps(getattr(config.train, name)) for name in EVENTS}
         self.experiment = Experiment(config)
         self.fingerprints = checkpoint.fingerprints(dump(config), pipeline.fingerprint(config.data))
 
     def run(self) -> dict[str, Any]:
         """The loop."""
         state = self._first_state()
-        first, last, mesh = int(state.step), self.config.num_steps, self.experiment.mesh
+        first, last, mesh = int(state.step), self.last, self.experiment.mesh
         batches = pipeline.train_batches(self.config.data, self.config.augment, self.config.seed, first)
         log, progress = MetricsLog(self.workdir.path, first), Progress(last, first)
         with contextlib.closing(batches), log as self.log, progress as self.progress:
@@ -88,8 +93,7 @@ class _Run:
             self.progress.note(f"step {step}: {split}  {shown}")
 
     def _due(self, name: str, step: int) -> bool:
-        every = self.config.steps(getattr(self.config.train, name))
-        return step > 0 and (step % every == 0 or step == self.config.num_steps)
+        return step > 0 and (step % self.every[name] == 0 or step == self.last)
 
     def _between_steps(self, state: TrainState, step: int) -> None:
         """Saves and evaluates where it is time to; saves and raises Stopped where a signal has asked for it."""
@@ -99,20 +103,21 @@ class _Run:
                 numbers = evaluate(self.experiment, state.evaluated, self.split, self.stop)
             if numbers is not None:
                 self._write(step, self.split, numbers)
-        done = step == self.config.num_steps and (step, self.split) in self.records
+        done = step == self.last and (step, self.split) in self.records
         if self.stop.should_stop is not None and not done:
             if step and not saved:
                 self._save(state, step)
             raise Stopped(self.stop.should_stop, step)
 
     def _save(self, state: TrainState, step: int) -> bool:
-        """Saves a state known to be finite; in the midst of a run a full disk only costs that checkpoint."""
+        """Saves a state if it is finite; in the midst of a run a full disk only costs that checkpoint."""
         with self.meter.away():
+            check_finite(state, step)
             try:
                 keep = self.config.train.keep_checkpoints
                 checkpoint.save(self.workdir.checkpoints, step, state, self.fingerprints, keep)
             except Failure as failure:
-                if step == self.config.num_steps or self.stop.should_stop is not None:
+                if step == self.last or self.stop.should_stop is not None:
                     raise
                 self.progress.note(f"checkpoint not saved, training goes on: {failure}")
                 return False
@@ -120,7 +125,7 @@ class _Run:
 
     def _finish(self, state: TrainState) -> dict[str, Any]:
         """Draws the run and writes result.json."""
-        step = self.config.num_steps
+        step = self.last
         result = {
             "step": step,
             "state_sha256": checkpoint.state_sha256(state),

@@ -25,9 +25,15 @@ def keep_compiled_programs() -> None:
 def make_mesh(model: int, batch_sizes: dict[str, int]) -> Mesh:
     """A mesh (data, model) of all devices, `model` of them along the second axis.
 
-    Raises Failure(CONFIG) where the devices do not divide so, or a batch (sizes by name) not among them.
+    Raises Failure(CONFIG) where there are no devices of the platform asked for, they do not divide so, or a batch (sizes
+    by name) not among them.
     """
-    devices = jax.devices()
+    try:
+        devices = jax.devices()
+    except (RuntimeError, AssertionError) as error:  # an assertion: the platform's plug-in is not installed
+        what = f"platform {jax.config.jax_platforms}: no device visible"
+        hint = "another value of JAX_PLATFORMS, or none"
+        raise Failure(Code.CONFIG, what, found=str(error).partition("\n")[0], hint=hint) from None
     n = len(devices)
     if n % model:
         raise Failure(Code.CONFIG, f"mesh.model {model} does not divide {n} devices")

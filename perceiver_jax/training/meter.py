@@ -4,8 +4,10 @@ import contextlib
 import math
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import jax
+import numpy as np
 import optax
 
 from perceiver_jax.errors import Code, Failure
@@ -68,13 +70,7 @@ class Meter:
         numbers = {name: float(value) for name, value in jax.device_get(sums).items()}
         for name in ("loss", "grad_norm"):
             if not math.isfinite(numbers[name]):
-                raise Failure(
-                    Code.NUMERICS,
-                    f"{name} is {numbers[name]}",
-                    f"step {step}",
-                    expected="finite numbers",
-                    hint="a lower optim.learning_rate or optim.clip_norm in a new --workdir; earlier checkpoints stand",
-                )
+                raise _not_finite(f"{name} is {numbers[name]}", step)
         self._sums = {name: self._sums.get(name, 0.0) + value for name, value in numbers.items()}
         self._steps += 1
 
@@ -93,3 +89,19 @@ class Meter:
         }
         self._clear()
         return numbers
+
+
+def check_finite(state: Any, step: int) -> None:
+    """Raises Failure(NUMERICS) for the first array of a state that holds a number that is none.
+
+    A loss tells of the parameters before its update, so the state that is saved must be looked at itself.
+    """
+    for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
+        shards = [np.asarray(shard.data) for shard in leaf.addressable_shards if shard.replica_id == 0]
+        if not all(np.isfinite(shard).all() for shard in shards):
+            raise _not_finite(f"{jax.tree_util.keystr(path, simple=True, separator='/')} is not finite", step)
+
+
+def _not_finite(what: str, step: int) -> Failure:
+    hint = "a lower optim.learning_rate or optim.clip_norm in a new --workdir; earlier checkpoints stand"
+    return Failure(Code.NUMERICS, what, f"step {step}", expected="finite numbers", hint=hint)

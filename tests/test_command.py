@@ -1,0 +1,501 @@
+"""The door of every command: what each wrong word on the command line, and each kind of end, looks like."""
+
+import ast
+import os
+import re
+import resource
+import runpy
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from configs import digits
+from perceiver_jax import command, workdir
+from perceiver_jax.config import dump, parse
+from perceiver_jax.errors import Code, Failure, Stopped
+from tests.door import fresh_flags
+
+ROOT = Path(__file__).parents[1]
+DIGITS = ("--config", "configs/digits.py")
+
+
+@pytest.fixture(autouse=True)
+def _door(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with fresh_flags():
+        yield
+
+
+@pytest.fixture
+def end_of(monkeypatch, capsys):
+    """Runs `main` as a program with some arguments: its exit code, stdout and stderr."""
+
+    def end_of(main, *arguments):
+        monkeypatch.setattr(sys, "argv", ["program", *arguments])
+        with pytest.raises(SystemExit) as end:
+            command.run(main)
+        return end.value.code, *capsys.readouterr()
+
+    return end_of
+
+
+@pytest.fixture
+def launch(monkeypatch, capsys):
+    """Runs a program of the repository in this process: its exit code and stderr."""
+
+    def launch(program, *arguments):
+        monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(f"{ROOT}/{program}", run_name="__main__")
+        return end.value.code, capsys.readouterr().err
+
+    return launch
+
+
+@pytest.fixture
+def train(launch, tmp_path):
+    """Launches training into a workdir that nothing may have been written to, for it fails before."""
+
+    def train(*arguments):
+        code, err = launch("experiments/train.py", "--workdir", tmp_path / "run", *arguments)
+        assert not (tmp_path / "run").exists()
+        return code, err
+
+    return train
+
+
+def run_python(code, *arguments, **options):
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT, **options)
+
+
+# Command lines, and overrides of fields
+
+
+CHOICES = "\n  expected: one of augment, data, mesh, model, optim, seed, train"
+MISTAKES = [
+    ([], "--config is missing"),
+    (["--config"], "Missing value for flag --config"),
+    ([*DIGITS, "--confg.seed=3"], "Unknown command line flag 'confg.seed'"),
+    ([*DIGITS, "--wrkdir=x"], "Unknown command line flag 'wrkdir'. Did you mean: workdir?"),
+    ([*DIGITS, "--tiny=maybe"], "flag --tiny=maybe: ('Non-boolean argument to boolean flag', 'maybe')"),
+    ([*DIGITS, "extra"], "unexpected argument 'extra'\n  try: every setting is a flag: --name=value"),
+    (["--config", "configs/digits.py:big"], "config configs/digits.py: has no variants, so none is called 'big'"),
+    (
+        ["--config", "configs/imagenet.py:io2"],
+        "configs/imagenet.py: unknown variant 'io2'\n  expected: one of io, fourier, ",
+    ),
+    (["--config", "configs/digit.py"], "config configs/digit.py: does not exist\n  try: configs/digits.py"),
+    (["--config", "configs"], "config configs: is a directory"),
+    (["--config", "nowhere/x.py"], "config nowhere/x.py: does not exist"),
+    ([*DIGITS, "--config.seed"], "--config.seed: no value"),
+    ([*DIGITS, "--config.seed", "--tiny"], "--config.seed: no value"),
+    ([*DIGITS, "--config.seed=1", "--config.seed=2"], "--config.seed: given twice, 1 and 2"),
+    ([*DIGITS, "--config.seed.x=3"], "--config.seed.x: seed is no section, but 0"),
+    ([*DIGITS, "--config.model=3"], "--config.model: is a section\n  try: --config.model.FIELD=VALUE"),
+    (
+        [*DIGITS, '--config.optim.schedule={"a.b": 3}'],
+        "--config.optim.schedule: expected names without dots as keys, got {'a.b': 3}",
+    ),
+    (
+        [*DIGITS, "--config.optim.schedule={'kind': 'constant', 3: {}}"],
+        "--config.optim.schedule: expected names without dots as keys, got {'kind': 'constant', 3: {}}",
+    ),
+    ([*DIGITS, "--config.zzz=3"], f"unknown key zzz{CHOICES}"),
+    ([*DIGITS, "--config.modle.num_latent=3"], "unknown key modle.num_latent; did you mean model.num_latents?"),
+    ([*DIGITS, "--config.model.learning_rate=3"], "unknown key model.learning_rate; did you mean optim.learning_rate?"),
+    ([*DIGITS, "--config.data.batch_size=7.5"], "data.batch_size: expected integer >= 1, got 7.5"),
+    ([*DIGITS, "--config.data.batch_size=1e3"], "data.batch_size: expected integer >= 1, got 1000.0"),
+    ([*DIGITS, "--config.data.batch_size=eight"], "data.batch_size: expected integer >= 1, got 'eight'"),
+    ([*DIGITS, "--config.data.batch_size="], "data.batch_size: expected integer >= 1, got ''"),
+    ([*DIGITS, "--config.seed=" + "(" * 5000], f"seed: expected integer, got '{'(' * 96}..."),
+    ([*DIGITS, "--config.seed=" + "-" * 9000 + "1"], f"seed: expected integer, got '{'-' * 96}..."),
+    ([*DIGITS, "--config.seed={[]: 1}"], "seed: expected integer, got '{[]: 1}'"),
+    ([*DIGITS, "--config.optim.learning_rate=1,e-3"], "optim.learning_rate: expected finite number > 0, got '1,e-3'"),
+    (
+        [*DIGITS, '--config.model.positions={"kind": "learned", "channels": 4}'],
+        "missing key model.positions.init_scale\n  try: every field is written out: see configs/digits.py",
+    ),
+    ([*DIGITS, "--tiny", "--config.model.num_latents=x"], "model.num_latents: expected integer >= 1, got 'x'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[" ".join(words)[-50:] or "-" for words, _ in MISTAKES])
+def test_a_wrong_command_line_is_told_in_these_words(train, arguments, message):
+    code, err = train(*arguments)
+    assert code == Code.CONFIG
+    if message.endswith(", "):  # the other variants follow
+        assert err.startswith(f"error[2] {message}")
+    else:
+        assert err == f"error[2] {message}\n"
+
+
+def test_training_needs_a_workdir(launch):
+    assert launch("experiments/train.py", *DIGITS) == (2, "error[2] --workdir is missing\n")
+
+
+def test_a_command_without_config_takes_no_override(launch):
+    told = "error[2] --config.seed: this command takes no config\n"
+    assert launch("experiments/evaluate.py", "--workdir", "x", "--config.seed=3") == (2, told)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "value"),
+    [
+        (["--config.seed=7"], "seed", 7),
+        (["--config.seed", "7"], "seed", 7),
+        (["-config.seed=7"], "seed", 7),
+        (["--config.seed=7", "--config.seed=7"], "seed", 7),
+        (["--config.optim.learning_rate=2e-3"], "optim.learning_rate", 0.002),
+        (["--config.optim.weight_decay=0"], "optim.weight_decay", 0.0),
+        (["--config.optim.clip_norm=None"], "optim.clip_norm", None),
+        (["--config.optim.ema_decay=0.99"], "optim.ema_decay", 0.99),
+        (["--config.model.sharing=none"], "model.sharing", "none"),
+        (["--config.train.duration=20 epochs"], "train.duration", "20 epochs"),
+        (["--config.train.duration", "20 epochs"], "train.duration", "20 epochs"),
+        (["--config.train.duration='20 epochs'"], "train.duration", "20 epochs"),
+        (["--config.model.positions.max_resolution=(28.0, 14)"], "model.positions.max_resolution", (28.0, 14.0)),
+        (['--config.augment={"kind": "none"}'], "augment.kind", "none"),
+        (['--config.optim.schedule={"kind":"steps","milestones":(0.5,),"factor":0.1}'], "optim.schedule.milestones", (0.5,)),
+        (["--tiny", "--config.train.log_every=9 steps"], "train.log_every", "1 steps"),
+    ],
+    ids=str,
+)
+def test_an_override_sets_its_field(end_of, arguments, name, value):
+    command.define_config()
+    seen = []
+    code, _, err = end_of(lambda: seen.append(command.config()), *DIGITS, *arguments)
+    assert (code, err) == (0, "")
+    found = seen[0]
+    for part in name.split("."):
+        found = getattr(found, part)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_without_overrides_the_config_is_its_file(end_of):
+    command.define_config()
+    seen = []
+    assert end_of(lambda: seen.append(command.config()), *DIGITS) == (0, "", "")
+    assert seen == [parse(digits.get_config())]
+
+
+def test_help_says_what_the_program_does_and_names_its_flags():
+    done = subprocess.run([sys.executable, "-m", "experiments.train", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Trains one config; run again, it resumes or says that it is done.\n")
+    assert re.findall(r"^  --(\w+): \S", done.stdout, re.MULTILINE) == ["workdir", "debug", "config", "tiny"]
+
+
+# Config files
+
+
+CONFIG_FILES = {
+    "raises": ("def get_config():\n    return undefined\n", " line 2: NameError: name 'undefined' is not defined"),
+    "raises below": (
+        "def helper():\n    return {}['a']\ndef get_config():\n    return helper()\n",
+        " line 2: KeyError: 'a'",
+    ),
+    "raises in a library": (
+        "import json\ndef get_config():\n    return json.loads('')\n",
+        " line 3: JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+    ),
+    "syntax": ("x = 1\ndef get_config(:\n", " line 2: SyntaxError: invalid syntax (x.py, line 2)"),
+    "imports": ("import not_there\n", " line 1: ModuleNotFoundError: No module named 'not_there'"),
+    "exits": ("import sys\nsys.exit(0)\n", " line 2: SystemExit: 0"),
+    "recurses": (
+        "def get_config():\n    return get_config()\n",
+        " line 2: RecursionError: maximum recursion depth exceeded",
+    ),
+    "empty": ("", ": has no function get_config"),
+    "number": ("get_config = 3\n", ": has no function get_config"),
+    "none": ("def get_config():\n    return None\n", ": get_config returned NoneType, not a ConfigDict"),
+    "mapping": ("def get_config():\n    return {}\n", ": get_config returned dict, not a ConfigDict"),
+    "not utf-8": (
+        b'x = "\xe9"\n',
+        " line 1: SyntaxError: (unicode error) 'utf-8' codec can't decode byte 0xe9 in position 0: unexpected end of data"
+        " (x.py, line 1)",
+    ),
+    "binary": (b"\x7fELF\x00\x01", ": SyntaxError: source code string cannot contain null bytes"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), CONFIG_FILES.values(), ids=list(CONFIG_FILES))
+def test_a_broken_config_file_is_told_by_line(train, tmp_path, content, message):
+    path = tmp_path / "x.py"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert train("--config", path) == (2, f"error[2] config {path}{message}\n")
+
+
+def test_an_empty_config_lacks_its_sections(train, tmp_path):
+    path = tmp_path / "x.py"
+    path.write_text("from ml_collections import ConfigDict\nget_config = ConfigDict\n")
+    assert train("--config", path)[1].startswith("error[2] missing key data\n")
+
+
+def test_a_config_file_without_end_is_given_up(train, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "CONFIG_SECONDS", 0.2)
+    path = tmp_path / "x.py"
+    path.write_text("def get_config():\n    while True: pass\n")
+    began = time.monotonic()
+    assert train("--config", path) == (2, f"error[2] config {path}: still running after 0.2 s\n")
+    assert time.monotonic() - began < 5
+
+
+def test_a_config_file_may_be_anywhere_and_import_the_package(end_of, tmp_path):
+    command.define_config()
+    (tmp_path / "mine.py").write_text("from configs.digits import get_config\n")
+    seen = []
+    assert end_of(lambda: seen.append(command.config()), "--config", str(tmp_path / "mine.py"))[0] == 0
+    assert seen == [parse(digits.get_config())]
+
+
+# The place and the data
+
+
+def test_a_workdir_that_is_a_file_is_refused(launch, tmp_path):
+    (tmp_path / "f").write_text("x")
+    code, err = launch("experiments/train.py", *DIGITS, "--workdir", tmp_path / "f")
+    assert (code, err) == (6, f"error[6] workdir {tmp_path}/f: is a file\n")
+
+
+def test_an_empty_workdir_is_refused(launch):
+    code, err = launch("experiments/train.py", *DIGITS, "--workdir=")
+    assert (code, err) == (6, "error[6] workdir '': is no path\n  try: --workdir runs/NAME\n")
+
+
+def test_a_workdir_of_another_run_is_refused(launch, tmp_path):
+    with workdir.claim(str(tmp_path), dump(parse(digits.get_config())), []):
+        pass
+    code, err = launch("experiments/train.py", *DIGITS, "--workdir", tmp_path, "--config.model.num_latents=8")
+    assert code == Code.CONFIG
+    assert err == (
+        f"error[2] workdir {tmp_path} holds a run with other settings\n"
+        "  found: model.num_latents 16 -> 8\n"
+        "  try: a new --workdir\n"
+    )
+
+
+def test_a_missing_data_package_is_told_with_its_name(launch, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)  # as if it were not installed
+    code, err = launch("experiments/train.py", *DIGITS, "--workdir", tmp_path)
+    told = "error[3] data set digits needs the package scikit-learn\n  try: pip install -e .[examples]\n"
+    assert (code, err) == (3, told)
+
+
+def test_data_that_are_not_there_are_told_with_their_place(launch, tmp_path):
+    place = f"--config.data.data_dir={tmp_path}"
+    code, err = launch("experiments/train.py", "--config", "configs/imagenet.py", "--workdir", tmp_path / "run", place)
+    assert code == Code.DATA
+    assert err.startswith(f"error[3] data set imagenet2012, split train: {tmp_path}/imagenet2012\n  found: not prepared")
+
+
+@pytest.fixture
+def run_without_checkpoints(tmp_path):
+    with workdir.claim(str(tmp_path / "run"), dump(parse(digits.get_config())), []) as place:
+        return place.path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 4, "error[4] no checkpoint: {run}/checkpoints\n  found: nothing saved yet\n"),
+        (["--split=tset"], 2, "error[2] data set digits has no split 'tset'\n  expected: one of test, train\n"),
+        (
+            ["--split=validation"],
+            2,
+            "error[2] data set digits has no split 'validation'\n  expected: one of test, train\n"
+            "  try: set data.validation_examples\n",
+        ),
+        (["--step=x"], 2, "error[2] flag --step=x: invalid literal for int() with base 10: 'x'\n"),
+    ],
+    ids=str,
+)
+def test_an_evaluation_that_cannot_be_is_told_why(launch, run_without_checkpoints, arguments, code, message):
+    told = launch("experiments/evaluate.py", "--workdir", run_without_checkpoints, *arguments)
+    assert told == (code, message.format(run=run_without_checkpoints))
+
+
+def test_an_evaluation_of_no_run_is_told_what_is_there(launch, tmp_path):
+    told = f"error[4] no run at {tmp_path}/x\n  found: nothing there\n"
+    assert launch("experiments/evaluate.py", "--workdir", tmp_path / "x") == (4, told)
+
+
+# Ends
+
+
+def raising(error):
+    def main():
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize("code", [code for code in Code if code != Code.DONE], ids=lambda code: code.name)
+def test_a_failure_ends_with_its_code_and_message(end_of, code):
+    failure = Failure(code, "what", "where", found="a", expected="b", hint="c")
+    assert end_of(raising(failure)) == (
+        int(code),
+        "",
+        f"error[{int(code)}] what: where\n  found: a\n  expected: b\n  try: c\n",
+    )
+
+
+@pytest.mark.parametrize("code", [Code.TERMINATED, Code.INTERRUPTED])
+def test_a_stopped_run_says_how_to_go_on(end_of, code):
+    told = "stopped at step 12; the same command resumes\n"
+    assert end_of(raising(Stopped(code, 12))) == (int(code), "", told)
+
+
+def test_an_interrupt_is_no_error(end_of):
+    assert end_of(raising(KeyboardInterrupt())) == (130, "", "")
+
+
+def test_a_command_that_ends_well_says_nothing_of_its_own(end_of):
+    assert end_of(lambda: print("result")) == (0, "result\n", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (MemoryError(), ""),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes.\nmore"), "RESOURCE_EXHAUSTED: Out of memory"),
+        (RuntimeError("std::bad_alloc"), "std::bad_alloc"),
+    ],
+    ids=repr,
+)
+def test_running_out_of_memory_names_what_to_lower(end_of, error, found):
+    code, _, err = end_of(raising(error))
+    assert code == Code.MEMORY
+    assert err.startswith("error[7] out of memory\n" + (f"  found: {found}" if found else ""))
+    assert err.endswith('  try: a smaller data.batch_size, optim.accumulation_steps, or model.remat="layer"\n')
+    assert "more" not in err
+
+
+def test_a_fault_of_ours_leaves_its_traceback_in_a_file(end_of, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code, out, err = end_of(raising(ZeroDivisionError("by zero\nand more")))
+    assert (code, out) == (1, "")
+    match = re.fullmatch(
+        r"error\[1\] ZeroDivisionError: by zero\n  try: this is a fault of ours: please report it with (.+\.txt)\n", err
+    )
+    text = Path(match[1]).read_text()
+    assert text.startswith("Traceback (most recent call last):\n")
+    assert text.endswith("ZeroDivisionError: by zero\nand more\n")
+
+
+def test_no_traceback_is_shown_without_debug(end_of):
+    assert "Traceback" not in end_of(raising(Failure(Code.DATA, "x")))[2]
+
+
+def test_debug_shows_the_traceback_before_the_message(end_of):
+    code, _, err = end_of(raising(Failure(Code.DATA, "x")), "--debug")
+    assert code == Code.DATA
+    assert err.startswith("Traceback (most recent call last):\n")
+    assert err.endswith("\nerror[3] x\n")
+
+
+# Processes of their own
+
+CONFIG_ERROR = """
+import runpy, sys
+sys.argv[0] = "train"
+try:
+    runpy.run_module("experiments.train", run_name="__main__")
+finally:
+    print(sorted({"jax", "flax", "grain", "orbax", "sklearn", "matplotlib"} & set(sys.modules)))
+"""
+
+
+def test_a_config_error_takes_less_than_two_seconds_and_loads_no_jax(tmp_path):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    place = tmp_path / "run"
+    done = run_python(CONFIG_ERROR, *DIGITS, f"--workdir={place}", "--config.data.batch_size=0")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.stderr == "error[2] data.batch_size: expected integer >= 1, got 0\n"
+    assert (done.returncode, done.stdout) == (2, "[]\n")
+    # Processor time: other jobs may keep the process waiting.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+    assert not place.exists()
+
+
+SPEAK = "from perceiver_jax import command; command.run(lambda: [print('x' * 1000) for _ in range({lines})])"
+
+
+@pytest.mark.parametrize("lines", [1, 10_000])
+def test_a_reader_that_leaves_is_no_error(lines):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SPEAK.format(lines=lines)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 0
+
+
+def test_a_closed_stdout_is_no_error():
+    code = [sys.executable, "-c", SPEAK.format(lines=1)]
+    done = subprocess.run(["sh", "-c", '"$0" "$@" >&-', *code], cwd=ROOT, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_batch_that_does_not_divide_among_the_devices_is_refused(tmp_path):
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    arguments = [*DIGITS, "--workdir", str(tmp_path), "--config.data.batch_size=100"]
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.train", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    told = "error[2] micro-batch of data.batch_size 100 is not divisible by 8 devices; try 96 or 104\n"
+    assert (done.returncode, done.stderr) == (2, told)
+
+
+def test_a_platform_without_devices_is_told_by_name(monkeypatch):
+    import jax
+
+    from perceiver_jax.training import devices
+
+    def refuse():
+        raise RuntimeError("Unable to initialize backend 'gpu': nothing there\nand more")
+
+    monkeypatch.setattr(jax, "devices", refuse)
+    with pytest.raises(Failure) as caught:
+        devices.make_mesh(1, {})
+    assert caught.value.code == Code.CONFIG
+    assert re.fullmatch(
+        r"error\[2\] platform .*: no device visible\n  found: Unable to initialize backend 'gpu': nothing there\n"
+        r"  try: another value of JAX_PLATFORMS, or none",
+        str(caught.value),
+    )
+
+
+# What is written down
+
+
+def written_commands() -> list[str]:
+    """Every command that the README shows in a block of its own, and every one that a config file begins with."""
+    readme = ROOT / "README.md"
+    blocks = re.findall(r"^```\n(.*?)^```", readme.read_text() if readme.is_file() else "", re.MULTILINE | re.DOTALL)
+    docs = [ast.get_docstring(ast.parse(path.read_text())) or "" for path in sorted(ROOT.glob("configs/*.py"))]
+    lines = [line.strip() for text in [*blocks, *docs] for line in text.splitlines()]
+    return list(dict.fromkeys(line for line in lines if re.match(r"(python -m|make) ", line)))
+
+
+@pytest.mark.parametrize("line", written_commands())
+def test_a_command_that_is_written_down_can_be_typed(end_of, line):
+    first, *words = shlex.split(line)
+    if first == "make":
+        targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert set(words) <= set(targets)
+        return
+    path = ROOT / words[1].replace(".", "/")
+    runpy.run_path(f"{path}.py", run_name="not_main")  # defines its flags
+    has_config = "config" in flags.FLAGS
+    assert end_of(lambda: has_config and command.config(), *words[2:]) == (0, "", "")
+
+
+def test_commands_are_written_down():
+    assert len(written_commands()) >= 3

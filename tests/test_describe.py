@@ -1,0 +1,98 @@
+"""What `describe` says of a config, to people and to programs."""
+
+import json
+import os
+import re
+import resource
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.door import fresh_flags
+
+ROOT = Path(__file__).parents[1]
+
+
+def describe_imagenet():
+    """The JSON of the paper's best model, and the processor seconds it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    command = [sys.executable, "-m", "scripts.describe", "--config", "configs/imagenet.py", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+
+
+@pytest.fixture(scope="module")
+def imagenet():
+    return describe_imagenet()
+
+
+def test_json_has_the_promised_keys_and_types(imagenet):
+    facts, _ = imagenet
+    types = {name: type(value) for name, value in facts.items()}
+    assert types == {
+        "parameters": int,
+        "flops_per_example": int,
+        "flops_executed_per_example": int,
+        "schedule": list,
+        "inputs": dict,
+        "train_memory_bytes": int,
+        "modules": dict,
+    }
+
+
+def test_json_tells_the_papers_best_model(imagenet):
+    facts, _ = imagenet
+    assert facts["parameters"] == 44_912_254 == sum(facts["modules"].values())
+    assert facts["flops_per_example"] == 707_197_648_896
+    assert 0 < facts["flops_executed_per_example"] < 0.6 * facts["flops_per_example"]
+    assert facts["inputs"] == {"tokens": 50_176, "channels": 261}
+    block = [["cross_attend", 1], ["self_attends", 0]]
+    assert facts["schedule"] == [["cross_attend", 0], ["self_attends", 0], *block * 7]
+
+
+def test_the_largest_config_is_described_in_five_seconds(imagenet):
+    # Seconds of the processor, for other jobs may keep the process waiting; more of them than cores slow the cores too.
+    crowded = os.getloadavg()[0] > os.cpu_count()
+    assert imagenet[1] < (8 if crowded else 5)
+
+
+@pytest.fixture
+def printed(monkeypatch, capsys):
+    def printed(*arguments):
+        monkeypatch.setattr(sys, "argv", ["describe", *arguments])
+        with fresh_flags(), pytest.raises(SystemExit) as end:
+            runpy.run_path(f"{ROOT}/scripts/describe.py", run_name="__main__")
+        out, err = capsys.readouterr()
+        assert (end.value.code, err) == (0, "")
+        return out
+
+    return printed
+
+
+def test_the_table_shows_schedule_sizes_and_parts(printed):
+    out = printed("--config", f"{ROOT}/configs/digits.py", "--config.model.num_blocks=3")
+    facts, schedule, parts = out.split("\n\n")
+    assert [line.split() for line in schedule.splitlines()[3:]] == [
+        ["0", "cross_attend", "0"],
+        ["1", "2", "x", "self_attend", "0"],
+        ["2", "cross_attend", "1"],
+        ["3", "2", "x", "self_attend", "0"],
+        ["4", "2", "x", "self_attend", "0"],
+    ]
+    assert [line.split()[0] for line in parts.splitlines()[3:]] == [
+        "cross_attends/0",
+        "cross_attends/1",
+        "head",
+        "latents",
+        "self_attends/0",
+    ]
+    assert {tuple(re.split("  +", line)) for line in facts.splitlines()} >= {
+        ("parameters", "75,884"),
+        ("inputs M x C", "64 x 19"),
+        ("latents N x D", "16 x 64"),
+        ("steps", "2,526"),
+    }

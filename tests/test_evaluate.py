@@ -1,0 +1,136 @@
+"""Evaluation is exact, and says the same wherever it is asked."""
+
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from perceiver_jax import workdir
+from perceiver_jax.config import dump
+from perceiver_jax.data import pipeline
+from perceiver_jax.errors import Code
+from perceiver_jax.evaluate import evaluate
+from perceiver_jax.experiment import Experiment
+from perceiver_jax.report.log import read_metrics
+from perceiver_jax.signals import StopFlag
+from tests.launch import SMALL, config_of
+
+SETTINGS = [
+    *SMALL,
+    "--config.train.duration=8 steps",
+    "--config.train.checkpoint_every=4 steps",
+    "--config.train.eval_every=4 steps",
+    "--config.data.validation_examples=100",
+    "--config.optim.ema_decay=0.8",
+    "--config.optim.learning_rate=0.1",  # so that a few steps change answers
+]
+
+
+@pytest.fixture(scope="module")
+def run(launcher, tmp_path_factory):
+    """The workdir of a run with checkpoints 4 and 8 and an average of its parameters."""
+    path = tmp_path_factory.mktemp("evaluated") / "run"
+    launcher.finish(path, *SETTINGS)
+    return path
+
+
+def evaluated(launcher, path, *arguments):
+    """What `experiments.evaluate --json` prints."""
+    run = launcher.start("experiments.evaluate", "--workdir", path, "--json", *arguments)
+    assert run.wait() == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def refused(launcher, path, *arguments):
+    """The exit code and the first line on stderr."""
+    run = launcher.start("experiments.evaluate", "--workdir", path, *arguments)
+    return run.wait(), run.stderr.splitlines()[0]
+
+
+def trained(path, experiment, step=8):
+    """The state of a saved step."""
+    return experiment.restore(path / "checkpoints", step)
+
+
+def test_it_repeats_what_training_said_at_that_step_while_a_trainer_holds_the_run(run, launcher):
+    logged = {record.pop("step"): record for record in read_metrics(run / "metrics.jsonl") if record["split"] != "train"}
+    assert logged[4] != logged[8]
+    before = (run / "metrics.jsonl").read_bytes()
+    with workdir.claim(str(run), dump(config_of(*SETTINGS)), ["train"]):
+        found = evaluated(launcher, run, "--step", "4", "--split", "validation")
+    assert found == {"step": 4, **logged[4]}
+    assert (run / "metrics.jsonl").read_bytes() == before
+
+
+def test_without_a_step_it_takes_the_newest_valid_one_and_changes_nothing(run, launcher, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "8" / "manifest.json").write_text("{}")
+    found = evaluated(launcher, tmp_path / "run")
+    assert (found["step"], found["split"]) == (4, "test")
+    assert sorted(step.name for step in (tmp_path / "run" / "checkpoints").iterdir()) == ["4", "8"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--split", "validatoin"], Code.CONFIG, "error[2] data set digits has no split 'validatoin'"),
+        (["--step", "5"], Code.CHECKPOINT, "error[4] no checkpoint at {run}/checkpoints/5"),
+        (["--step", "x"], Code.CONFIG, "error[2] flag --step=x: "),
+    ],
+)
+def test_what_is_not_there_is_named(arguments, code, words, run, launcher):
+    status, line = refused(launcher, run, *arguments)
+    assert status == code
+    assert line.startswith(words.format(run=run))
+
+
+def test_a_run_that_has_saved_nothing_is_named(launcher, tmp_path):
+    with workdir.claim(str(tmp_path / "run"), dump(config_of(*SETTINGS)), ["train"]):
+        pass
+    assert refused(launcher, tmp_path / "run") == (4, f"error[4] no checkpoint: {tmp_path}/run/checkpoints")
+
+
+def numbers(path, size):
+    """The test metrics of the trained parameters, by batches of `size`."""
+    settings = [setting for setting in SETTINGS if "eval_batch_size" not in setting]
+    experiment = Experiment(config_of(*settings, f"--config.data.eval_batch_size={size}"))
+    return evaluate(experiment, trained(path, experiment).evaluated, "test", StopFlag())
+
+
+@pytest.mark.usefixtures("fast_compilation")
+def test_every_example_counts_once_whatever_the_batch_size(run):
+    """450 examples: batches of 7, 16 and 128 end with a part, padded with zeros that would be answers too."""
+    whole = numbers(run, 450)
+    assert whole["accuracy"] not in (0, 1)
+    for size in (7, 16, 128):
+        found = numbers(run, size)
+        assert (found["accuracy"], found["top5"]) == (whole["accuracy"], whole["top5"])
+        assert found["loss"] == pytest.approx(whole["loss"], rel=1e-6)
+
+
+@pytest.mark.usefixtures("fast_compilation")
+def test_the_running_mean_is_what_is_evaluated(run):
+    experiment = Experiment(config_of(*SETTINGS))
+    state, logged = trained(run, experiment), read_metrics(run / "metrics.jsonl")[-2:]
+    (said,) = [record for record in logged if record["split"] == "validation"]
+    means = evaluate(experiment, state.ema, "validation", StopFlag())
+    assert means == {name: said[name] for name in means}
+    assert evaluate(experiment, state.params, "validation", StopFlag())["loss"] != means["loss"]
+
+
+@pytest.mark.usefixtures("fast_compilation")
+def test_an_example_s_logits_do_not_depend_on_its_batch(run):
+    experiment = Experiment(config_of(*SETTINGS))
+    params = trained(run, experiment).evaluated
+    forward = jax.jit(lambda params, inputs: experiment.forward(params, inputs).logits)
+    batches = pipeline.eval_batches(experiment.config.data, "test")
+    inputs = next(batches)["inputs"][:8]
+    batches.close()
+    together = np.asarray(forward(params, inputs))
+    others = np.concatenate([inputs[:1], np.full_like(inputs[1:], 1e3)])
+    alone = np.concatenate([forward(params, inputs[i : i + 1]) for i in range(8)])
+    np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(forward(params, jnp.asarray(others))[0], together[0])
