@@ -28,8 +28,9 @@ class Experiment:
         self.graph = nnx.graphdef(accounting.abstract_model(config))
         self.schedule = optim.schedule(config.optim, config.num_steps)
         self.optimizer = optim.optimizer(config.optim, config.num_steps)
-        self.abstract_state = jax.eval_shape(self._create)
-        self._sharding = devices.state_sharding(self.mesh, self.abstract_state)
+        shapes = jax.eval_shape(self._create)
+        self._sharding = devices.state_sharding(self.mesh, shapes)
+        self.abstract_state = jax.tree.map(_placed, shapes, self._sharding)  # shapes, types and shardings
 
     def _create(self) -> TrainState:
         params = nnx.state(accounting.make_model(self.config, nnx.Rngs(self.config.seed)), nnx.Param)
@@ -44,12 +45,7 @@ class Experiment:
 
         Raises Failure(CHECKPOINT) where it is another model's.
         """
-        target = jax.tree.map(
-            lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-            self.abstract_state,
-            self._sharding,
-        )
-        return checkpoint.restore(checkpoints, step, target)
+        return checkpoint.restore(checkpoints, step, self.abstract_state)
 
     def forward(self, params: Any, inputs: jax.Array, capture: bool = False) -> Any:
         """The model's output for a batch of inputs."""
@@ -70,7 +66,19 @@ class Experiment:
         everywhere = NamedSharding(self.mesh, PartitionSpec())
         return jax.jit(step, donate_argnums=0, out_shardings=(self._sharding, everywhere))
 
+    def compile_step(self) -> None:
+        """Makes the first call of `step` as quick as the others; may run in a thread beside what does not need it."""
+        data, sharding = self.config.data, devices.batch_sharding(self.mesh)
+        inputs = jax.ShapeDtypeStruct((data.batch_size, *self.config.spec.shape), jnp.float32)
+        labels = jax.ShapeDtypeStruct((data.batch_size,), jnp.int32)
+        batch = {"inputs": _placed(inputs, sharding), "labels": _placed(labels, sharding)}
+        self.step.lower(self.abstract_state, batch).compile()
+
     @functools.cached_property
     def evaluate(self) -> Callable[[Any, Batch], metrics.Sums]:
         """The jitted function (params, batch) -> metric sums."""
         return jax.jit(lambda params, batch: self._loss(params, batch)[1])
+
+
+def _placed(leaf: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from perceiver_jax import accounting
@@ -46,9 +47,12 @@ class _Run:
 
     def run(self) -> dict[str, Any]:
         """The loop."""
-        state = self._first_state()
-        first, last, mesh = int(state.step), self.last, self.experiment.mesh
-        batches = pipeline.train_batches(self.config.data, self.config.augment, self.config.seed, first)
+        first = self._first_step()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(self.experiment.compile_step)  # beside what follows: XLA does not hold Python's lock
+            state = self.experiment.restore(self.workdir.checkpoints, first) if first else self.experiment.initial_state()
+            batches = pipeline.train_batches(self.config.data, self.config.augment, self.config.seed, first)
+        last, mesh = self.last, self.experiment.mesh
         log, progress = MetricsLog(self.workdir.path, first), Progress(last, first)
         with contextlib.closing(batches), log as self.log, progress as self.progress:
             self._read_records()
@@ -66,14 +70,14 @@ class _Run:
             self._between_steps(state, last)
         return self._finish(state)
 
-    def _first_state(self) -> TrainState:
-        """The newest valid checkpoint's state, or the initial one where nothing was ever saved."""
+    def _first_step(self) -> int:
+        """The step of the newest valid checkpoint, if it is this run's; 0 where nothing was ever saved."""
         newest = manifest.newest_valid(self.workdir.checkpoints, set_aside=True)
         if newest is None:
-            return self.experiment.initial_state()
+            return 0
         step, saved = newest
         checkpoint.compare(saved, self.fingerprints)
-        return self.experiment.restore(self.workdir.checkpoints, step)
+        return step
 
     def _read_records(self) -> None:
         """What earlier launches logged up to the step this one starts at."""

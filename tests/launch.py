@@ -160,7 +160,7 @@ def _serve() -> None:
             done, status = (0, 0) if pid in codes else os.waitpid(pid, os.WNOHANG)
             if done:
                 codes[pid] = os.waitstatus_to_exitcode(status)
-            answer = codes[pid] if pid in codes else None
+            answer = codes.get(pid)
         else:
             answer = os.fork()
             if not answer:

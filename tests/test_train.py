@@ -212,9 +212,9 @@ def test_the_first_20_losses_are_the_golden_ones(fast_compilation):
     golden = [float(line) for line in GOLDEN.read_text().split()]
     far = [step for step, (a, b) in enumerate(zip(losses, golden, strict=True), 1) if abs(a / b - 1) > GOLDEN_TOLERANCE]
     assert not far, (
-        f"losses of steps {far} differ by more than {GOLDEN_TOLERANCE} from {GOLDEN.relative_to(ROOT)}: training computes something"
-        f" else than before. If it is meant to: {UPDATE}=1 python -m pytest {Path(__file__).relative_to(ROOT)} -k golden,"
-        f" and say in the commit why. Found: {' '.join(f'{loss:.6f}' for loss in losses)}"
+        f"losses of steps {far} differ by more than {GOLDEN_TOLERANCE} from {GOLDEN.relative_to(ROOT)}: training computes"
+        f" something else than before. If it is meant to: {UPDATE}=1 python -m pytest tests/test_train.py -k golden, and say"
+        f" why in the commit. Found: {' '.join(f'{loss:.6f}' for loss in losses)}"
     )
 
 

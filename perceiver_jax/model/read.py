@@ -10,42 +10,22 @@ so all that touches the M inputs is t = softmax(u x^T) x^. And x_m = [f_m ; T_1[
     u_n . x^_m = r_m (u_n^f . f_m + A_1[i_1, n] + ... + A_d[i_d, n] + u_n^e . e - mean_m U_n),   A_a = T_a u^(a)T
 
 a few operations for each (latent, input) instead of 4 C. Likewise t needs of the weights w_nm = a_nm r_m only
-sum_m w_nm f_m, their marginal along each axis, their sum and sum_m w_nm mean_m. `scores` and `sums` are those two maps,
-each other's transpose: the forward pass is sums(softmax(scores(u))), and the backward pass scores twice and sums once.
-
-Axes: k columns f_m of an input (features, mean, perhaps 1), R rows of W inputs, h rows of a chunk, Q = H N queries, last:
-XLA's CPU code vectorises over a fused computation's minor axis and reduces over its major ones.
+sum_m w_nm f_m, their marginal along each axis, their sum and sum_m w_nm mean_m. Here u and t are taken
+apart and put together; `core` does what lies between.
 """
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from perceiver_jax.model.core import Inputs, Weights, attend_chunks, highest_logits, scores
 from perceiver_jax.model.segment import Segment, as_statistics
 
 CHUNK_BYTES = 2**19  # of the scores of one chunk: they should stay in the processor's cache
 SAFE_LOGIT = 64.0  # exp of it and of its negative, summed over any number of inputs, keep all digits of a float32
-FEW = 8  # columns up to which products are summed one by one, fused with what follows, instead of by a matmul
-
-
-class Weights(NamedTuple):
-    """What one map `scores` is made of, and the transposed map `sums` gives."""
-
-    columns: Float[Array, "k Q"]
-    rows: Float[Array, "R Q"] | None  # the first axis' share; None: no tables
-    rest: Float[Array, "W Q"] | None  # that of all other axes together
-
-
-class Inputs(NamedTuple):
-    """One example's inputs as the core sees them."""
-
-    columns: Float[Array, "R W k"]
-    scale: Float[Array, "R W"]  # r
-    bias: Float[Array, "R W"] | None  # 0, or the lowest number where an input is not seen
 
 
 def read(u: Float[Array, "B Q C"], segment: Segment, epsilon: float) -> tuple[Float[Array, "B Q C"], Float[Array, "B Q"]]:
@@ -55,7 +35,7 @@ def read(u: Float[Array, "B Q C"], segment: Segment, epsilon: float) -> tuple[Fl
     chunk_rows = _chunk_rows(rows, width * u.shape[0] * u.shape[1] * 4)
     weights = _split(as_statistics(u), segment)
     shift = jax.lax.stop_gradient(_shift(chunk_rows, u, weights, inputs, segment.channels))
-    t, denominator = jax.vmap(functools.partial(_core, chunk_rows))(weights, inputs, shift)
+    t, denominator = jax.vmap(functools.partial(attend_chunks, chunk_rows))(weights, inputs, shift)
     return _join(t, segment).astype(u.dtype), denominator
 
 
@@ -66,7 +46,7 @@ def _shift(
 
     The norm of x^ is at most sqrt(C), which bounds every logit by |u| sqrt(C) without looking at the inputs.
     """
-    highest = jax.vmap(functools.partial(_highest, chunk_rows))
+    highest = jax.vmap(functools.partial(highest_logits, chunk_rows))
     if inputs.bias is not None:
         return highest(weights, inputs)
     bound = jnp.sqrt(channels * jnp.max(jnp.sum(jnp.square(as_statistics(u)), axis=-1)))
@@ -85,7 +65,7 @@ def flops(num_queries: int, segment: Segment) -> int:
 
 def logits(u: Float[Array, "B Q C"], segment: Segment, epsilon: float) -> Float[Array, "B Q M"]:
     """u x^T, all of it."""
-    scored = jax.vmap(_scores)(_split(as_statistics(u), segment), _inputs(segment, epsilon))
+    scored = jax.vmap(scores)(_split(as_statistics(u), segment), _inputs(segment, epsilon))
     return scored.reshape(u.shape[0], segment.num_inputs, -1).mT
 
 
@@ -171,127 +151,3 @@ def _join(t: Weights, segment: Segment) -> Float[Array, "B Q C"]:
     if segment.constants is not None:
         parts.append(t.columns[:, -1, :, None] * as_statistics(segment.constants))
     return jnp.concatenate([features, *(part - mean for part in parts)], -1)
-
-
-def _scores(weights: Weights, inputs: Inputs) -> Float[Array, "h W Q"]:
-    """The logits of a chunk of rows."""
-    columns = inputs.columns
-    if columns.shape[-1] <= FEW:  # elementwise, so that it fuses with what follows and nothing is stored
-        s = sum(columns[..., i, None] * weights.columns[i] for i in range(columns.shape[-1]))
-    else:
-        s = (columns.reshape(-1, columns.shape[-1]) @ weights.columns).reshape(*columns.shape[:-1], -1)
-    if weights.rows is not None:
-        s = s + (weights.rows[:, None] + weights.rest)
-    s = s * inputs.scale[..., None]
-    return s if inputs.bias is None else s + inputs.bias[..., None]
-
-
-def _sums(p: Float[Array, "h W Q"], inputs: Inputs, separable: bool) -> Weights:
-    """The transpose of `_scores`: p times the inputs, summed over columns, rows and the rest."""
-    h, width, queries = p.shape
-    columns = inputs.columns.reshape(h * width, -1)
-    if separable:
-        of_row = jnp.repeat(jnp.eye(h, dtype=p.dtype), width, axis=0)
-        columns = jnp.concatenate([columns, of_row], axis=1)
-    total = (columns * inputs.scale.reshape(-1, 1)).T @ p.reshape(h * width, queries)
-    if not separable:
-        return Weights(total, None, None)
-    rest = jnp.einsum("hW,hWQ->WQ", inputs.scale, p)
-    return Weights(total[:-h], total[-h:], rest)
-
-
-def _chunks(size: int, weights: Weights, inputs: Inputs) -> tuple[Float[Array, "n h Q"] | None, Inputs]:
-    """The weights of the rows, and the inputs, by chunks of `size` rows; what fills up the last chunk is not seen."""
-    missing = -inputs.scale.shape[0] % size
-    rows = weights.rows
-    if missing:
-        pad = lambda x: jnp.pad(x, ((0, missing),) + ((0, 0),) * (x.ndim - 1))  # noqa: E731
-        bias = jnp.zeros_like(inputs.scale) if inputs.bias is None else inputs.bias
-        unseen = jnp.finfo(bias.dtype).min
-        bias = jnp.pad(bias, ((0, missing), (0, 0)), constant_values=unseen)
-        rows, inputs = None if rows is None else pad(rows), Inputs(pad(inputs.columns), pad(inputs.scale), bias)
-    return jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), (rows, inputs))
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _core(
-    chunk_rows: int, weights: Weights, inputs: Inputs, shift: Float[Array, " Q"]
-) -> tuple[Weights, Float[Array, " Q"]]:
-    """sums(softmax(scores)) of one example, and the log of the softmax's denominator; `shift` changes neither."""
-    return _forward(chunk_rows, weights, inputs, shift)[0]
-
-
-def _highest(chunk_rows: int, weights: Weights, inputs: Inputs) -> Float[Array, " Q"]:
-    """Each query's highest logit."""
-
-    def step(highest, chunk):
-        return jnp.maximum(highest, _scores(weights._replace(rows=chunk[0]), chunk[1]).max((0, 1))), None
-
-    lowest = jnp.full(weights.columns.shape[-1], -jnp.inf, weights.columns.dtype)
-    return jax.lax.scan(step, lowest, _chunks(chunk_rows, weights, inputs))[0]
-
-
-def _forward(chunk_rows: int, weights: Weights, inputs: Inputs, shift: Float[Array, " Q"]):
-    # One more column, 1 after scaling, sums p itself: the denominator.
-    counted = inputs._replace(columns=jnp.concatenate([inputs.columns, 1 / inputs.scale[..., None]], axis=-1))
-
-    def step(total, chunk):
-        row, part = chunk
-        p = jnp.exp(_scores(weights._replace(rows=row), part._replace(columns=part.columns[..., :-1])) - shift)
-        return _add(total, _sums(p, part, row is not None))
-
-    zero = _zero(weights._replace(columns=jnp.pad(weights.columns, ((0, 1), (0, 0)))))
-    t, t_rows = jax.lax.scan(step, zero, _chunks(chunk_rows, weights, counted))
-    denominator = t.columns[-1]
-    t = _with_rows(t._replace(columns=t.columns[:-1]), t_rows, weights)
-    t = jax.tree.map(lambda x: x / denominator, t)
-    log_denominator = shift + jnp.log(denominator)
-    return (t, log_denominator), (weights, inputs, t, log_denominator)
-
-
-def _backward(chunk_rows: int, kept, cotangents):
-    weights, inputs, t, log_denominator = kept
-    dt, dlog = cotangents
-    # A logit's gradient is a (da - inner): inner is the sum of a da over the inputs, less what the denominator asks for.
-    inner = sum(jnp.sum(x * dx, axis=0) for x, dx in zip(jax.tree.leaves(t), jax.tree.leaves(dt), strict=True)) - dlog
-    rows, parts = _chunks(chunk_rows, weights, inputs)
-    drows, _ = _chunks(chunk_rows, dt, inputs)
-
-    def step(total, chunk):
-        row, drow, part = chunk
-
-        def both(part):
-            # t is linear in the inputs as the logits are: its gradient by a is `scores` of dt.
-            return _scores(weights._replace(rows=row), part), _scores(dt._replace(rows=drow), part._replace(bias=None))
-
-        (s, da), pull = jax.vjp(both, part)
-        a = jnp.exp(s - log_denominator)
-        ds = a * (da - inner)
-        total, dweights_rows = _add(total, _sums(ds, part, row is not None))
-        return total, (dweights_rows, pull((ds, a))[0])
-
-    dweights, (dweights_rows, dparts) = jax.lax.scan(step, _zero(weights), (rows, drows, parts))
-    dinputs = jax.tree.map(
-        lambda x, like: x.reshape(-1, *x.shape[2:])[: like.shape[0]],
-        dparts._replace(bias=None),
-        inputs._replace(bias=None),
-    )
-    dbias = None if inputs.bias is None else jnp.zeros_like(inputs.bias)
-    return _with_rows(dweights, dweights_rows, weights), dinputs._replace(bias=dbias), jnp.zeros_like(log_denominator)
-
-
-_core.defvjp(_forward, _backward)
-
-
-def _zero(weights: Weights) -> Weights:
-    """Sums of nothing, those over rows apart: each chunk has its own."""
-    return jax.tree.map(jnp.zeros_like, weights._replace(rows=None))
-
-
-def _add(total: Weights, sums: Weights) -> tuple[Weights, Float[Array, "h Q"] | None]:
-    """The running sums with a chunk's, and the chunk's sums over its rows."""
-    return jax.tree.map(jnp.add, total, sums._replace(rows=None)), sums.rows
-
-
-def _with_rows(total: Weights, rows: Float[Array, "n h Q"] | None, like: Weights) -> Weights:
-    return total._replace(rows=None if rows is None else rows.reshape(-1, rows.shape[-1])[: like.rows.shape[0]])

@@ -40,16 +40,24 @@ def test_gradients_pass_vmap_over_models_and_a_scan_over_layers():
 
 
 def test_bfloat16_products_leave_parameters_and_their_gradients_in_float32():
-    layer = Linear(4, 5, jnp.dtype(jnp.bfloat16), nnx.Rngs(0))
-    x = jnp.asarray(numbers(0, 3, 4), jnp.float32)
-    gradient = nnx.grad(lambda layer: layer(x).astype(jnp.float32).sum())(layer)
-    assert layer(x).dtype == jnp.bfloat16
-    assert {leaf.dtype for leaf in jax.tree.leaves((nnx.state(layer), gradient))} == {jnp.dtype(jnp.float32)}
+    graph, state = nnx.split(nnx.eval_shape(lambda: Linear(4, 5, jnp.dtype(jnp.bfloat16), nnx.Rngs(0))))
+
+    def loss(state, x):
+        y = nnx.merge(graph, state)(x)
+        return y.astype(jnp.float32).sum(), y
+
+    x = jax.ShapeDtypeStruct((3, 4), jnp.float32)
+    gradient, y = jax.eval_shape(jax.grad(loss, has_aux=True), state, x)
+    assert y.dtype == jnp.bfloat16
+    assert {leaf.dtype for leaf in jax.tree.leaves((state, gradient))} == {jnp.dtype(jnp.float32)}
 
 
 def test_without_a_dtype_the_product_is_taken_in_the_inputs_own():
-    layer = Linear(4, 5, None, nnx.Rngs(0))
-    assert layer(jnp.zeros((1, 4), jnp.bfloat16)).dtype == jnp.bfloat16
+    layer = nnx.eval_shape(lambda: Linear(4, 5, None, nnx.Rngs(0)))
+    x = jax.ShapeDtypeStruct((1, 4), jnp.bfloat16)
+    assert (
+        jax.eval_shape(lambda x, state: nnx.merge(nnx.graphdef(layer), state)(x), x, nnx.state(layer)).dtype == jnp.bfloat16
+    )
 
 
 def test_weights_are_lecun_normal_cut_at_two_deviations_and_biases_zero():

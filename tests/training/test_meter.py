@@ -71,7 +71,9 @@ def test_waiting_is_a_fraction_of_training_and_what_is_not_training_has_no_part_
     assert (found["data_wait_fraction"], found["steps_per_second"], found["seconds"]) == (0.25, 0.25, 104.0)
 
 
-@pytest.mark.parametrize(("name", "value"), [("loss", np.nan), ("loss", np.inf), ("grad_norm", np.nan), ("grad_norm", np.inf)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("loss", np.nan), ("loss", np.inf), ("grad_norm", np.nan), ("grad_norm", np.inf)]
+)
 def test_what_is_no_number_ends_the_run_with_its_name_and_step(name, value, clock):
     counter = make()
     counter.add(1, sums())
