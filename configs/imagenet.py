@@ -41,7 +41,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from perceiver_jax.errors import Code, Failure, nearest
+from perceiver_jax.config import with_variant
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "fourier": {},
@@ -70,7 +70,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def get_config(variant: str | None = None) -> ConfigDict:
+def get_config(variant: str = "fourier") -> ConfigDict:
     config = ConfigDict(
         dict(
             seed=0,
@@ -125,12 +125,4 @@ def get_config(variant: str | None = None) -> ConfigDict:
             mesh=dict(model=1),
         )
     )
-    if (variant or "fourier") not in VARIANTS:
-        near = nearest(variant, VARIANTS)
-        names = [near, *(name for name in VARIANTS if name != near)] if near else VARIANTS
-        what = f"configs/imagenet.py: unknown variant {variant!r}"
-        raise Failure(Code.CONFIG, what, expected="one of " + ", ".join(names))
-    for line, value in VARIANTS[variant or "fourier"].items():
-        section, field = line.split(".")
-        config[section][field] = ConfigDict(value) if isinstance(value, Mapping) else value
-    return config
+    return with_variant(config, VARIANTS, variant)

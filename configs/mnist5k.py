@@ -9,7 +9,7 @@ Not in the paper, and a sample: never quote its accuracy as MNIST's. Simple base
 
 from ml_collections import ConfigDict
 
-from perceiver_jax.errors import Code, Failure, nearest
+from perceiver_jax.config import with_variant
 
 VARIANTS = {
     "full": {},
@@ -18,10 +18,6 @@ VARIANTS = {
 
 
 def get_config(variant: str = "full") -> ConfigDict:
-    if variant not in VARIANTS:
-        near = nearest(variant, VARIANTS)
-        expected = "one of " + ", ".join(sorted(VARIANTS, key=lambda name: name != near))
-        raise Failure(Code.CONFIG, f"configs/mnist5k.py: unknown variant {variant!r}", expected=expected)
     config = ConfigDict(
         dict(
             seed=0,
@@ -74,5 +70,4 @@ def get_config(variant: str = "full") -> ConfigDict:
             mesh=dict(model=1),
         )
     )
-    config.update_from_flattened_dict(VARIANTS[variant])
-    return config
+    return with_variant(config, VARIANTS, variant)

@@ -101,6 +101,19 @@ def source_names() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(perceiver_jax.data.sources.__path__))
 
 
+def with_variant(config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], variant: str) -> ConfigDict:
+    """The config with the lines that one of its variants changes, each a dotted name and its value.
+
+    Raises Failure(CONFIG) naming the variants there are.
+    """
+    if variant not in variants:
+        raise config_faults.unknown_value("variant", variant, list(variants))
+    for name, value in variants[variant].items():
+        section, field = name.split(".")
+        config[section][field] = ConfigDict(value) if isinstance(value, Mapping) else value
+    return config
+
+
 def parse(config: ConfigDict, tiny: bool = False) -> Config:
     """The typed view of a ConfigDict; with `tiny`, shrunk until it runs in seconds.
 

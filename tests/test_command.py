@@ -87,7 +87,7 @@ MISTAKES = [
     (["--config", "configs/digits.py:big"], "config configs/digits.py: has no variants, so none is called 'big'"),
     (
         ["--config", "configs/imagenet.py:io2"],
-        "configs/imagenet.py: unknown variant 'io2'\n  expected: one of io, fourier, ",
+        "variant: unknown value 'io2'\n  expected: one of io, fourier, ",
     ),
     (["--config", "configs/digit.py"], "config configs/digit.py: does not exist\n  try: configs/digits.py"),
     (["--config", "configs"], "config configs: is a directory"),
