@@ -26,7 +26,7 @@ class Experiment:
         sizes = {"micro-batch of data.batch_size": micro_batch, "data.eval_batch_size": config.data.eval_batch_size}
         self.mesh = devices.make_mesh(config.mesh.model, sizes)
         self.graph = nnx.graphdef(accounting.abstract_model(config))
-        self.schedule = optim.schedule(config.optim, config.num_steps)
+        self.schedule = jax.jit(optim.schedule(config.optim, config.num_steps))
         self.optimizer = optim.optimizer(config.optim, config.num_steps)
         shapes = jax.eval_shape(self._create)
         self._sharding = devices.state_sharding(self.mesh, shapes)

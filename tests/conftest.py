@@ -1,5 +1,6 @@
 """What tests share: a cache of compiled programs for the session, and a cheap way to launch the real commands."""
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -26,6 +27,23 @@ def launcher(tmp_path_factory):
     """Launches `experiments.train` and `experiments.evaluate`."""
     with Launcher(tmp_path_factory.mktemp("launches")) as launcher:
         yield launcher
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """Makes a directory once for all workers of pytest-xdist: `once(name, make)` is its path, filled by `make(path)`."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+    def once(name, make):
+        with open(root / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (root / f"{name}.made").exists():
+                make(root / name)
+                (root / f"{name}.made").touch()
+        return root / name
+
+    return once
 
 
 @pytest.fixture

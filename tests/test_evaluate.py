@@ -30,11 +30,9 @@ SETTINGS = [
 
 
 @pytest.fixture(scope="module")
-def run(launcher, tmp_path_factory):
+def run(launcher, once):
     """The workdir of a run with checkpoints 4 and 8 and an average of its parameters."""
-    path = tmp_path_factory.mktemp("evaluated") / "run"
-    launcher.finish(path, *SETTINGS)
-    return path
+    return once("evaluated", lambda path: launcher.finish(path, *SETTINGS))
 
 
 def evaluated(launcher, path, *arguments):

@@ -48,10 +48,9 @@ def begun(path):
 
 
 @pytest.fixture(scope="module")
-def quiet(launcher, tmp_path_factory):
+def quiet(launcher, once):
     """The workdir of a run that nobody disturbed."""
-    path = tmp_path_factory.mktemp("quiet") / "run"
-    launcher.finish(path, *SETTINGS)
+    path = once("quiet", lambda path: launcher.finish(path, *SETTINGS))
     assert set(learned(path)) == {(s, "train") for s in range(1, STEPS + 1)} | {(s, "test") for s in (10, 20, 30)}
     return path
 
@@ -165,7 +164,7 @@ def test_workers_hash_seed_directory_and_a_cold_cache_change_nothing(quiet, tmp_
     environment |= {"PYTHONPATH": root, "PYTHONHASHSEED": "7", "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
     environment |= {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-m", "experiments.train", "--config", f"{root}/configs/digits.py", "--workdir", "a/run"]
-    changes = ["--config.data.num_workers=2", "--config.data.prefetch_batches=1", "--config.data.eval_batch_size=64"]
+    changes = ["--config.data.num_workers=1", "--config.data.prefetch_batches=1", "--config.data.eval_batch_size=64"]
     changes += [f"--config.train.eval_every={STEPS} steps"]  # each evaluation starts the workers anew: seconds
     settings = [setting for setting in SETTINGS if "eval_" not in setting]
     run = subprocess.run([*command, *settings, *changes], cwd=tmp_path, env=environment, capture_output=True, text=True)

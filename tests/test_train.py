@@ -46,18 +46,24 @@ def files(path):
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
+def tiny(once):
     """The workdir of `--tiny`, launched as a person does, and what was printed."""
-    path = tmp_path_factory.mktemp("tiny") / "run"
-    command = [sys.executable, "-m", "experiments.train", "--config", "configs/digits.py", "--tiny", "--workdir", path]
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    return path, run
+
+    def make(path):
+        path.mkdir()
+        command = [sys.executable, "-m", "experiments.train", "--config", "configs/digits.py", "--tiny"]
+        environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+        with open(path / "stdout", "w") as stdout, open(path / "stderr", "w") as stderr:
+            streams = {"stdout": stdout, "stderr": stderr}
+            code = subprocess.call([*command, "--workdir", path / "run"], cwd=ROOT, env=environment, **streams)
+        assert code == 0, (path / "stderr").read_text()
+
+    made = once("tiny", make)
+    return made / "run", (made / "stdout").read_text(), (made / "stderr").read_text()
 
 
 def test_a_workdir_holds_the_whole_run_and_nothing_else(tiny):
-    path, _ = tiny
+    path, _, _ = tiny
     names = set(files(path))
     events = {name for name in names if name.startswith("tensorboard/events.out.tfevents.")}
     arrays = {name for name in names if name.startswith(("checkpoints/3/arrays/", "checkpoints/6/arrays/"))}
@@ -101,7 +107,7 @@ def test_metrics_are_logged_with_every_key(tiny):
 
 
 def test_the_result_says_what_the_run_came_to(tiny):
-    path, run = tiny
+    path, stdout, _ = tiny
     result = json.loads((path / "result.json").read_text())
     kinds = {name: type(value) for name, value in result.items()}
     assert kinds == {
@@ -116,13 +122,13 @@ def test_the_result_says_what_the_run_came_to(tiny):
     assert result["state_sha256"] == manifest.verify(path / "checkpoints", 6).state_sha256
     assert result["metrics"]["test"].keys() == METRICS
     assert result["metrics"]["train"].keys() == TRAIN_METRICS
-    assert f"state_sha256 {result['state_sha256']}\n" in run.stdout
-    assert run.stdout.endswith(f"{path}/plots/attention_maps.png\n{path}/plots/curves.png\n")
-    assert f"{result['metrics']['test']['accuracy']:.1%}".replace("%", " %") in run.stdout
+    assert f"state_sha256 {result['state_sha256']}\n" in stdout
+    assert stdout.endswith(f"{path}/plots/attention_maps.png\n{path}/plots/curves.png\n")
+    assert f"{result['metrics']['test']['accuracy']:.1%}".replace("%", " %") in stdout
 
 
 def test_progress_goes_to_stderr_line_by_line(tiny):
-    lines = tiny[1].stderr.splitlines()
+    lines = tiny[2].splitlines()
     steps = [line.split()[1] for line in lines if line.startswith("step ") and "/" in line.split()[1]]
     assert steps == [f"{step}/6" for step in range(1, 7)]
     assert len([line for line in lines if line.startswith(("step 3: test  ", "step 6: test  "))]) == 2
@@ -130,11 +136,11 @@ def test_progress_goes_to_stderr_line_by_line(tiny):
 
 
 def test_run_again_it_says_done_and_changes_nothing(tiny, launcher):
-    path, run = tiny
+    path, stdout, _ = tiny
     before = {name: content for name, content in files(path).items() if name not in (".lock", "config.json")}
     again = launcher.train(path, "--tiny")
     assert again.wait() == 0
-    assert again.stdout == f"{path} is done.\n{run.stdout}"
+    assert again.stdout == f"{path} is done.\n{stdout}"
     assert {name: content for name, content in files(path).items() if name not in (".lock", "config.json")} == before
 
 

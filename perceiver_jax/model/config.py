@@ -1,5 +1,6 @@
 """The model's settings and the schedule they expand into. Nothing here needs JAX."""
 
+import itertools
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
@@ -84,6 +85,18 @@ class PerceiverConfig(Section):
         if self.arrangement == "at_start" or not blocks:
             return (*cross, *blocks)
         return tuple(use for i, block in enumerate(blocks) for use in (*cross[i : i + 1], block))
+
+    @property
+    def turns(self) -> tuple[tuple[tuple[Use, ...], int], ...]:
+        """The schedule as blocks, each with how many times in a row it runs on the same weights.
+
+        A block is a cross-attend with the latent Transformer that follows it, or either alone.
+        """
+        blocks: list[tuple[Use, ...]] = []
+        for use in self.schedule:
+            follows = use.kind == "self_attends" and blocks and blocks[-1][-1].kind == "cross_attend"
+            blocks = [*blocks[:-1], (*blocks[-1], use)] if follows else [*blocks, (use,)]
+        return tuple((block, len(list(run))) for block, run in itertools.groupby(blocks))
 
     def _weights(self, place: int, first_apart: bool) -> int:
         if self.sharing == "none":

@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from perceiver_jax.model.attention import CrossAttend, SelfAttend
-from perceiver_jax.model.config import PerceiverConfig
+from perceiver_jax.model.config import PerceiverConfig, Use
 from perceiver_jax.model.inputs import InputArray
 from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.segment import Segment
@@ -65,19 +65,45 @@ class Perceiver(nnx.Module):
         inputs = [self.inputs(features, mask)]
         latents = jnp.broadcast_to(self.latents[...].astype(features.dtype), (features.shape[0], *self.latents.shape))
         attention_logits = []
-        for use in self.config.schedule:
-            if use.kind == "cross_attend":
-                call = functools.partial(CrossAttend.__call__, capture=capture)
-                latents, logits = self._remat("block", "layer")(call)(self.cross_attends[use.weights], latents, inputs)
-                attention_logits += [logits] if capture else []
-            else:
-                latents = self._remat("block")(self._transform)(self.self_attends[use.weights], latents)
+        for block, turns in self.config.turns:
+            modules = [self._module(use) for use in block]
+            if capture:
+                for _ in range(turns):
+                    latents, logits = self._run(modules, latents, inputs, capture=True)
+                    attention_logits += logits
+            elif turns == 1:
+                latents = self._block(modules, latents, inputs)
+            else:  # a loop: compiled once, and what a block computes again stays in its own turn of the backward loop
+                again = lambda latents, _, modules=modules: (self._block(modules, latents, inputs), None)  # noqa: E731
+                latents, _ = jax.lax.scan(again, latents, length=turns)
         return Output(self.head(latents), attention_logits)
 
-    def _transform(self, layers: SelfAttend, latents: Float[Array, "B N D"]) -> Float[Array, "B N D"]:
-        """One block of the latent Transformer: its layers, stacked, in turn."""
-        layer = self._remat("layer")(lambda latents, module: (module(latents), None))
-        return jax.lax.scan(layer, latents, layers)[0]
+    def _module(self, use: Use) -> CrossAttend | SelfAttend:
+        return (self.cross_attends if use.kind == "cross_attend" else self.self_attends)[use.weights]
+
+    def _block(
+        self, modules: list[CrossAttend | SelfAttend], latents: Float[Array, "B N D"], inputs: list[Segment]
+    ) -> Float[Array, "B N D"]:
+        return self._remat("block")(lambda *args: self._run(*args)[0])(modules, latents, inputs)
+
+    def _run(
+        self,
+        modules: list[CrossAttend | SelfAttend],
+        latents: Float[Array, "B N D"],
+        inputs: list[Segment],
+        capture: bool = False,
+    ) -> tuple[Float[Array, "B N D"], list[Float[Array, "B H N M"]]]:
+        """The latents after one block, and what it captured."""
+        captured = []
+        for module in modules:
+            if isinstance(module, CrossAttend):
+                cross_attend = self._remat("layer")(functools.partial(CrossAttend.__call__, capture=capture))
+                latents, logits = cross_attend(module, latents, inputs)
+                captured += [logits] if capture else []
+            else:  # a latent Transformer: its layers, stacked, in turn
+                layer = self._remat("layer")(lambda latents, module: (module(latents), None))
+                latents, _ = jax.lax.scan(layer, latents, module)
+        return latents, captured
 
     def _remat(self, *choices: str) -> Callable[[Callable], Callable]:
         return jax.checkpoint if self.config.remat in choices else lambda function: function
