@@ -1,6 +1,6 @@
 """8 x 8 handwritten digits that come with scikit-learn: a Perceiver in seconds, and the config of most tests.
 
-Not in the paper. Simple baselines on the same split: 3-NN 97.1, SVM 96.9, logistic regression 92.0 % test accuracy.
+Not in the paper. Simple baselines on the same split: 3-NN 97.1, SVM 96.4, logistic regression 92.0 % test accuracy.
 
     python -m experiments.train --config configs/digits.py --workdir runs/digits
 """
@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
             model=dict(
                 num_latents=16,
                 latent_channels=64,
-                latent_init_scale=0.02,
+                latent_init_scale=1.0,  # with the paper's 0.02 latents stay alike for too long in so short a run
                 num_blocks=2,
                 num_cross_attends=2,
                 num_self_attends_per_block=2,
@@ -39,23 +39,23 @@ def get_config() -> ConfigDict:
             ),
             augment=dict(kind="affine", rotate_degrees=10.0, shear=0.1, scale=0.1, translate=0.08),
             optim=dict(
-                name="lamb",
-                learning_rate=0.01,
+                name="adamw",  # ahead of LAMB in runs of a minute
+                learning_rate=0.003,
                 schedule=dict(kind="flat_cosine", flat_fraction=0.5),
                 b1=0.9,
                 b2=0.999,
                 eps=1e-6,
-                weight_decay=0.1,
+                weight_decay=0.05,
                 clip_norm=10.0,
                 accumulation_steps=1,
                 ema_decay=None,
             ),
             train=dict(
-                duration="60 epochs",
+                duration="4000 steps",
                 label_smoothing=0.1,
                 log_every="50 steps",
-                eval_every="10 epochs",
-                checkpoint_every="10 epochs",
+                eval_every="1000 steps",
+                checkpoint_every="1000 steps",
                 keep_checkpoints=2,
             ),
             mesh=dict(model=1),
