@@ -31,7 +31,7 @@ def get_config() -> ConfigDict:
             ),
             data=dict(
                 source="digits",
-                batch_size=32,
+                batch_size=64,
                 eval_batch_size=128,
                 validation_examples=0,
                 num_workers=0,
@@ -48,10 +48,10 @@ def get_config() -> ConfigDict:
                 weight_decay=0.05,
                 clip_norm=10.0,
                 accumulation_steps=1,
-                ema_decay=None,
+                ema_decay=0.995,
             ),
             train=dict(
-                duration="4000 steps",
+                duration="3000 steps",
                 label_smoothing=0.1,
                 log_every="50 steps",
                 eval_every="1000 steps",

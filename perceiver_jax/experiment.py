@@ -66,14 +66,6 @@ class Experiment:
         everywhere = NamedSharding(self.mesh, PartitionSpec())
         return jax.jit(step, donate_argnums=0, out_shardings=(self._sharding, everywhere))
 
-    def compile_step(self) -> None:
-        """Makes the first call of `step` as quick as the others; may run in a thread beside what does not need it."""
-        data, sharding = self.config.data, devices.batch_sharding(self.mesh)
-        inputs = jax.ShapeDtypeStruct((data.batch_size, *self.config.spec.shape), jnp.float32)
-        labels = jax.ShapeDtypeStruct((data.batch_size,), jnp.int32)
-        batch = {"inputs": _placed(inputs, sharding), "labels": _placed(labels, sharding)}
-        self.step.lower(self.abstract_state, batch).compile()
-
     @functools.cached_property
     def evaluate(self) -> Callable[[Any, Batch], metrics.Sums]:
         """The jitted function (params, batch) -> metric sums."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from perceiver_jax import accounting
@@ -48,10 +47,8 @@ class _Run:
     def run(self) -> dict[str, Any]:
         """The loop."""
         first = self._first_step()
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(self.experiment.compile_step)  # beside what follows: XLA does not hold Python's lock
-            state = self.experiment.restore(self.workdir.checkpoints, first) if first else self.experiment.initial_state()
-            batches = pipeline.train_batches(self.config.data, self.config.augment, self.config.seed, first)
+        state = self.experiment.restore(self.workdir.checkpoints, first) if first else self.experiment.initial_state()
+        batches = pipeline.train_batches(self.config.data, self.config.augment, self.config.seed, first)
         last, mesh = self.last, self.experiment.mesh
         log, progress = MetricsLog(self.workdir.path, first), Progress(last, first)
         with contextlib.closing(batches), log as self.log, progress as self.progress:
@@ -135,8 +132,10 @@ class _Run:
             "state_sha256": checkpoint.state_sha256(state),
             "parameters": accounting.count_parameters(self.config),
             "flops_per_example": accounting.paper_flops(self.config),
-            "metrics": {split: self.records[step, split] for split in ("train", self.split)},
-            "seconds": self.records[step, "train"]["seconds"],
+            "metrics": {
+                split: self.records[step, split] for split in ("train", self.split) if (step, split) in self.records
+            },
+            "seconds": self.meter.seconds,
         }
         draw_curves(self.workdir.path / "metrics.jsonl", self.workdir.plots / "curves.png", self.config.data.source)
         draw_maps(self.experiment, state.evaluated, self.workdir.plots / "attention_maps.png")

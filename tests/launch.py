@@ -29,6 +29,9 @@ SMALL = [
         "model.num_cross_attends=1",
         "model.num_self_attends_per_block=1",
         "model.num_self_attend_heads=2",
+        "model.latent_init_scale=0.02",
+        "optim.name=lamb",
+        "optim.learning_rate=0.01",
         "data.batch_size=8",
         "data.eval_batch_size=450",
         "train.log_every=1 steps",
@@ -40,13 +43,14 @@ def config_of(*settings: str, tiny: bool = False) -> Config:
     """The config of configs/digits.py with flags as in `SMALL`."""
     values = get_config()
     for setting in settings:
-        name, text = setting.removeprefix("--config.").split("=")
-        section, field = name.split(".")
-        with values[section].ignore_type():
+        name, _, text = setting.removeprefix("--config.").partition("=")
+        *sections, field = name.split(".")
+        section = values[sections[0]] if sections else values
+        with section.ignore_type():
             try:
-                values[section][field] = ast.literal_eval(text)
+                section[field] = ast.literal_eval(text)
             except (ValueError, SyntaxError):
-                values[section][field] = text
+                section[field] = text
     return parse(values, tiny=tiny)
 
 
@@ -136,8 +140,9 @@ class Launcher:
         return Run(self, self.ask(argv=argv, cwd=os.path.abspath(cwd), log=str(log)), log)
 
     def train(self, workdir: Path, *arguments: str, config: str = "configs/digits.py", **place) -> Run:
-        """A training run, at work."""
-        return self.start("experiments.train", "--config", config, "--workdir", workdir, *arguments, **place)
+        """A training run, at work; of two arguments that set the same the later one counts."""
+        settings = {argument.partition("=")[0]: argument for argument in arguments}.values()
+        return self.start("experiments.train", "--config", config, "--workdir", workdir, *settings, **place)
 
     def finish(self, workdir: Path, *arguments: str, **where) -> dict:
         """The result of a training run that has come to its end."""

@@ -93,8 +93,7 @@ def test_a_run_that_has_saved_nothing_is_named(launcher, tmp_path):
 
 def numbers(path, size):
     """The test metrics of the trained parameters, by batches of `size`."""
-    settings = [setting for setting in SETTINGS if "eval_batch_size" not in setting]
-    experiment = Experiment(config_of(*settings, f"--config.data.eval_batch_size={size}"))
+    experiment = Experiment(config_of(*SETTINGS, f"--config.data.eval_batch_size={size}"))
     return evaluate(experiment, trained(path, experiment).evaluated, "test", StopFlag())
 
 

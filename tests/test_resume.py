@@ -123,8 +123,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_leads_to_the_same_e
     path = copy_of(quiet, tmp_path / "run")
     for step in (25, 30):
         damage(path / "checkpoints" / str(step))
-    settings = [setting for setting in SETTINGS if "log_every" not in setting]
-    run = launcher.train(path, *settings, "--config.train.log_every=5 steps")
+    run = launcher.train(path, *SETTINGS, "--config.train.log_every=5 steps")
     assert run.wait() == 0, run.stderr
     for step in (25, 30):
         assert re.search(rf"^warning: step {step} rejected: \S+: sha256 differs; using 20$", run.stderr, re.M)
@@ -150,8 +149,7 @@ def test_without_any_valid_checkpoint_a_run_does_not_begin_again(launcher, quiet
 
 def test_a_run_does_not_go_on_with_another_batch_size(launcher, quiet, tmp_path):
     path = copy_of(quiet, tmp_path / "run")
-    settings = [setting for setting in SETTINGS if "data.batch_size" not in setting]
-    run = launcher.train(path, *settings, "--config.data.batch_size=16")
+    run = launcher.train(path, *SETTINGS, "--config.data.batch_size=16")
     assert run.wait() == Code.CONFIG
     lines = [f"error[2] workdir {path} holds a run with other settings", "  found: data.batch_size 8 -> 16"]
     assert run.stderr.splitlines() == [*lines, "  try: a new --workdir"]

@@ -255,7 +255,6 @@ def test_check_passes_for_the_shipped_sources(module):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"validation_examples": 1347}, "error[2] data.validation_examples 1347: split train has 1347 examples"),
         ({"validation_examples": 1340}, "error[3] split train has 7 records, batch is 32"),
         ({"batch_size": 1348}, "error[3] split train has 1347 records, batch is 1348"),
     ],
