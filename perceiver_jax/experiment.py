@@ -22,8 +22,9 @@ class Experiment:
     def __init__(self, config: Config):
         self.config = config
         devices.keep_compiled_programs()
-        micro_batch = config.data.batch_size // config.optim.accumulation_steps
-        sizes = {"micro-batch of data.batch_size": micro_batch, "data.eval_batch_size": config.data.eval_batch_size}
+        parts = config.optim.accumulation_steps
+        name = "data.batch_size" if parts == 1 else "data.batch_size / optim.accumulation_steps"
+        sizes = {name: config.data.batch_size // parts, "data.eval_batch_size": config.data.eval_batch_size}
         self.mesh = devices.make_mesh(config.mesh.model, sizes)
         self.graph = nnx.graphdef(accounting.abstract_model(config))
         self.schedule = jax.jit(optim.schedule(config.optim, config.num_steps))

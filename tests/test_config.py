@@ -233,7 +233,10 @@ FAULTS = [
         {"model.positions": {**FOURIER, "max_resolution": (8.0,)}},
         "model.positions.max_resolution (8.0,): expected one number for each of the 2 axes of digits's 8x8 inputs",
     ),
-    ({"optim.accumulation_steps": 3}, "optim.accumulation_steps 3 does not divide data.batch_size 32"),
+    (
+        {"optim.accumulation_steps": 3, "data.batch_size": 32},
+        "optim.accumulation_steps 3 does not divide data.batch_size 32",
+    ),
     ({"data.validation_examples": 1347}, "data.validation_examples 1347: split train has 1347 examples"),
     *(
         (
@@ -364,11 +367,11 @@ def test_parsing_leaves_the_given_config_as_it_was():
     ],
 )
 def test_durations_in_steps_of_32_of_1347_examples(duration, steps):
-    assert parse(digits.get_config()).steps(duration) == steps
+    assert parse(with_changes(digits.get_config(), {"data.batch_size": 32})).steps(duration) == steps
 
 
 def test_an_epoch_lacks_the_examples_held_out_for_validation():
-    config = parse(with_changes(digits.get_config(), {"data.validation_examples": 347}))
+    config = parse(with_changes(digits.get_config(), {"data.validation_examples": 347, "data.batch_size": 32}))
     assert config.steps("32 epochs") == 1000
 
 

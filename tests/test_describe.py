@@ -94,5 +94,5 @@ def test_the_table_shows_schedule_sizes_and_parts(printed):
         ("parameters", "75,884"),
         ("inputs M x C", "64 x 19"),
         ("latents N x D", "16 x 64"),
-        ("steps", "2,526"),
+        ("steps", "3,000"),
     }

@@ -21,9 +21,9 @@ STEPS = 5
 SETTINGS = [*SMALL, "--config.model.num_blocks=1", "--config.data.batch_size=16", "--config.data.eval_batch_size=16"]
 WRONG = {
     "--config.mesh.model=3": "error[2] mesh.model 3 does not divide 8 devices",
-    "--config.data.batch_size=12": "error[2] micro-batch of data.batch_size 12 is not divisible by 8 devices; try 8 or 16",
+    "--config.data.batch_size=12": "error[2] data.batch_size 12 is not divisible by 8 devices; try 8 or 16",
     "--config.optim.accumulation_steps=4": (
-        "error[2] micro-batch of data.batch_size 4 is not divisible by 8 devices; try 8"
+        "error[2] data.batch_size / optim.accumulation_steps 4 is not divisible by 8 devices; try 8"
     ),
     "--config.data.eval_batch_size=100": "error[2] data.eval_batch_size 100 is not divisible by 8 devices; try 96 or 104",
 }
@@ -119,7 +119,7 @@ def test_along_the_axis_model_each_device_holds_its_part_of_parameters_and_momen
     assert whole["bytes"] == whole["whole"]
     assert set(split["split"]) == set(split["divisible"])
     kinds = {name.split("/")[0] + ("/mu" if "/mu/" in name else "/nu" if "/nu/" in name else "") for name in split["split"]}
-    assert kinds == {"params", "opt_state/mu", "opt_state/nu"}
+    assert kinds == {"params", "ema", "opt_state/mu", "opt_state/nu"}
     assert split["split_bytes"] > 0.5 * whole["bytes"]
     assert split["bytes"] == whole["bytes"] - 3 / 4 * split["split_bytes"]
 

@@ -57,7 +57,10 @@ def test_weight_decay_takes_weights_latents_and_learned_positions_but_no_bias_an
 
 
 def test_lamb_is_adam_plus_decay_scaled_by_the_trust_ratio_of_each_array():
-    config = make(learning_rate=0.1, schedule=Constant(kind="constant"), weight_decay=0.5, clip_norm=None, b1=0.5, b2=0.5)
+    constant = Constant(kind="constant")
+    config = make(
+        name="lamb", learning_rate=0.1, schedule=constant, weight_decay=0.5, clip_norm=None, b1=0.5, b2=0.5, eps=1e-6
+    )
     params = {"kernel": jnp.array([[3.0, 4.0]]), "bias": jnp.array([2.0])}
     grads = {"kernel": jnp.array([[1.0, -2.0]]), "bias": jnp.array([-0.5])}
     optimizer = optim.optimizer(config, 10)
