@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
             seed=0,
             model=dict(
                 num_latents=16,
-                latent_channels=64,
+                latent_channels=32,
                 latent_init_scale=1.0,  # with the paper's 0.02 latents stay alike for too long in so short a run
                 num_blocks=2,
                 num_cross_attends=2,

@@ -13,7 +13,7 @@ from perceiver_jax.config import with_variant
 
 VARIANTS = {
     "full": {},
-    "quickstart": {"train.duration": "2400 steps", "train.eval_every": "600 steps", "train.checkpoint_every": "600 steps"},
+    "quickstart": {"train.duration": "2000 steps", "train.eval_every": "500 steps", "train.checkpoint_every": "500 steps"},
 }
 
 
@@ -60,7 +60,7 @@ def get_config(variant: str = "full") -> ConfigDict:
                 ema_decay=None,
             ),
             train=dict(
-                duration="10000 steps",
+                duration="5000 steps",
                 label_smoothing=0.1,
                 log_every="50 steps",
                 eval_every="1000 steps",
