@@ -16,7 +16,7 @@ command.define_config()
 def main() -> None:
     config = command.config()
     from perceiver_jax import accounting  # JAX from here on: a wrong config has ended by now
-    from perceiver_jax.report.tables import table
+    from perceiver_jax.report.tables import quantity, table
 
     facts = {
         "parameters": accounting.count_parameters(config),
@@ -30,16 +30,16 @@ def main() -> None:
     if _JSON.value:
         print(json.dumps(facts))
         return
-    memory = facts["train_memory_bytes"]
-    print(table(["", ""], [
-        ["parameters", f"{facts['parameters']:,}"],
-        ["FLOPs an example, forward, the paper's rule", f"{facts['flops_per_example'] / 1e9:,.4g} G"],
-        ["FLOPs an example, forward, as executed", f"{facts['flops_executed_per_example'] / 1e9:,.4g} G"],
-        [f"memory of a training step, batch {config.data.batch_size} (estimate)", f"{memory / 1e9:,.4g} GB"],
-        ["inputs M x C", f"{config.num_inputs:,} x {config.input_channels}"],
-        ["latents N x D", f"{config.model.num_latents} x {config.model.latent_channels}"],
-        ["steps", f"{config.num_steps:,}"],
-    ]))  # fmt: skip
+    rows = {
+        "parameters": f"{facts['parameters']:,}",
+        "FLOPs an example, forward, the paper's rule": quantity(facts["flops_per_example"]),
+        "FLOPs an example, forward, as executed": quantity(facts["flops_executed_per_example"]),
+        f"bytes of a training step, batch {config.data.batch_size} (estimate)": quantity(facts["train_memory_bytes"]),
+        "inputs M x C": f"{config.num_inputs:,} x {config.input_channels}",
+        "latents N x D": f"{config.model.num_latents} x {config.model.latent_channels}",
+        "steps": f"{config.num_steps:,}",
+    }
+    print(table(["", ""], list(rows.items())))
     print("\nschedule (module, weights it uses)")
     layers = config.model.num_self_attends_per_block
     names = {"cross_attend": "cross_attend", "self_attends": f"{layers} x self_attend"}

@@ -46,6 +46,14 @@ def summary(
     )
 
 
+def quantity(value: int | float) -> str:
+    """A large number in four digits with its prefix: 44.91 M, 707.2 G."""
+    for prefix, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.4g} {prefix}"
+    return f"{value:.4g}"
+
+
 def duration(seconds: float) -> str:
     """A length of time as 1:23, 4:05:06 or 2d 04:05:06."""
     minutes, second = divmod(round(seconds), 60)

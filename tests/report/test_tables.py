@@ -1,6 +1,6 @@
 import pytest
 
-from perceiver_jax.report.tables import duration, summary, table
+from perceiver_jax.report.tables import duration, quantity, summary, table
 
 
 def test_a_table_aligns_text_left_and_numbers_right():
@@ -52,3 +52,7 @@ def test_the_summary_puts_the_run_among_the_baselines_best_first():
 )
 def test_durations_read_like_a_clock(seconds, text):
     assert duration(seconds) == text
+
+
+def test_a_quantity_has_four_digits_and_a_prefix():
+    assert [quantity(value) for value in (44_912_254.0, 707.2e9, 1024.0, 12.0)] == ["44.91 M", "707.2 G", "1.024 k", "12"]
