@@ -13,7 +13,7 @@ from perceiver_jax.config import with_variant
 
 VARIANTS = {
     "full": {},
-    "quickstart": {"train.duration": "2000 steps", "train.eval_every": "500 steps", "train.checkpoint_every": "500 steps"},
+    "quickstart": {"train.duration": "1800 steps", "train.eval_every": "450 steps", "train.checkpoint_every": "450 steps"},
 }
 
 
