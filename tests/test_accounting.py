@@ -15,9 +15,9 @@ from perceiver_jax.model.attention import SelfAttend
 
 
 def config(**changes) -> Config:
-    """The digits config with other values of fields, written section__field."""
+    """The digits config with 64 latent channels and other values of fields, written section__field."""
     values = digits.get_config().to_dict()
-    for name, value in changes.items():
+    for name, value in ({"model__latent_channels": 64} | changes).items():
         section, field = name.split("__")
         values[section][field] = value
     return parse(ConfigDict(values))

@@ -273,7 +273,7 @@ LEARNED = {"kind": "learned", "channels": 4, "init_scale": 0.02}
 # field: a value other than the digits config's, and what it changes
 EFFECTS = {
     "num_latents": (8, parameters),
-    "latent_channels": (32, parameters),
+    "latent_channels": (64, parameters),
     "latent_init_scale": (0.5, initialisation),
     "num_blocks": (3, schedule),
     "num_cross_attends": (1, schedule),

@@ -449,7 +449,7 @@ def test_a_batch_that_does_not_divide_among_the_devices_is_refused(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "experiments.train", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
     )
-    told = "error[2] micro-batch of data.batch_size 100 is not divisible by 8 devices; try 96 or 104\n"
+    told = "error[2] data.batch_size 100 is not divisible by 8 devices; try 96 or 104\n"
     assert (done.returncode, done.stderr) == (2, told)
 
 

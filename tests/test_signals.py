@@ -46,6 +46,8 @@ def test_the_first_signal_is_answered_in_one_line(capfd):
 
 
 def test_handlers_are_as_before_after_the_block():
+    # A shell starts what it puts in the background with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     with pytest.raises(ValueError, match="leaves"), StopFlag():
         raise ValueError("leaves")
