@@ -47,7 +47,7 @@ def scores(weights: Weights, inputs: Inputs) -> Float[Array, "h W Q"]:
 
 
 def _sums(p: Float[Array, "h W Q"], inputs: Inputs, separable: bool) -> Weights:
-    """The transpose of `_scores`: p times the inputs, summed over columns, rows and the rest."""
+    """The transpose of `scores`: p times the inputs, summed over columns, rows and the rest."""
     h, width, queries = p.shape
     columns = inputs.columns.reshape(h * width, -1)
     if separable:
