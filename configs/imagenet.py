@@ -89,7 +89,7 @@ def get_config(variant: str = "fourier") -> ConfigDict:
                 positions=dict(kind="fourier", num_bands=64, max_resolution=(224.0, 224.0)),
                 head="mean_linear",
                 compute_dtype="float32",  # the authors'; bfloat16 halves time and memory on accelerators
-                remat="block",  # 48 self-attends and 8 cross-attends of 25.7 million attention logits each
+                remat="layer",  # 48 self-attends and 8 cross-attends of 25.7 million attention logits each
             ),
             data=dict(
                 source="imagenet2012",

@@ -1,26 +1,22 @@
 """The two kinds of module a Perceiver is made of (section 3.1, appendix C).
 
 Axes: B examples, M inputs of C channels, N latents of D channels, H heads, K channels a head, S a sequence.
-Pre-LayerNorm (eps 1e-5) before every attention and every MLP, residuals around both, biases everywhere, no dropout.
+Pre-LayerNorm before every attention and every MLP, residuals around both, biases everywhere, no dropout.
 """
 
+import functools
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from perceiver_jax.model import read
+from perceiver_jax.model.attend import attend, attention_logits
 from perceiver_jax.model.linear import Linear
+from perceiver_jax.model.norm import LayerNorm
 from perceiver_jax.model.segment import Segment, whole_mask
-
-LAYER_NORM_EPS = 1e-5  # the authors' library's; Flax's own default differs
-
-
-def layer_norm(channels: int, dtype: jnp.dtype | None, rngs: nnx.Rngs) -> nnx.LayerNorm:
-    """A layer norm with scale and bias; its statistics are float32 or better."""
-    return nnx.LayerNorm(channels, epsilon=LAYER_NORM_EPS, dtype=dtype, use_fast_variance=False, rngs=rngs)
 
 
 def split_heads(x: Float[Array, "B S HK"], num_heads: int) -> Float[Array, "B H S K"]:
@@ -34,23 +30,8 @@ def merge_heads(x: Float[Array, "B H S K"]) -> Float[Array, "B S HK"]:
     return x.reshape(*x.shape[:2], -1)
 
 
-def attend(
-    query: Float[Array, "B H N K"],
-    key: Float[Array, "B H S K"],
-    value: Float[Array, "B H S K"],
-    mask: Bool[Array, "B S"] | None = None,
-) -> tuple[Float[Array, "B H N K"], Float[Array, "B H N S"]]:
-    """softmax(Q K^T / sqrt(K)) V, and the logits Q K^T / sqrt(K).
-
-    Where `mask` is False the weight is exactly 0. Logits and their softmax are float32 or better.
-    """
-    query = query * query.shape[-1] ** -0.5
-    statistics = jnp.promote_types(query.dtype, jnp.float32)
-    logits = jnp.einsum("BHNK,BHSK->BHNS", query, key, preferred_element_type=statistics)
-    if mask is not None:
-        logits = jnp.where(mask[:, None, None], logits, jnp.finfo(logits.dtype).min)
-    weights = jax.nn.softmax(logits).astype(value.dtype)
-    return jnp.einsum("BHNS,BHSK->BHNK", weights, value), logits
+# Its gradient computes it again from its input, which is kept anyway, rather than keep five arrays of that size.
+gelu = jax.checkpoint(functools.partial(nnx.gelu, approximate=True), prevent_cse=False)
 
 
 class Mlp(nnx.Module):
@@ -62,7 +43,7 @@ class Mlp(nnx.Module):
 
     def __call__(self, x: Float[Array, "B N D"]) -> Float[Array, "B N D"]:
         """The MLP of each latent by itself."""
-        return self.contract(nnx.gelu(self.expand(x), approximate=True))
+        return self.contract(gelu(self.expand(x)))
 
 
 class CrossAttend(nnx.Module):
@@ -78,13 +59,13 @@ class CrossAttend(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.num_heads = num_heads
-        self.query_norm = layer_norm(latent_channels, dtype, rngs)
-        self.input_norm = layer_norm(input_channels, dtype, rngs)
+        self.query_norm = LayerNorm(latent_channels, dtype)
+        self.input_norm = LayerNorm(input_channels, dtype)
         self.query = Linear(latent_channels, input_channels, dtype, rngs)
         self.key = Linear(input_channels, input_channels, dtype, rngs)
         self.value = Linear(input_channels, input_channels, dtype, rngs)
         self.output = Linear(input_channels, latent_channels, dtype, rngs)
-        self.mlp_norm = layer_norm(latent_channels, dtype, rngs)
+        self.mlp_norm = LayerNorm(latent_channels, dtype)
         self.mlp = Mlp(latent_channels, widening_factor, dtype, rngs)
 
     def __call__(
@@ -119,8 +100,8 @@ class CrossAttend(nnx.Module):
         """The paper's own words: keys and values of every input. The reference of `read_folded`."""
         x = self.input_norm(jnp.concatenate([segment.array() for segment in inputs], axis=1))
         query, key, value = (split_heads(y, self.num_heads) for y in (query, self.key(x), self.value(x)))
-        values, logits = attend(query, key, value, whole_mask(inputs))
-        return merge_heads(values), logits if capture else None
+        mask = whole_mask(inputs)
+        return merge_heads(attend(query, key, value, mask)), attention_logits(query, key, mask) if capture else None
 
     def read_folded(
         self, query: Float[Array, "B N C"], inputs: Sequence[Segment], capture: bool
@@ -132,13 +113,13 @@ class CrossAttend(nnx.Module):
         query = split_heads(query, self.num_heads) * (channels // self.num_heads) ** -0.5
         key, value = ((scale[:, None] * part.kernel[...]).reshape(heads) for part in (self.key, self.value))
         u = jnp.einsum("BHNK,CHK->BHNC", query, key.astype(query.dtype)).reshape(batch, -1, channels)
-        parts = [read.read(u, segment, LAYER_NORM_EPS) for segment in inputs]
+        parts = [read.read(u, segment) for segment in inputs]
         t = read.merge(parts).reshape(batch, self.num_heads, num_queries, channels)
         values = jnp.einsum("BHNC,CHK->BHNK", t, value.astype(t.dtype))
         values = merge_heads(values) + (offset @ self.value.kernel[...] + self.value.bias[...]).astype(t.dtype)
         if not capture:
             return values, None
-        logits = jnp.concatenate([read.logits(u, segment, LAYER_NORM_EPS) for segment in inputs], axis=-1)
+        logits = jnp.concatenate([read.logits(u, segment) for segment in inputs], axis=-1)
         same_for_all = (offset @ self.key.kernel[...] + self.key.bias[...]).reshape(self.num_heads, 1, -1)
         constant = jnp.sum(query * same_for_all, axis=-1, keepdims=True)
         return values, logits.reshape(batch, self.num_heads, num_queries, -1) + constant
@@ -149,17 +130,17 @@ class SelfAttend(nnx.Module):
 
     def __init__(self, channels: int, num_heads: int, widening_factor: int, dtype: jnp.dtype | None, rngs: nnx.Rngs):
         self.num_heads = num_heads
-        self.norm = layer_norm(channels, dtype, rngs)
+        self.norm = LayerNorm(channels, dtype)
         self.query = Linear(channels, channels, dtype, rngs)
         self.key = Linear(channels, channels, dtype, rngs)
         self.value = Linear(channels, channels, dtype, rngs)
         self.output = Linear(channels, channels, dtype, rngs)
-        self.mlp_norm = layer_norm(channels, dtype, rngs)
+        self.mlp_norm = LayerNorm(channels, dtype)
         self.mlp = Mlp(channels, widening_factor, dtype, rngs)
 
     def __call__(self, latents: Float[Array, "B N D"]) -> Float[Array, "B N D"]:
         """The latents after one self-attend."""
         x = self.norm(latents)
         query, key, value = (split_heads(part(x), self.num_heads) for part in (self.query, self.key, self.value))
-        latents = latents + self.output(merge_heads(attend(query, key, value)[0]))
+        latents = latents + self.output(merge_heads(attend(query, key, value)))
         return latents + self.mlp(self.mlp_norm(latents))

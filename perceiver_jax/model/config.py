@@ -87,8 +87,8 @@ class PerceiverConfig(Section):
         return tuple(use for i, block in enumerate(blocks) for use in (*cross[i : i + 1], block))
 
     @property
-    def turns(self) -> tuple[tuple[tuple[Use, ...], int], ...]:
-        """The schedule as blocks, each with how many times in a row it runs on the same weights.
+    def runs(self) -> tuple[tuple[tuple[Use, ...], ...], ...]:
+        """The schedule as blocks, those in a row that are made of the same kinds of module together.
 
         A block is a cross-attend with the latent Transformer that follows it, or either alone.
         """
@@ -96,7 +96,7 @@ class PerceiverConfig(Section):
         for use in self.schedule:
             follows = use.kind == "self_attends" and blocks and blocks[-1][-1].kind == "cross_attend"
             blocks = [*blocks[:-1], (*blocks[-1], use)] if follows else [*blocks, (use,)]
-        return tuple((block, len(list(run))) for block, run in itertools.groupby(blocks))
+        return tuple(tuple(run) for _, run in itertools.groupby(blocks, lambda block: [use.kind for use in block]))
 
     def _weights(self, place: int, first_apart: bool) -> int:
         if self.sharing == "none":

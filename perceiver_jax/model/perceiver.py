@@ -15,6 +15,8 @@ from perceiver_jax.model.inputs import InputArray
 from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.segment import Segment
 
+FEW_BLOCKS = 2  # up to which blocks are written out one after the other: a loop saves little compilation, and costs copies
+
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["logits", "attention_logits"], meta_fields=[])
 @dataclasses.dataclass
@@ -65,28 +67,39 @@ class Perceiver(nnx.Module):
         inputs = [self.inputs(features, mask)]
         latents = jnp.broadcast_to(self.latents[...].astype(features.dtype), (features.shape[0], *self.latents.shape))
         attention_logits = []
-        for block, turns in self.config.turns:
-            modules = [self._module(use) for use in block]
+        for run in self.config.runs:
             if capture:
-                for _ in range(turns):
-                    latents, logits = self._run(modules, latents, inputs, capture=True)
+                for block in run:
+                    latents, logits = self._block([self._module(use) for use in block], latents, inputs, capture=True)
                     attention_logits += logits
-            elif turns == 1:
-                latents = self._block(modules, latents, inputs)
-            else:  # a loop: compiled once, and what a block computes again stays in its own turn of the backward loop
-                again = lambda latents, _, modules=modules: (self._block(modules, latents, inputs), None)  # noqa: E731
-                latents, _ = jax.lax.scan(again, latents, length=turns)
+            else:
+                latents = self._loop(run, latents, inputs)
         return Output(self.head(latents), attention_logits)
 
     def _module(self, use: Use) -> CrossAttend | SelfAttend:
         return (self.cross_attends if use.kind == "cross_attend" else self.self_attends)[use.weights]
 
-    def _block(
-        self, modules: list[CrossAttend | SelfAttend], latents: Float[Array, "B N D"], inputs: list[Segment]
+    def _loop(
+        self, run: tuple[tuple[Use, ...], ...], latents: Float[Array, "B N D"], inputs: list[Segment]
     ) -> Float[Array, "B N D"]:
-        return self._remat("block")(lambda *args: self._run(*args)[0])(modules, latents, inputs)
+        """The latents after blocks of the same kinds of module.
 
-    def _run(
+        A loop: compiled once, and what a block computes again stays in its own turn of the backward loop. It hands the
+        modules that differ from turn to turn stacked to its body, which costs a copy of them.
+        """
+        turns = [[self._module(use) for use in block] for block in run]
+        block = self._remat("block")(lambda latents, modules: self._block(modules, latents, inputs)[0])
+        if len(run) <= FEW_BLOCKS and self.config.remat == "none":
+            for modules in turns:
+                latents = block(latents, modules)
+            return latents
+        places = list(zip(*turns, strict=True))
+        shared = [place[0] if all(module is place[0] for module in place) else None for place in places]
+        own = [None if one else _stacked(place) for one, place in zip(shared, places, strict=True)]
+        turn = lambda latents, own: (block(latents, [a or b for a, b in zip(shared, own, strict=True)]), None)  # noqa: E731
+        return jax.lax.scan(turn, latents, own, length=len(run))[0]
+
+    def _block(
         self,
         modules: list[CrossAttend | SelfAttend],
         latents: Float[Array, "B N D"],
@@ -101,12 +114,18 @@ class Perceiver(nnx.Module):
                 latents, logits = cross_attend(module, latents, inputs)
                 captured += [logits] if capture else []
             else:  # a latent Transformer: its layers, stacked, in turn
+                # Written out unless each is to be computed again alone: a loop would copy weights in and activations out.
                 layer = self._remat("layer")(lambda latents, module: (module(latents), None))
-                latents, _ = jax.lax.scan(layer, latents, module)
+                latents, _ = jax.lax.scan(layer, latents, module, unroll=self.config.remat != "layer")
         return latents, captured
 
     def _remat(self, *choices: str) -> Callable[[Callable], Callable]:
         return jax.checkpoint if self.config.remat in choices else lambda function: function
+
+
+def _stacked(modules: Sequence[nnx.Module]) -> nnx.Module:
+    """One module, its parameters those of all along a new first axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *modules)
 
 
 class Head(nnx.Module):

@@ -15,6 +15,7 @@ apart and put together; `core` does what lies between.
 """
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,15 +25,24 @@ from jaxtyping import Array, Float
 from perceiver_jax.model.core import Inputs, Weights, attend_chunks, highest_logits, scores
 from perceiver_jax.model.segment import Segment, as_statistics
 
-CHUNK_BYTES = 2**19  # of the scores of one chunk: they should stay in the processor's cache
+
+class ChunkBytes(NamedTuple):
+    """What the logits of one chunk may take."""
+
+    grid: int  # made and summed element by element: they should stay in the processor's cache
+    dense: int  # made and summed by matmuls, which lose more by small chunks than they gain by the cache
+
+
+CHUNK_BYTES = ChunkBytes(grid=2**19, dense=2**23)
 SAFE_LOGIT = 64.0  # exp of it and of its negative, summed over any number of inputs, keep all digits of a float32
 
 
-def read(u: Float[Array, "B Q C"], segment: Segment, epsilon: float) -> tuple[Float[Array, "B Q C"], Float[Array, "B Q"]]:
+def read(u: Float[Array, "B Q C"], segment: Segment) -> tuple[Float[Array, "B Q C"], Float[Array, "B Q"]]:
     """t = softmax(u x^T) x^ and the logarithm of the softmax's denominator, by which segments merge."""
-    inputs = _inputs(segment, epsilon)
+    inputs = _inputs(segment)
     rows, width = inputs.scale.shape[1:]
-    chunk_rows = _chunk_rows(rows, width * u.shape[0] * u.shape[1] * 4)
+    chunk_bytes = CHUNK_BYTES.grid if _separable(segment) else CHUNK_BYTES.dense
+    chunk_rows = _chunk_rows(rows, width * u.shape[0] * u.shape[1] * 4, chunk_bytes)
     weights = _split(as_statistics(u), segment)
     shift = jax.lax.stop_gradient(_shift(chunk_rows, u, weights, inputs, segment.channels))
     t, denominator = jax.vmap(functools.partial(attend_chunks, chunk_rows))(weights, inputs, shift)
@@ -63,9 +73,9 @@ def flops(num_queries: int, segment: Segment) -> int:
     return 4 * num_queries * (segment.num_inputs * (columns + len(segment.tables)) + tables)
 
 
-def logits(u: Float[Array, "B Q C"], segment: Segment, epsilon: float) -> Float[Array, "B Q M"]:
+def logits(u: Float[Array, "B Q C"], segment: Segment) -> Float[Array, "B Q M"]:
     """u x^T, all of it."""
-    scored = jax.vmap(scores)(_split(as_statistics(u), segment), _inputs(segment, epsilon))
+    scored = jax.vmap(scores)(_split(as_statistics(u), segment), _inputs(segment))
     return scored.reshape(u.shape[0], segment.num_inputs, -1).mT
 
 
@@ -79,9 +89,9 @@ def merge(
     return sum(share[..., None].astype(t.dtype) * t for share, (t, _) in zip(shares, parts, strict=True))
 
 
-def _chunk_rows(rows: int, row_bytes: int) -> int:
-    """Rows a chunk: as many as the cache holds, in chunks of nearly equal size."""
-    chunks = -(-rows // max(1, CHUNK_BYTES // row_bytes))
+def _chunk_rows(rows: int, row_bytes: int, chunk_bytes: int) -> int:
+    """Rows a chunk: as many as `chunk_bytes` hold, in chunks of nearly equal size."""
+    chunks = -(-rows // max(1, chunk_bytes // row_bytes))
     return -(-rows // chunks)
 
 
@@ -89,9 +99,9 @@ def _separable(segment: Segment) -> bool:
     return len(segment.tables) > 1
 
 
-def _inputs(segment: Segment, epsilon: float) -> Inputs:
+def _inputs(segment: Segment) -> Inputs:
     """The segment's inputs, (B, R, W, ...): the first axis of a separable grid as rows, else single inputs as rows."""
-    mean, scale = segment.statistics(epsilon)
+    mean, scale = segment.statistics()
     # Centred here rather than through `mean`: far from zero, the difference of two large products would lose digits.
     features = as_statistics(segment.features) - mean[..., None]
     if segment.tables and not _separable(segment):  # one axis: its table is no smaller than the positions it makes

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from perceiver_jax.model.norm import EPSILON
+
 
 @functools.partial(
     jax.tree_util.register_dataclass,
@@ -68,14 +70,14 @@ class Segment:
     def _spread(self, x: Float[Array, "... P"]) -> Float[Array, "B M P"]:
         return jnp.broadcast_to(x, (self.features.shape[0], self.num_inputs, x.shape[-1]))
 
-    def statistics(self, epsilon: float) -> tuple[Float[Array, "B *grid"], Float[Array, "B *grid"]]:
-        """Each input's mean over its channels, and 1 / sqrt(variance + epsilon): all that layer norm needs of it."""
+    def statistics(self) -> tuple[Float[Array, "B *grid"], Float[Array, "B *grid"]]:
+        """Each input's mean over its channels, and 1 / sqrt(variance + EPSILON): all that layer norm needs of it."""
         features, shared = as_statistics(self.features), self._shared()
         mean = (features.sum(-1) + sum(width * own for width, own, _ in shared)) / self.channels
         # Around means, channel by channel: a difference of large sums would lose the digits of a small variance.
         squares = jnp.square(features - mean[..., None]).sum(-1)
         squares = squares + sum(spread + width * jnp.square(own - mean) for width, own, spread in shared)
-        return mean, jax.lax.rsqrt(squares / self.channels + epsilon)
+        return mean, jax.lax.rsqrt(squares / self.channels + EPSILON)
 
     def _shared(self) -> list[tuple[int, Array, Array]]:
         """What `_moments` says of each table, along its own axis of the grid, and of the constants."""

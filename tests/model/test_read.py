@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from perceiver_jax.model import read
-from perceiver_jax.model.attention import LAYER_NORM_EPS, CrossAttend
+from perceiver_jax.model.attention import CrossAttend
 from perceiver_jax.model.config import FourierPositions
 from perceiver_jax.model.inputs import InputArray
 from perceiver_jax.model.segment import Segment, whole_mask
@@ -131,7 +131,7 @@ def kinds(draw) -> Kind:
 
 def chunked(case: Case, chunk_bytes: int, dtype: str = "float64") -> dict:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(read, "CHUNK_BYTES", chunk_bytes)
+        patch.setattr(read, "CHUNK_BYTES", read.ChunkBytes(chunk_bytes, chunk_bytes))
         return case.results("read_folded", case.at(dtype))
 
 
@@ -177,10 +177,10 @@ def test_bfloat16_loses_no_more_than_in_the_plain_form():
     assert errors(folded).max() <= errors(plain).max()
 
 
-def from_all_logits(u: jax.Array, segment: Segment, epsilon: float) -> tuple[jax.Array, jax.Array]:
+def from_all_logits(u: jax.Array, segment: Segment) -> tuple[jax.Array, jax.Array]:
     """What `read` computes, from all the logits and all the normalised inputs at once."""
-    logits = read.logits(u, segment, epsilon)
-    mean, scale = (x.reshape(len(u), -1, 1) for x in segment.statistics(epsilon))
+    logits = read.logits(u, segment)
+    mean, scale = (x.reshape(len(u), -1, 1) for x in segment.statistics())
     return jax.nn.softmax(logits) @ ((segment.array() - mean) * scale), jax.nn.logsumexp(logits, axis=-1)
 
 
@@ -192,7 +192,7 @@ def denominators(reading, u: jax.Array, segment: Segment) -> tuple:
     """The logarithms of the softmax's denominators, and the gradients of a combination of them."""
 
     def loss(u, features):
-        denominator = reading(u, dataclasses.replace(segment, features=features), LAYER_NORM_EPS)[1]
+        denominator = reading(u, dataclasses.replace(segment, features=features))[1]
         return jnp.vdot(denominator, jnp.arange(1.0, denominator.size + 1)), denominator
 
     return jax.grad(loss, argnums=(0, 1), has_aux=True)(u, segment.features)
@@ -218,7 +218,7 @@ def test_inputs_in_any_order_with_their_positions_are_read_alike():
         u, segment = one_read(PICTURE)
         order = np.random.default_rng(0).permutation(segment.num_inputs)
         shuffled = Segment(segment.array()[:, order], mask=segment.mask[:, order])
-        ours, theirs = run(lambda u, *s: [read.read(u, x, LAYER_NORM_EPS) for x in s], u, segment, shuffled)
+        ours, theirs = run(lambda u, *s: [read.read(u, x) for x in s], u, segment, shuffled)
         for a, b in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
@@ -228,8 +228,8 @@ def test_logits_of_ten_thousand_overflow_neither_values_nor_gradients(kind):
     u, segment = one_read(kind, "float32")
 
     def everything(u):
-        t, pull = jax.vjp(lambda u, f: read.read(u, dataclasses.replace(segment, features=f), 1e-5), u, segment.features)
-        return t, pull(jax.tree.map(jnp.ones_like, t)), read.logits(u, segment, LAYER_NORM_EPS)
+        t, pull = jax.vjp(lambda u, f: read.read(u, dataclasses.replace(segment, features=f)), u, segment.features)
+        return t, pull(jax.tree.map(jnp.ones_like, t)), read.logits(u, segment)
 
     (t, denominator), gradients, logits = run(everything, 1000 * u)
     seen = logits[..., -5:]
@@ -246,10 +246,10 @@ def test_float32_keeps_its_digits_where_all_logits_are_as_large_as_they_are_safe
     one, others = rng.normal(size=CHANNELS), rng.normal(size=(1, 35, CHANNELS))
     u = logit / CHANNELS * (one - one.mean()) / one.std()
     arrays = np.asarray(u[None, None], np.float32), np.asarray(one + 0.1 * others, np.float32)
-    t, denominator = run(lambda u, f: read.read(u, Segment(f), LAYER_NORM_EPS), *map(jnp.asarray, arrays))
+    t, denominator = run(lambda u, f: read.read(u, Segment(f)), *map(jnp.asarray, arrays))
     with jax.enable_x64(True):
         u, features = (jnp.asarray(x, jnp.float64) for x in arrays)
-        true_t, true_denominator = run(lambda u, f: from_all_logits(u, Segment(f), LAYER_NORM_EPS), u, features)
+        true_t, true_denominator = run(lambda u, f: from_all_logits(u, Segment(f)), u, features)
     np.testing.assert_allclose(denominator, true_denominator, rtol=1e-6)
     np.testing.assert_allclose(t, true_t, atol=2e-5)  # a logit of 64 is rounded by 4e-6
 
@@ -272,10 +272,10 @@ def test_a_read_passes_vmap_over_models_checkpoint_and_scan():
         models = jnp.stack([u, 2 * u, -u])
 
         def gradient(u):
-            return jax.grad(lambda u: jnp.sin(read.read(u, segment, LAYER_NORM_EPS)[0]).sum())(u)
+            return jax.grad(lambda u: jnp.sin(read.read(u, segment)[0]).sum())(u)
 
         def scanned(models):
-            step = jax.checkpoint(lambda total, u: (total + jnp.sin(read.read(u, segment, LAYER_NORM_EPS)[0]).sum(), None))
+            step = jax.checkpoint(lambda total, u: (total + jnp.sin(read.read(u, segment)[0]).sum(), None))
             return jax.lax.scan(step, 0.0, models)[0]
 
         each, *others = run(lambda m: (jnp.stack([*map(gradient, m)]), jax.vmap(gradient)(m), jax.grad(scanned)(m)), models)
@@ -290,7 +290,7 @@ def test_second_derivatives_are_right_too():
 
         def curvature(reading):
             def slope(u):
-                gradient = jax.grad(lambda u: sum(jnp.sin(x).sum() for x in reading(u, segment, LAYER_NORM_EPS)))(u)
+                gradient = jax.grad(lambda u: sum(jnp.sin(x).sum() for x in reading(u, segment)))(u)
                 return jnp.vdot(gradient, direction)
 
             return jax.grad(slope)(u)

@@ -1,0 +1,60 @@
+"""softmax(Q K^T) V over keys and values that exist, with its own gradient.
+
+Axes: B examples, H heads, N queries, S keys, K channels a head.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+def attention_logits(
+    query: Float[Array, "B H N K"], key: Float[Array, "B H S K"], mask: Bool[Array, "B S"] | None = None
+) -> Float[Array, "B H N S"]:
+    """Q K^T / sqrt(K), float32 or better; the lowest number where `mask` is False."""
+    query = query * query.shape[-1] ** -0.5
+    wide = jnp.promote_types(query.dtype, jnp.float32)
+    logits = jnp.einsum("BHNK,BHSK->BHNS", query, key, preferred_element_type=wide)
+    return logits if mask is None else jnp.where(mask[:, None, None], logits, jnp.finfo(wide).min)
+
+
+@jax.custom_vjp
+def attend(
+    query: Float[Array, "B H N K"],
+    key: Float[Array, "B H S K"],
+    value: Float[Array, "B H S K"],
+    mask: Bool[Array, "B S"] | None = None,
+) -> Float[Array, "B H N K"]:
+    """softmax(Q K^T / sqrt(K)) V. Where `mask` is False the weight is exactly 0. The softmax is float32 or better.
+
+    The softmax's denominator divides the N x K result, not the N x S weights, and its gradient's inner product is taken
+    of the result too: weights are read once in each direction, and of size N x S their numerators alone are kept.
+    """
+    return _forward(query, key, value, mask)[0]
+
+
+def _forward(query, key, value, mask):
+    logits = attention_logits(query, key, mask)
+    numerator = jnp.exp(logits - logits.max(axis=-1, keepdims=True))
+    denominator = numerator.sum(axis=-1, keepdims=True)
+    numerator = numerator.astype(value.dtype)
+    summed = jnp.einsum("BHNS,BHSK->BHNK", numerator, value, preferred_element_type=logits.dtype)
+    result = (summed / denominator).astype(value.dtype)
+    return result, (query, key, value, numerator, denominator, result)
+
+
+def _backward(kept, dresult):
+    query, key, value, numerator, denominator, result = kept
+    wide = denominator.dtype
+    share = dresult.astype(wide) / denominator
+    inner = jnp.sum(share * result, axis=-1, keepdims=True)
+    share = share.astype(value.dtype)
+    dvalue = jnp.einsum("BHNS,BHNK->BHSK", numerator, share)
+    dweights = jnp.einsum("BHNK,BHSK->BHNS", share, value, preferred_element_type=wide)
+    dlogits = (numerator * ((dweights - inner) * query.shape[-1] ** -0.5)).astype(query.dtype)
+    dquery = jnp.einsum("BHNS,BHSK->BHNK", dlogits, key)
+    dkey = jnp.einsum("BHNS,BHNK->BHSK", dlogits, query)
+    return dquery, dkey, dvalue, None
+
+
+attend.defvjp(_forward, _backward)
