@@ -67,7 +67,7 @@ def get_config(variant: str = "full") -> ConfigDict:
                 checkpoint_every="1000 steps",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1),
+            mesh=dict(model=1, inputs=1),
         )
     )
     return with_variant(config, VARIANTS, variant)

@@ -49,6 +49,8 @@ class Config(Section):
                 f"model.num_cross_attend_heads {heads} does not divide the {self.input_channels} input channels; try"
                 f" {min(fits, key=lambda n: abs(n - heads))}"
             )
+        if grid[0] % self.mesh.inputs:
+            raise ValueError(f"mesh.inputs {self.mesh.inputs} does not divide the {grid[0]} of the inputs' first axis")
         batch_size, parts = self.data.batch_size, self.optim.accumulation_steps
         if batch_size % parts:
             raise ValueError(f"optim.accumulation_steps {parts} does not divide data.batch_size {batch_size}")

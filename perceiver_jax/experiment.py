@@ -25,7 +25,7 @@ class Experiment:
         parts = config.optim.accumulation_steps
         name = "data.batch_size" if parts == 1 else "data.batch_size / optim.accumulation_steps"
         sizes = {name: config.data.batch_size // parts, "data.eval_batch_size": config.data.eval_batch_size}
-        self.mesh = devices.make_mesh(config.mesh.model, sizes)
+        self.mesh = devices.make_mesh(config.mesh.model, config.mesh.inputs, sizes)
         self.graph = nnx.graphdef(accounting.abstract_model(config))
         self.schedule = jax.jit(optim.schedule(config.optim, config.num_steps))
         self.optimizer = optim.optimizer(config.optim, config.num_steps)
@@ -50,7 +50,8 @@ class Experiment:
 
     def forward(self, params: Any, inputs: jax.Array, capture: bool = False) -> Any:
         """The model's output for a batch of inputs."""
-        return nnx.merge(self.graph, params)(inputs, capture=capture)
+        with jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh):
+            return nnx.merge(self.graph, params)(inputs, capture=capture)
 
     def _loss(self, params: Any, batch: Batch) -> tuple[jax.Array, metrics.Sums]:
         """The mean loss of a batch and its metric sums; an example of weight 0 is padding."""

@@ -45,6 +45,7 @@ FILE_LINES, FUNCTION_LINES = 260, 65
 LOOKUPS = {
     "accounting.py": {"counts"},
     "config_faults.py": {"fault", "values"},  # pydantic's records, a path in a config's faulty values
+    "model/read.py": {"mesh.shape"},  # a mesh, perhaps without that axis, or none
     "report/curves.py": {"LEAST_TOP"},
     "report/log.py": {"record"},  # a line of metrics.jsonl, perhaps cut off
     "report/progress.py": {"os.environ"},

@@ -463,7 +463,7 @@ def test_a_platform_without_devices_is_told_by_name(monkeypatch):
 
     monkeypatch.setattr(jax, "devices", refuse)
     with pytest.raises(Failure) as caught:
-        devices.make_mesh(1, {})
+        devices.make_mesh(1, 1, {})
     assert caught.value.code == Code.CONFIG
     assert re.fullmatch(
         r"error\[2\] platform .*: no device visible\n  found: Unable to initialize backend 'gpu': nothing there\n"

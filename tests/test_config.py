@@ -162,6 +162,7 @@ FAULTS = [
     ({"model.num_latents": 0}, "model.num_latents: expected integer >= 1, got 0"),
     ({"model.latent_channels": 0}, "model.latent_channels: expected integer >= 1, got 0"),
     ({"mesh.model": 0}, "mesh.model: expected integer >= 1, got 0"),
+    ({"mesh.inputs": 3}, "mesh.inputs 3 does not divide the 8 of the inputs' first axis"),
     ({"seed": -1}, f"{SEED} -1"),
     ({"seed": 2**32}, f"{SEED} {2**32}"),
     ({"seed": 2**64}, f"{SEED} {2**64}"),

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from perceiver_jax.model.core import Inputs, Weights, attend_chunks, highest_logits, scores
@@ -34,11 +35,42 @@ class ChunkBytes(NamedTuple):
 
 
 CHUNK_BYTES = ChunkBytes(grid=2**19, dense=2**23)
+INPUTS = "inputs"  # the mesh axis along which devices share the inputs of an example
 SAFE_LOGIT = 64.0  # exp of it and of its negative, summed over any number of inputs, keep all digits of a float32
 
 
 def read(u: Float[Array, "B Q C"], segment: Segment) -> tuple[Float[Array, "B Q C"], Float[Array, "B Q"]]:
-    """t = softmax(u x^T) x^ and the logarithm of the softmax's denominator, by which segments merge."""
+    """t = softmax(u x^T) x^ and the logarithm of the softmax's denominator, by which segments merge.
+
+    Under a mesh with an axis `inputs` that divides the grid's first, its devices read a part each.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    num_parts = mesh.shape.get(INPUTS, 1)
+    if num_parts == 1 or segment.grid[0] % num_parts:
+        return _read(u, segment)
+    whole, of_examples = PartitionSpec(), PartitionSpec(None, INPUTS)
+    parts = Segment(
+        features=of_examples,
+        tables=tuple(whole if axis else PartitionSpec(INPUTS) for axis in range(len(segment.tables))),
+        constants=None if segment.constants is None else whole,
+        mask=None if segment.mask is None else of_examples,
+        columns=segment.columns,
+    )
+    specs = {"in_specs": (whole, parts), "out_specs": (whole, whole)}
+    return jax.shard_map(_read_part, **specs, axis_names={INPUTS}, check_vma=False)(u, segment)
+
+
+def _read_part(u: Float[Array, "B Q C"], segment: Segment) -> tuple[Float[Array, "B Q C"], Float[Array, "B Q"]]:
+    """`read` of all inputs, by a device that holds some: each weighs in with its share of the denominator."""
+    t, log_denominator = _read(u, segment)
+    highest = jax.lax.pmax(jax.lax.stop_gradient(log_denominator), INPUTS)
+    share = jnp.exp(log_denominator - highest)
+    denominator = jax.lax.psum(share, INPUTS)
+    t = jax.lax.psum(share[..., None] * as_statistics(t), INPUTS) / denominator[..., None]
+    return t.astype(u.dtype), highest + jnp.log(denominator)
+
+
+def _read(u: Float[Array, "B Q C"], segment: Segment) -> tuple[Float[Array, "B Q C"], Float[Array, "B Q"]]:
     inputs = _inputs(segment)
     rows, width = inputs.scale.shape[1:]
     chunk_bytes = CHUNK_BYTES.grid if _separable(segment) else CHUNK_BYTES.dense

@@ -64,8 +64,9 @@ class TrainConfig(Section):
 
 
 class MeshConfig(Section):
-    """How the devices are used: all of them split the batch."""
+    """How the devices are used: all of them split the batch, or the inputs of its examples too."""
 
     model: (
         Count  # devices along the axis `model`, among which parameters and optimiser state are split too; 1: each holds all
     )
+    inputs: Count  # devices of one host that share each example's inputs, split along their first axis; 1: each reads all

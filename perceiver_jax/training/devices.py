@@ -22,8 +22,8 @@ def keep_compiled_programs() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
-def make_mesh(model: int, batch_sizes: dict[str, int]) -> Mesh:
-    """A mesh (data, model) of all devices, `model` of them along the second axis.
+def make_mesh(model: int, inputs: int, batch_sizes: dict[str, int]) -> Mesh:
+    """A mesh (data, model, inputs) of all devices, so many of them along its second and third axis.
 
     Raises Failure(CONFIG) where there are no devices of the platform asked for, they do not divide so, or a batch (sizes
     by name) not among them.
@@ -35,18 +35,22 @@ def make_mesh(model: int, batch_sizes: dict[str, int]) -> Mesh:
         hint = "another value of JAX_PLATFORMS, or none"
         raise Failure(Code.CONFIG, what, found=str(error).partition("\n")[0], hint=hint) from None
     n = len(devices)
+    if jax.local_device_count() % inputs:  # a host reads whole examples
+        raise Failure(Code.CONFIG, f"mesh.inputs {inputs} does not divide {jax.local_device_count()} devices of one host")
+    n //= inputs
     if n % model:
-        raise Failure(Code.CONFIG, f"mesh.model {model} does not divide {n} devices")
+        sharing = "" if inputs == 1 else f" / {inputs} (mesh.inputs)"
+        raise Failure(Code.CONFIG, f"mesh.model {model} does not divide {len(devices)}{sharing} devices")
     for name, size in batch_sizes.items():
         if size % n:
             near = " or ".join(str(b) for b in (size // n * n, (size // n + 1) * n) if b)
             raise Failure(Code.CONFIG, f"{name} {size} is not divisible by {n} devices; try {near}")
-    return Mesh(np.asarray(devices).reshape(-1, model), ("data", "model"))
+    return Mesh(np.asarray(devices).reshape(-1, model, inputs), ("data", "model", "inputs"))
 
 
-def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Examples over all devices."""
-    return NamedSharding(mesh, PartitionSpec(("data", "model")))
+def batch_sharding(mesh: Mesh, ndim: int) -> NamedSharding:
+    """Examples over all devices; the axis after theirs, the first of a grid of inputs, over those that share an example."""
+    return NamedSharding(mesh, PartitionSpec(("data", "model"), *(("inputs",) if ndim > 1 else ())))
 
 
 def state_sharding(mesh: Mesh, state: Any) -> Any:
@@ -65,5 +69,5 @@ def state_sharding(mesh: Mesh, state: Any) -> Any:
 
 def to_devices(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """The batch, its examples split over all devices."""
-    sharding = batch_sharding(mesh)
-    return {name: jax.make_array_from_process_local_data(sharding, array) for name, array in batch.items()}
+    place = lambda array: jax.make_array_from_process_local_data(batch_sharding(mesh, array.ndim), array)  # noqa: E731
+    return {name: place(array) for name, array in batch.items()}

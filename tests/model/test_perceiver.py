@@ -265,8 +265,8 @@ from perceiver_jax.training import devices
 from tests.model import test_perceiver as t
 
 assert jax.device_count() == 8
-mesh = devices.make_mesh(1, {})
-whole, split = NamedSharding(mesh, PartitionSpec()), devices.batch_sharding(mesh)
+mesh = devices.make_mesh(1, 1, {})
+whole, split = NamedSharding(mesh, PartitionSpec()), devices.batch_sharding(mesh, 1)
 for positions in (t.FOURIER, t.LEARNED):
     graph, state = t.build(positions=positions, **t.SHALLOW)
     gradient = jax.grad(lambda state, x, mask: jax.numpy.sin(nnx.merge(graph, state)(x, mask).logits).sum())
@@ -283,9 +283,48 @@ for positions in (t.FOURIER, t.LEARNED):
 """
 
 
-def test_a_batch_over_eight_devices_is_never_gathered_and_gives_the_same_gradient():
-    """Only gradients are summed over the devices."""
+PARTS = """
+import jax, numpy as np
+from flax import nnx
+from perceiver_jax.training import devices
+from tests.model import test_perceiver as t
+
+assert jax.device_count() == 8
+mesh = devices.make_mesh(1, 4, {})
+for positions in (t.FOURIER, t.LEARNED):  # the head's query reads 5 latents, which each device has
+    graph, state = t.build(grid=(8, 5), positions=positions, head="query", **t.SHALLOW)
+    x = np.random.default_rng(0).normal(size=(4, 8, 5, t.FEATURES))
+    for mask in (None, np.random.default_rng(1).random((4, 40)) < 0.7):
+        def sine(state, x, mask):
+            return jax.numpy.sin(nnx.merge(graph, state)(x, mask).logits).sum()
+
+        def sine_of_parts(state, x, mask):
+            with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+                return sine(state, x, mask)
+
+        placed = [jax.tree.map(lambda x: jax.device_put(x, devices.batch_sharding(mesh, x.ndim)), y) for y in (x, mask)]
+        slope = jax.jit(jax.value_and_grad(sine_of_parts, argnums=(0, 1)), compiler_options=t.FAST_COMPILATION)
+        compiled = slope.lower(state, *placed).compile()
+        for moves in ("all-gather", "all-to-all", "collective-permute"):
+            assert moves not in compiled.as_text(), moves
+        alone = jax.jit(jax.value_and_grad(sine, argnums=(0, 1)), compiler_options=t.FAST_COMPILATION)(state, x, mask)
+        for a, b in zip(jax.tree.leaves(compiled(state, *placed)), jax.tree.leaves(alone), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
+"""
+
+
+def on_eight_devices(script: str) -> None:
     devices = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1"}
-    command = [sys.executable, "-c", SHARDED]
+    command = [sys.executable, "-c", script]
     result = subprocess.run(command, env=os.environ | devices, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr[-3000:]
+
+
+def test_inputs_over_four_devices_are_never_gathered_and_give_the_same_gradients():
+    """Each reads its rows, and what it read is merged by the logarithms of the softmax's denominators."""
+    on_eight_devices(PARTS)
+
+
+def test_a_batch_over_eight_devices_is_never_gathered_and_gives_the_same_gradient():
+    """Only gradients are summed over the devices."""
+    on_eight_devices(SHARDED)

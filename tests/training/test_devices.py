@@ -35,13 +35,14 @@ SPLITS = [  # among 4: the shape, and the axis that is split
     [[64], None],  # vectors are small
     [[], None],
 ]
+MESHES = [(1, 1), (4, 1), (1, 4), (2, 2)]  # mesh.model and mesh.inputs, among 8
 EIGHT = """
 import json, sys
 from pathlib import Path
 from tests.training import test_devices as here
 print(json.dumps({"refused": [here.refusal(setting) for setting in here.WRONG],
                   "splits": [[shape, here.split_axis(shape)] for shape, _ in here.SPLITS],
-                  "runs": [here.train(model, Path(sys.argv[1], str(model))) for model in (1, 4)]}))
+                  "runs": [here.train(*mesh, Path(sys.argv[1], str(i))) for i, mesh in enumerate(here.MESHES)]}))
 """
 
 
@@ -54,14 +55,14 @@ def refusal(setting):
 
 def split_axis(shape):
     """The axis of an array of this shape that is split among four devices."""
-    mesh = devices.make_mesh(4, {})
+    mesh = devices.make_mesh(4, 1, {})
     spec = devices.state_sharding(mesh, jax.ShapeDtypeStruct(tuple(shape), np.float32)).spec
     return spec.index("model") if "model" in spec else None
 
 
-def train(model, directory):
+def train(model, inputs, directory):
     """A few steps on all devices of this process: losses, what the first device holds, the hash of the state saved."""
-    config = config_of(*SETTINGS, f"--config.mesh.model={model}")
+    config = config_of(*SETTINGS, f"--config.mesh.model={model}", f"--config.mesh.inputs={inputs}")
     experiment = Experiment(config)
     state, losses = experiment.initial_state(), []
     batches = pipeline.train_batches(config.data, config.augment, config.seed, 0)
@@ -103,9 +104,10 @@ def eight(tmp_path_factory):
 @pytest.mark.usefixtures("fast_compilation")
 def test_eight_devices_have_the_losses_of_one(eight, tmp_path):
     found, _ = eight
-    alone = train(1, tmp_path / "one")
+    alone = train(1, 1, tmp_path / "one")
     assert alone["devices"] == 1
     assert alone["losses"][0] != alone["losses"][-1]
+    assert len(found["runs"]) == len(MESHES)
     for run in found["runs"]:
         assert run["devices"] == 8
         np.testing.assert_allclose(
@@ -114,7 +116,7 @@ def test_eight_devices_have_the_losses_of_one(eight, tmp_path):
 
 
 def test_along_the_axis_model_each_device_holds_its_part_of_parameters_and_moments(eight):
-    whole, split = eight[0]["runs"]
+    whole, split, *_ = eight[0]["runs"]
     assert whole["split"] == []
     assert whole["bytes"] == whole["whole"]
     assert set(split["split"]) == set(split["divisible"])
@@ -126,8 +128,8 @@ def test_along_the_axis_model_each_device_holds_its_part_of_parameters_and_momen
 
 def test_a_state_split_over_eight_devices_is_restored_on_one(eight):
     found, directory = eight
-    for model, run in zip((1, 4), found["runs"], strict=True):
-        state = Experiment(config_of(*SETTINGS)).restore(directory / str(model), STEPS)
+    for i, run in enumerate(found["runs"]):
+        state = Experiment(config_of(*SETTINGS)).restore(directory / str(i), STEPS)
         assert checkpoint.state_sha256(state) == run["state_sha256"]
         assert all(len(leaf.sharding.device_set) == 1 for leaf in jax.tree.leaves(state))
 
@@ -135,7 +137,9 @@ def test_a_state_split_over_eight_devices_is_restored_on_one(eight):
 def test_what_does_not_divide_is_refused_with_numbers_that_do(eight):
     assert eight[0]["refused"] == list(WRONG.values())
     with pytest.raises(Failure, match=r"mesh\.model 2 does not divide 1 devices") as caught:
-        devices.make_mesh(2, {})
+        devices.make_mesh(2, 1, {})
+    with pytest.raises(Failure, match=r"mesh\.inputs 2 does not divide 1 devices of one host"):
+        devices.make_mesh(1, 2, {})
     assert caught.value.code == Code.CONFIG
 
 
