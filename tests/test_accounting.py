@@ -15,8 +15,10 @@ from perceiver_jax.model.attention import SelfAttend
 
 
 def config(**changes) -> Config:
-    """The digits config with 64 latent channels and other values of fields, written section__field."""
+    """The digits config with sizes of this file's and other values of fields, written section__field."""
     values = digits.get_config().to_dict()
+    values["model"]["num_cross_attend_heads"] = 1
+    values["model"]["positions"]["num_bands"] = 4
     for name, value in ({"model__latent_channels": 64} | changes).items():
         section, field = name.split("__")
         values[section][field] = value

@@ -229,7 +229,7 @@ FAULTS = [
         "model.num_cross_attends 3 > model.num_blocks 2: interleaved, each cross-attend opens a block; add blocks or set"
         ' model.arrangement="at_start"',
     ),
-    ({"model.num_cross_attend_heads": 18}, "model.num_cross_attend_heads 18 does not divide the 19 input channels; try 19"),
+    ({"model.num_cross_attend_heads": 18}, "model.num_cross_attend_heads 18 does not divide the 35 input channels; try 7"),
     (
         {"model.positions": {**FOURIER, "max_resolution": (8.0,)}},
         "model.positions.max_resolution (8.0,): expected one number for each of the 2 axes of digits's 8x8 inputs",
@@ -386,7 +386,7 @@ def test_an_epoch_lacks_the_examples_held_out_for_validation():
     ids=lambda value: str(value),
 )
 def test_inputs_are_64_pixels_of_features_and_position(positions, channels):
-    config = parse(with_changes(digits.get_config(), {"model.positions": positions}))
+    config = parse(with_changes(digits.get_config(), {"model.positions": positions, "model.num_cross_attend_heads": 1}))
     assert (config.num_inputs, config.input_channels) == (64, channels)
 
 

@@ -91,8 +91,8 @@ def test_the_table_shows_schedule_sizes_and_parts(printed):
         "self_attends/0",
     ]
     assert {tuple(re.split("  +", line)) for line in facts.splitlines()} >= {
-        ("parameters", "22,380"),
-        ("inputs M x C", "64 x 19"),
+        ("parameters", "28,044"),
+        ("inputs M x C", "64 x 35"),
         ("latents N x D", "16 x 32"),
         ("steps", "3,000"),
     }
