@@ -67,15 +67,11 @@ def paper_flops(config: Config) -> int:
 
 
 def executed_flops(config: Config) -> int:
-    """FLOPs that the forward pass of one example really asks for, counted on its traced program.
-
-    Two per multiply-add of a matmul, one per element of every other arithmetic operation; loops count every turn, and of
-    branches the dearest counts.
-    """
+    """FLOPs that the forward pass of one example really asks for, counted on its traced program."""
     graph, params = nnx.split(abstract_model(config))
     features = jax.ShapeDtypeStruct((1, *config.spec.shape), jnp.float32)
     program = jax.make_jaxpr(lambda params, features: nnx.merge(graph, params)(features).logits)(params, features)
-    return _flops(program.jaxpr)
+    return program_flops(program.jaxpr)
 
 
 _FREE = """
@@ -84,7 +80,12 @@ _FREE = """
 """.split()  # moving numbers is no arithmetic
 
 
-def _flops(program: core.Jaxpr) -> int:
+def program_flops(program: core.Jaxpr) -> int:
+    """FLOPs of a traced program.
+
+    Two per multiply-add of a matmul, one per element of every other arithmetic operation; loops count every turn, and of
+    branches the dearest counts.
+    """
     total = 0
     for equation in program.eqns:
         inner = [p for p in jax.tree.leaves(equation.params, is_leaf=_is_program) if _is_program(p)]
@@ -96,7 +97,7 @@ def _flops(program: core.Jaxpr) -> int:
             turns = equation.params["length"] if equation.primitive.name == "scan" else 1
             # A custom derivative carries its rules beside the function: only the function runs.
             run = inner if equation.primitive.name == "cond" else inner[:1]
-            total += turns * max(_flops(getattr(part, "jaxpr", part)) for part in run)
+            total += turns * max(program_flops(getattr(part, "jaxpr", part)) for part in run)
         elif equation.primitive.name not in _FREE:
             total += max(math.prod(v.aval.shape) for v in (*equation.outvars, *equation.invars) if hasattr(v, "aval"))
     return total

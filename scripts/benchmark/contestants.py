@@ -1,0 +1,122 @@
+"""How each contestant is built in its own process: of JAX, of a peer, of the data pipeline, and the machine's own rate."""
+
+import dataclasses
+import importlib
+import time
+from typing import Any
+
+from scripts.benchmark import peers
+from scripts.benchmark.process import Built
+from scripts.benchmark.shapes import Shape
+
+BATCHES = 64  # that one step of a data pipeline reads
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """An operation on a model: `ours`, `plain`, `ours_remat_block`, `ours_remat_layer` or a peer's name."""
+
+    name: str
+    operation: str
+    shape: Shape
+
+    def __call__(self) -> Built:
+        """Itself, compiled, its arrays made."""
+        if self.name in peers.PACKAGES:
+            step, flops = peers.build(self.name, self.operation, self.shape)
+            return Built(step, {"flops": flops, "value": step()})
+        from scripts.benchmark import programs
+
+        return _run(programs.program(self.operation, self.name, self.shape))
+
+
+@dataclasses.dataclass(frozen=True)
+class Matmul:
+    """The machine's own rate, measured as a contestant among the others."""
+
+    name: str = "matmul"
+
+    def __call__(self) -> Built:
+        """Itself, compiled."""
+        from scripts.benchmark import programs
+
+        return _run(programs.matmul())
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """A program that is compiled and not run."""
+
+    name: str
+    operation: str
+    shape: Shape
+
+    def __call__(self) -> Built:
+        """What compilation says: its seconds, the bytes of temporaries and of arguments and results."""
+        import jax
+
+        from scripts.benchmark import programs
+
+        jax.config.update("jax_enable_compilation_cache", False)
+        program = programs.program(self.operation, self.name, self.shape)
+        began, cpu = time.perf_counter(), time.process_time()
+        lowered = program.lower()
+        traced = time.perf_counter()
+        compiled = lowered.compile()
+        memory = compiled.memory_analysis()
+        facts = {
+            "trace_seconds": traced - began,
+            "compile_seconds": time.perf_counter() - traced,
+            "cpu_seconds": time.process_time() - cpu,
+            "temporary_bytes": memory.temp_size_in_bytes,
+            "argument_bytes": memory.argument_size_in_bytes,
+        }
+        return Built(None, facts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pipeline:
+    """A config's training batches, read by so many processes."""
+
+    name: str
+    config: str  # module of configs
+    num_workers: int
+
+    def __call__(self) -> Built:
+        """Itself, reading."""
+        from perceiver_jax.config import parse
+        from perceiver_jax.data import pipeline
+
+        values = importlib.import_module(f"configs.{self.config}").get_config()
+        values.data.num_workers = self.num_workers
+        config = parse(values)
+        pipeline.check(config.data)
+        batches = pipeline.train_batches(config.data, config.augment, config.seed, 0)
+
+        def step() -> None:
+            for _ in range(BATCHES):
+                next(batches)
+
+        return Built(step, {"examples": BATCHES * config.data.batch_size}, batches.close)
+
+
+def _run(program: Any) -> Built:
+    """A program of JAX as a contestant. Its `value`: the loss, or the root mean square of what comes out."""
+    import jax
+    import jax.numpy as jnp
+
+    began = time.perf_counter()
+    compiled = program.lower().compile()
+    facts = {"compile_seconds": time.perf_counter() - began, "flops": program.flops()}
+    facts["temporary_bytes"] = compiled.memory_analysis().temp_size_in_bytes
+    arguments = list(program.arguments())
+
+    def step() -> Any:
+        result = compiled(*arguments)
+        jax.block_until_ready(result)
+        if program.stateful:
+            arguments[0], result = result
+        return result
+
+    first = jax.tree.leaves(step())[0]
+    return Built(step, facts | {"value": float(jnp.sqrt(jnp.mean(jnp.square(first))))})
