@@ -114,13 +114,38 @@ class Perceiver(nnx.Module):
                 latents, logits = cross_attend(module, latents, inputs)
                 captured += [logits] if capture else []
             else:  # a latent Transformer: its layers, stacked, in turn
-                # Written out unless each is to be computed again alone: a loop would copy weights in and activations out.
-                layer = self._remat("layer")(lambda latents, module: (module(latents), None))
-                latents, _ = jax.lax.scan(layer, latents, module, unroll=self.config.remat != "layer")
+                through = functools.partial(_in_turn, around=jax.checkpoint) if self.config.remat == "layer" else _layers
+                latents = through(latents, module)
         return latents, captured
 
     def _remat(self, *choices: str) -> Callable[[Callable], Callable]:
         return jax.checkpoint if self.config.remat in choices else lambda function: function
+
+
+def _in_turn(
+    latents: Float[Array, "B N D"],
+    layers: SelfAttend,
+    around: Callable[[Callable], Callable] = lambda layer: layer,
+    written_out: bool = False,
+) -> Float[Array, "B N D"]:
+    """The latents after one layer after the other, stacked in one module, with `around` put around each."""
+    layer = around(lambda latents, layer: (layer(latents), None))
+    return jax.lax.scan(layer, latents, layers, unroll=written_out)[0]
+
+
+@jax.custom_vjp
+def _layers(latents: Float[Array, "B N D"], layers: SelfAttend) -> Float[Array, "B N D"]:
+    """The latents after a latent Transformer: in a loop where no gradient is asked for, else written out.
+
+    A loop has each layer's weights at hand when they are used; but going back it would copy out, and in again, all that is
+    kept for the gradient.
+    """
+    return _in_turn(latents, layers)
+
+
+_layers.defvjp(
+    lambda *primals: jax.vjp(functools.partial(_in_turn, written_out=True), *primals), lambda pull, dlatents: pull(dlatents)
+)
 
 
 def _stacked(modules: Sequence[nnx.Module]) -> nnx.Module:
