@@ -47,7 +47,9 @@ def config_of(*settings: str, tiny: bool = False) -> Config:
     for setting in settings:
         name, _, text = setting.removeprefix("--config.").partition("=")
         *sections, field = name.split(".")
-        section = values[sections[0]] if sections else values
+        section = values
+        for part in sections:
+            section = section[part]
         with section.ignore_type():
             try:
                 section[field] = ast.literal_eval(text)

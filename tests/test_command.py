@@ -492,7 +492,7 @@ def test_a_command_that_is_written_down_can_be_typed(end_of, line):
         assert set(words) <= set(targets)
         return
     path = ROOT / words[1].replace(".", "/")
-    runpy.run_path(f"{path}.py", run_name="not_main")  # defines its flags
+    runpy.run_path(str(path / "__main__.py" if path.is_dir() else f"{path}.py"), run_name="not_main")  # defines its flags
     has_config = "config" in flags.FLAGS
     assert end_of(lambda: has_config and command.config(), *words[2:]) == (0, "", "")
 

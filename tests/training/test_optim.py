@@ -48,7 +48,9 @@ def abstract_params(**model):
 
 
 def test_weight_decay_takes_weights_latents_and_learned_positions_but_no_bias_and_no_norm():
-    params = abstract_params(positions={"kind": "learned", "channels": 8, "init_scale": 1.0}, head="query")
+    params = abstract_params(
+        positions={"kind": "learned", "channels": 8, "init_scale": 1.0}, head="query", num_cross_attend_heads=1
+    )
     mask = jax.tree_util.tree_flatten_with_path(optim.decay_mask(params))[0]
     decayed = {optim.path_names(path)[-1] for path, value in mask if value}
     left = {optim.path_names(path)[-1] for path, value in mask if not value}
