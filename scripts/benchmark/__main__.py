@@ -21,6 +21,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.report.tables import quantity, table
 from scripts.benchmark import peers
+from scripts.benchmark.process import num_cores
 from scripts.benchmark.run import Row, Run, add_shares
 from scripts.benchmark.shapes import chosen, shapes
 from scripts.benchmark.suites import DEFAULT_SUITES, SUITES
@@ -94,10 +95,9 @@ def _peers(suites: list[str], progress: Progress) -> list[str]:
 
 
 def _machine(run: Run) -> Row:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = {name: metadata.version(name) for name in ("jax", "jaxlib", "flax")}
     return {
-        "cores": cores,
+        "cores": num_cores(),
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "load": os.getloadavg()[0],

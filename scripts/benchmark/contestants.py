@@ -58,20 +58,9 @@ class Compiled:
         from scripts.benchmark import programs
 
         jax.config.update("jax_enable_compilation_cache", False)
-        program = programs.program(self.operation, self.name, self.shape)
-        began, cpu = time.perf_counter(), time.process_time()
-        lowered = program.lower()
-        traced = time.perf_counter()
-        compiled = lowered.compile()
-        memory = compiled.memory_analysis()
-        facts = {
-            "trace_seconds": traced - began,
-            "compile_seconds": time.perf_counter() - traced,
-            "cpu_seconds": time.process_time() - cpu,
-            "temporary_bytes": memory.temp_size_in_bytes,
-            "argument_bytes": memory.argument_size_in_bytes,
-        }
-        return Built(None, facts)
+        cpu = time.process_time()
+        _, facts = _compile(programs.program(self.operation, self.name, self.shape))
+        return Built(None, facts | {"cpu_seconds": time.process_time() - cpu})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,15 +89,27 @@ class Pipeline:
         return Built(step, {"examples": BATCHES * config.data.batch_size}, batches.close)
 
 
+def _compile(program: Any) -> tuple[Any, dict[str, Any]]:
+    """A program of JAX compiled, and what that says of it."""
+    began = time.perf_counter()
+    lowered = program.lower()
+    traced = time.perf_counter()
+    compiled = lowered.compile()
+    memory = compiled.memory_analysis()
+    return compiled, {
+        "trace_seconds": traced - began,
+        "compile_seconds": time.perf_counter() - traced,
+        "temporary_bytes": memory.temp_size_in_bytes,
+        "argument_bytes": memory.argument_size_in_bytes,
+    }
+
+
 def _run(program: Any) -> Built:
     """A program of JAX as a contestant. Its `value`: the loss, or the root mean square of what comes out."""
     import jax
     import jax.numpy as jnp
 
-    began = time.perf_counter()
-    compiled = program.lower().compile()
-    facts = {"compile_seconds": time.perf_counter() - began, "flops": program.flops()}
-    facts["temporary_bytes"] = compiled.memory_analysis().temp_size_in_bytes
+    compiled, facts = _compile(program)
     arguments = list(program.arguments())
 
     def step() -> Any:
@@ -119,4 +120,4 @@ def _run(program: Any) -> Built:
         return result
 
     first = jax.tree.leaves(step())[0]
-    return Built(step, facts | {"value": float(jnp.sqrt(jnp.mean(jnp.square(first))))})
+    return Built(step, facts | {"flops": program.flops(), "value": float(jnp.sqrt(jnp.mean(jnp.square(first))))})

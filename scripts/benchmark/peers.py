@@ -8,7 +8,6 @@
 import functools
 import importlib.util
 import math
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -16,9 +15,9 @@ import numpy as np
 
 from perceiver_jax.model.config import FourierPositions
 from perceiver_jax.model.positions import axis_table, channel_order
-from scripts.benchmark.shapes import Shape
+from scripts.benchmark.process import num_cores
+from scripts.benchmark.shapes import LEARNING_RATE, Shape
 
-LEARNING_RATE = 1e-4
 PACKAGES = {"transformers": ("torch", "transformers"), "perceiver-pytorch": ("torch", "perceiver-pytorch")}  # of each
 
 
@@ -33,7 +32,7 @@ def build(peer: str, operation: str, shape: Shape) -> tuple[Callable[[], float],
     from torch.utils.flop_counter import FlopCounterMode
 
     # As many threads as JAX takes.
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
+    torch.set_num_threads(num_cores())
     torch.manual_seed(0)
     model = {"transformers": _transformers, "perceiver-pytorch": _perceiver_pytorch}[peer](shape)
     features = torch.randn(shape.batch, *shape.grid, shape.num_features)

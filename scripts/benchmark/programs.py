@@ -19,9 +19,8 @@ from jaxtyping import Array, Float
 from perceiver_jax import accounting
 from perceiver_jax.model.perceiver import Perceiver
 from scripts.benchmark import plain
-from scripts.benchmark.shapes import Shape
+from scripts.benchmark.shapes import LEARNING_RATE, Shape
 
-LEARNING_RATE = 1e-4  # of the SGD in a train step: the numbers stay where they are
 MATMUL_SIZE = 2048
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from perceiver_jax.errors import Code, Failure, nearest
 from perceiver_jax.model.config import FourierPositions, PerceiverConfig
 
+LEARNING_RATE = 1e-4  # of the SGD in everybody's train step: the numbers stay where they are
+
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
