@@ -21,18 +21,18 @@ command.define_config()
 
 
 def main() -> None:
-    with StopFlag() as stop:
-        config = command.config()
-        with workdir.claim(command.require("workdir"), dump(config), sys.argv) as place:
-            pipeline.check(config.data)
-            result = finished(place, config)
-            if result is None:
-                from perceiver_jax.train import train  # JAX from here on: every wrong config has ended by now
+    config = command.config()
+    command.take_large_pages()
+    with StopFlag() as stop, workdir.claim(command.require("workdir"), dump(config), sys.argv) as place:
+        pipeline.check(config.data)
+        result = finished(place, config)
+        if result is None:
+            from perceiver_jax.train import train  # JAX from here on: every wrong config has ended by now
 
-                result = train(config, place, stop)
-            else:
-                say(f"{place.path} is done.")
-            tell(result, config, place)
+            result = train(config, place, stop)
+        else:
+            say(f"{place.path} is done.")
+        tell(result, config, place)
 
 
 def finished(place: workdir.Workdir, config: Config) -> dict[str, Any] | None:

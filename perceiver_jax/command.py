@@ -49,6 +49,24 @@ def config() -> config_lib.Config:
     return config_lib.parse(values, tiny=flags.FLAGS["tiny"].value)
 
 
+def take_large_pages() -> None:
+    """Starts this program anew with memory in large pages, where Linux keeps them for programs that ask as they begin.
+
+    A step's temporaries are fresh memory, and in pages of 4 kB the first touch of each takes a tenth of a step on a CPU.
+    """
+    settings = large_pages()
+    if settings:
+        sys.stdout.flush()
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | settings)
+
+
+def large_pages() -> dict[str, str]:
+    """The environment by which a process gets large pages; empty where there are none to ask for, or it is set already."""
+    offered = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    asked = "GLIBC_TUNABLES" in os.environ or not offered.exists() or "[madvise]" not in offered.read_text()
+    return {} if asked else {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+
+
 def require(name: str) -> str:
     """The value of a flag that this command cannot do without; raises Failure(CONFIG)."""
     value = flags.FLAGS[name].value

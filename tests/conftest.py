@@ -14,6 +14,8 @@ _made = CACHE not in os.environ
 if _made:
     os.environ[CACHE] = tempfile.mkdtemp(prefix="perceiver_jax-xla-")
 
+os.environ.setdefault("GLIBC_TUNABLES", "")  # set: no command starts itself anew, in the place of pytest
+
 from tests.launch import Launcher  # noqa: E402
 
 

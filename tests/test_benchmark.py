@@ -17,7 +17,7 @@ from scripts.benchmark.contestants import Compiled
 from scripts.benchmark.plot import draw
 from scripts.benchmark.process import LEAST_ROUNDS, Built, Contestant, compare
 from scripts.benchmark.run import Run
-from scripts.benchmark.suites import extrapolated, memory
+from scripts.benchmark.suites import extrapolated, forward, memory, train_step
 
 SMALL = shapes.tiny(shapes.shapes()["small"])
 LEARNED = {"kind": "learned", "channels": 3, "init_scale": 1.0}
@@ -238,3 +238,13 @@ def test_the_picture_has_a_panel_for_each_suite_that_has_numbers(tmp_path):
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert draw({"scaling": []}, tmp_path / "none.png") == []
     assert not (tmp_path / "none.png").exists()
+
+
+def test_a_million_inputs_are_run_by_ours_alone():
+    large, asked = shapes.shapes()["imagenet1024"], []
+    run = a_run(lambda text: None, large)
+    run.peers = ["transformers"]
+    run.compare = lambda label, builds, at: asked.append([build.name for build in builds]) or []
+    assert large.num_inputs == 2**20
+    forward(run), train_step(run)
+    assert asked == [["ours"], ["ours"]]

@@ -499,3 +499,31 @@ def test_a_command_that_is_written_down_can_be_typed(end_of, line):
 
 def test_commands_are_written_down():
     assert len(written_commands()) >= 3
+
+
+def test_a_program_that_takes_large_pages_starts_anew_as_it_was_called(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, sys\n"
+        "from perceiver_jax import command\n"
+        "command.large_pages = lambda: {} if 'ASKED' in os.environ else {'ASKED': 'yes'}\n"
+        "print('ASKED' in os.environ, sys.argv[1:])\n"
+        "command.take_large_pages()\n"
+        "print('on')\n"
+    )
+    arguments = [sys.executable, "-W", "error", program, "--flag", "a b"]
+    told = subprocess.check_output(arguments, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True)
+    assert told.splitlines() == ["False ['--flag', 'a b']", "True ['--flag', 'a b']", "on"]
+
+
+@pytest.mark.parametrize(("offered", "asked"), [("always [madvise] never", True), ("[always] madvise never", False)])
+def test_large_pages_are_asked_for_where_the_system_waits_for_that(monkeypatch, offered, asked):
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    monkeypatch.setattr(Path, "exists", lambda path: True)
+    monkeypatch.setattr(Path, "read_text", lambda path: offered)
+    assert command.large_pages() == ({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if asked else {})
+
+
+def test_large_pages_are_left_alone_where_somebody_has_set_how_memory_is_taken(monkeypatch):
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
+    assert command.large_pages() == {}

@@ -100,7 +100,7 @@ def flops(num_queries: int, segment: Segment) -> int:
     """Operations of `read` for one example: two per multiply-add of the scores, as many of the sums."""
     if not _separable(segment):
         return 4 * num_queries * segment.num_inputs * segment.channels
-    tables = sum(table.shape[0] * table.shape[1] for table in segment.tables)
+    tables = sum(segment.grid) * sum(table.shape[1] for table in segment.tables)
     columns = segment.num_features + 1 + (segment.constants is not None)
     return 4 * num_queries * (segment.num_inputs * (columns + len(segment.tables)) + tables)
 
@@ -151,27 +151,38 @@ def _inputs(segment: Segment) -> Inputs:
     return Inputs(columns.reshape(*shape, columns.shape[-1]), scale.reshape(shape), bias)
 
 
-def _parts(u: Float[Array, "B Q C"], segment: Segment) -> tuple[Array, list[Array], Array]:
-    """u by the channels of features (with a single table's), tables and constants."""
+def _parts(u: Float[Array, "B Q C"], segment: Segment) -> tuple[Array, Array, Array]:
+    """u by the channels of features (with a single table's), of the tables of several axes, and of constants."""
     first = segment.num_features
-    widths = [table.shape[1] for table in segment.tables]
+    width = sum(table.shape[1] for table in segment.tables)
     if not _separable(segment):
-        first, widths = first + sum(widths), []
-    end = first + sum(widths)
-    positions = u[..., first:end]
-    return u[..., :first], [positions[..., np.asarray(c)] for c in segment.columns[: len(widths)]], u[..., end:]
+        first, width = first + width, 0
+    return u[..., :first], u[..., first : first + width], u[..., first + width :]
+
+
+def _wide_tables(segment: Segment) -> list[Float[Array, "n P"]]:
+    """Each axis' table over all P position channels, 0 where they are another axis'.
+
+    Picking each axis' channels out of u instead would make the gradient a scatter over all queries.
+    """
+    width = sum(len(own) for own in segment.columns)
+    place = [np.full(width, len(own)) for own in segment.columns]  # of each channel in a table, or behind its last column
+    for places, own in zip(place, segment.columns, strict=True):
+        places[np.asarray(own)] = np.arange(len(own))
+    padded = [jnp.pad(as_statistics(table), ((0, 0), (0, 1))) for table in segment.tables]
+    return [table[:, places] for table, places in zip(padded, place, strict=True)]
 
 
 def _split(u: Float[Array, "B Q C"], segment: Segment) -> Weights:
     """The weights of the map u -> scores, for each example."""
-    features, by_axis, constants = _parts(u, segment)
+    features, positions, constants = _parts(u, segment)
     columns = [features, -u[..., features.shape[-1] :].sum(-1, keepdims=True)]
     if segment.constants is not None:
         columns.append(constants @ as_statistics(segment.constants)[:, None])
     columns = jnp.concatenate(columns, -1).mT
-    if not by_axis:
+    if not _separable(segment):
         return Weights(columns, None, None)
-    rows, *others = (as_statistics(table) @ part.mT for table, part in zip(segment.tables, by_axis, strict=True))
+    rows, *others = (table @ positions.mT for table in _wide_tables(segment))
     rest = others[0]
     for other in others[1:]:
         rest = (rest[:, :, None] + other[:, None]).reshape(rest.shape[0], -1, rest.shape[-1])
@@ -187,9 +198,8 @@ def _join(t: Weights, segment: Segment) -> Float[Array, "B Q C"]:
         lengths = segment.grid[1:]
         rest = t.rest.reshape(t.rest.shape[0], *lengths, t.rest.shape[-1])
         others = [rest.sum(tuple(1 + b for b in range(len(lengths)) if b != a)) for a in range(len(lengths))]
-        marginals = [t.rows, *others]
-        by_axis = [m.mT @ as_statistics(table) for m, table in zip(marginals, segment.tables, strict=True)]
-        parts.append(jnp.concatenate(by_axis, -1)[..., np.argsort(np.concatenate(segment.columns))])
+        marginals = zip([t.rows, *others], _wide_tables(segment), strict=True)
+        parts.append(sum(marginal.mT @ table for marginal, table in marginals))
     if segment.constants is not None:
         parts.append(t.columns[:, -1, :, None] * as_statistics(segment.constants))
     return jnp.concatenate([features, *(part - mean for part in parts)], -1)

@@ -58,7 +58,9 @@ def shapes() -> dict[str, Shape]:
     modelnet40 = _shape("modelnet40", (2000,), 3 * 129, 40, 2, (512, 512), (2, 6))
     imagenet = _shape("imagenet", (224, 224), 3, 1000, 1, (512, 1024), (8, 6), bands=64)
     imagenet2 = dataclasses.replace(imagenet.with_blocks(2), name="imagenet2")
-    return {shape.name: shape for shape in (mnist5k, small, audioset, modelnet40, imagenet2, imagenet)}
+    # Raw pixels of 1024 x 1024: a million inputs, which nobody else's cross-attends have the memory for.
+    large = _shape("imagenet1024", (1024, 1024), 3, 1000, 1, (512, 1024), (8, 6), bands=64)
+    return {shape.name: shape for shape in (mnist5k, small, audioset, modelnet40, imagenet2, imagenet, large)}
 
 
 def image_core(side: int) -> Shape:

@@ -8,7 +8,7 @@ from scripts.benchmark.run import Row, Run, add_ratios
 from scripts.benchmark.shapes import Shape, image_core, point_core, shapes
 
 SIDES = (28, 56, 112, 224, 448, 1024)  # of pictures, and roots of numbers of points
-PLAIN_INPUTS = 50_176  # up to which plain cross-attends are run: beyond, their temporaries alone take gigabytes
+PLAIN_INPUTS = 50_176  # up to which others' cross-attends are run: beyond, their temporaries alone take gigabytes
 PLAIN_LAYERS = 24  # up to which a plain training step is compiled: memory and time grow with the square of the depth
 LESS_BLOCKS = (2, 4)  # that it is measured with instead
 REMATS = ("ours", "ours_remat_block", "ours_remat_layer")
@@ -36,7 +36,7 @@ def cross_attend(run: Run) -> list[Row]:
 
 def forward(run: Run) -> list[Row]:
     """Logits of a batch, by shape."""
-    return [row for shape in run.shapes for row in _models(run, "forward", shape, ["ours", "plain", *run.peers])]
+    return [row for shape in run.shapes for row in _models(run, "forward", shape, _contestants(run, shape, ["plain"]))]
 
 
 def train_step(run: Run) -> list[Row]:
@@ -44,9 +44,12 @@ def train_step(run: Run) -> list[Row]:
     rows = []
     for shape in run.shapes:
         if not _too_deep(shape):
-            rows += _models(run, "train_step", shape, ["ours", "plain", *run.peers])
+            rows += _models(run, "train_step", shape, _contestants(run, shape, ["plain"]))
             continue
-        own = _models(run, "train_step", shape, ["ours", *run.peers])
+        own = _models(run, "train_step", shape, _contestants(run, shape, []))
+        if shape.num_inputs > PLAIN_INPUTS:
+            rows += own
+            continue
         # One after the other: together they would not fit into the memory of a small machine.
         if run.plain_imagenet:
             own += _models(run, "train_step", shape, ["plain"])
@@ -146,6 +149,11 @@ def extrapolated(shape: Shape, less: Sequence[Row]) -> list[Row]:
 
 def _too_deep(shape: Shape) -> bool:
     return shape.model.num_blocks * shape.model.num_self_attends_per_block > PLAIN_LAYERS
+
+
+def _contestants(run: Run, shape: Shape, plain: list[str]) -> list[str]:
+    """Who is run at a shape: ours, and where its inputs are not too many, plain and the peers."""
+    return ["ours", *(plain + run.peers if shape.num_inputs <= PLAIN_INPUTS else [])]
 
 
 def _models(run: Run, operation: str, shape: Shape, names: Sequence[str]) -> list[Row]:
