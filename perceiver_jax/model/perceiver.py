@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,9 @@ from perceiver_jax.model.inputs import InputArray
 from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.segment import Segment
 
-FEW_BLOCKS = 2  # up to which blocks are written out one after the other: a loop saves little compilation, and costs copies
+# Up to how many blocks of one kind are written out one after the other instead of in a loop, which compiles them once.
+FEW_BLOCKS = 2  # anyway: a loop would save little
+WRITTEN_OUT = 8  # for a gradient: a loop would copy all that is kept for it, a fifth of the time of ImageNet's step
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["logits", "attention_logits"], meta_fields=[])
@@ -27,6 +30,10 @@ class Output:
     attention_logits: list[
         Float[Array, "B H N M"]
     ]  # of every cross-attend in order, before the softmax; empty unless captured
+
+
+Run = tuple[tuple[Use, ...], ...]  # blocks of the same kinds of module
+Modules = tuple[Sequence[CrossAttend], Sequence[SelfAttend]]  # each with weights of its own
 
 
 class Perceiver(nnx.Module):
@@ -70,32 +77,39 @@ class Perceiver(nnx.Module):
         for run in self.config.runs:
             if capture:
                 for block in run:
-                    latents, logits = self._block([self._module(use) for use in block], latents, inputs, capture=True)
+                    modules = [_module((self.cross_attends, self.self_attends), use) for use in block]
+                    latents, logits = self._block(modules, latents, inputs, capture=True)
                     attention_logits += logits
             else:
                 latents = self._loop(run, latents, inputs)
         return Output(self.head(latents), attention_logits)
 
-    def _module(self, use: Use) -> CrossAttend | SelfAttend:
-        return (self.cross_attends if use.kind == "cross_attend" else self.self_attends)[use.weights]
-
-    def _loop(
-        self, run: tuple[tuple[Use, ...], ...], latents: Float[Array, "B N D"], inputs: list[Segment]
-    ) -> Float[Array, "B N D"]:
+    def _loop(self, run: Run, latents: Float[Array, "B N D"], inputs: list[Segment]) -> Float[Array, "B N D"]:
         """The latents after blocks of the same kinds of module.
 
         A loop: compiled once, and what a block computes again stays in its own turn of the backward loop. It hands the
         modules that differ from turn to turn stacked to its body, which costs a copy of them.
         """
-        turns = [[self._module(use) for use in block] for block in run]
-        block = self._remat("block")(lambda latents, modules: self._block(modules, latents, inputs)[0])
-        if len(run) <= FEW_BLOCKS and self.config.remat == "none":
-            for modules in turns:
-                latents = block(latents, modules)
-            return latents
-        places = list(zip(*turns, strict=True))
+        modules = (list(self.cross_attends), list(self.self_attends))
+        keeps = self.config.remat == "none"  # else what is computed again must stay in a loop's turn
+        if keeps and len(run) <= FEW_BLOCKS:
+            return self._written_out(run, latents, modules, inputs)
+        looped = functools.partial(self._looped, run)
+        if keeps and len(run) <= WRITTEN_OUT:
+            written_out = functools.partial(self._written_out, run)
+            return _for_gradient(written_out, looped)(latents, modules, inputs)
+        return looped(latents, modules, inputs)
+
+    def _written_out(self, run: Run, latents: Float[Array, "B N D"], modules: Modules, inputs: list[Segment]) -> Array:
+        for block in run:
+            latents = self._block([_module(modules, use) for use in block], latents, inputs)[0]
+        return latents
+
+    def _looped(self, run: Run, latents: Float[Array, "B N D"], modules: Modules, inputs: list[Segment]) -> Array:
+        places = list(zip(*([_module(modules, use) for use in block] for block in run), strict=True))
         shared = [place[0] if all(module is place[0] for module in place) else None for place in places]
         own = [None if one else _stacked(place) for one, place in zip(shared, places, strict=True)]
+        block = self._remat("block")(lambda latents, modules: self._block(modules, latents, inputs)[0])
         turn = lambda latents, own: (block(latents, [a or b for a, b in zip(shared, own, strict=True)]), None)  # noqa: E731
         return jax.lax.scan(turn, latents, own, length=len(run))[0]
 
@@ -122,6 +136,23 @@ class Perceiver(nnx.Module):
         return jax.checkpoint if self.config.remat in choices else lambda function: function
 
 
+def _module(modules: Modules, use: Use) -> CrossAttend | SelfAttend:
+    return modules[use.kind == "self_attends"][use.weights]
+
+
+def _for_gradient(written_out: Callable[..., Array], looped: Callable[..., Array]) -> Callable[..., Array]:
+    """The function in a loop where no gradient is asked for, else written out: both compute the same."""
+
+    def function(*primals: Any) -> Array:
+        leaves, tree = jax.tree.flatten(primals)  # JAX puts other things than arrays into the trees of such a rule
+        on_leaves = lambda form: lambda leaves: form(*jax.tree.unflatten(tree, leaves))  # noqa: E731
+        rule = jax.custom_vjp(on_leaves(looped))
+        rule.defvjp(lambda leaves: jax.vjp(on_leaves(written_out), leaves), lambda pull, cotangent: pull(cotangent))
+        return rule(leaves)
+
+    return function
+
+
 def _in_turn(
     latents: Float[Array, "B N D"],
     layers: SelfAttend,
@@ -133,19 +164,9 @@ def _in_turn(
     return jax.lax.scan(layer, latents, layers, unroll=written_out)[0]
 
 
-@jax.custom_vjp
-def _layers(latents: Float[Array, "B N D"], layers: SelfAttend) -> Float[Array, "B N D"]:
-    """The latents after a latent Transformer: in a loop where no gradient is asked for, else written out.
-
-    A loop has each layer's weights at hand when they are used; but going back it would copy out, and in again, all that is
-    kept for the gradient.
-    """
-    return _in_turn(latents, layers)
-
-
-_layers.defvjp(
-    lambda *primals: jax.vjp(functools.partial(_in_turn, written_out=True), *primals), lambda pull, dlatents: pull(dlatents)
-)
+# A latent Transformer: a loop has each layer's weights at hand when they are used, but going back it would copy out, and in
+# again, all that is kept for the gradient.
+_layers = _for_gradient(functools.partial(_in_turn, written_out=True), _in_turn)
 
 
 def _stacked(modules: Sequence[nnx.Module]) -> nnx.Module:

@@ -180,18 +180,24 @@ def test_remat_changes_neither_values_nor_gradients():
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("sharing", ["paper", "none", "all"])
 def test_blocks_in_a_loop_give_what_blocks_written_out_give(sharing, monkeypatch):
-    def results(few_blocks):
-        monkeypatch.setattr(perceiver, "FEW_BLOCKS", few_blocks)
+    def results(written_out):
+        monkeypatch.setattr(perceiver, "WRITTEN_OUT", written_out)
         graph, state = build(sharing=sharing, num_blocks=4, num_cross_attends=3)
         slope = jax.value_and_grad(lambda state: jnp.sin(nnx.merge(graph, state)(example()).logits).sum())
         program = str(jax.make_jaxpr(slope)(state))
         return jax.tree.leaves(jax.jit(slope, compiler_options=FAST_COMPILATION)(state)), "length=3" in program
 
-    (loop, looped), (written_out, unlooped) = results(2), results(9)
+    (loop, looped), (written_out, unlooped) = results(2), results(8)
     assert looped
     assert not unlooped
     for a, b in zip(loop, written_out, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
+
+
+def test_blocks_are_in_a_loop_where_no_gradient_is_asked_for():
+    graph, state = build(num_blocks=4, num_cross_attends=3)
+    logits = lambda state: nnx.merge(graph, state)(example()).logits  # noqa: E731
+    assert "length=3" in str(jax.make_jaxpr(logits)(state))
 
 
 def test_remat_keeps_less_for_the_backward_pass():
