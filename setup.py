@@ -11,9 +11,11 @@ setup(
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.3",
+        "array_record>=0.8.6",
         "chex>=0.1.92",
         "flax>=0.12.8",
         "grain>=0.2.18",
+        "importlib_resources>=6.5",  # tensorflow-datasets needs it and does not say so
         "jax>=0.10.2",
         "jaxtyping>=0.3.11",
         "matplotlib>=3.11",
@@ -22,9 +24,12 @@ setup(
         "opencv-python-headless>=5.0",
         "optax>=0.2.8",
         "orbax-checkpoint>=0.12.8",
+        "pillow>=12.0",
+        "protobuf>=6.31",
         "pydantic>=2.12",
         "rich>=15.0",
         "tensorboardX>=2.6.5",
+        "tensorflow-datasets>=4.9.10",
     ],
     extras_require={
         "cuda": ["jax[cuda13]>=0.10.2"],

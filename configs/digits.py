@@ -13,6 +13,7 @@ def get_config() -> ConfigDict:
         dict(
             seed=0,
             model=dict(
+                kind="perceiver",
                 num_latents=16,
                 latent_channels=32,
                 latent_init_scale=1.0,  # with the paper's 0.02 latents stay alike for too long in so short a run
@@ -37,7 +38,7 @@ def get_config() -> ConfigDict:
                 num_workers=0,
                 prefetch_batches=4,
             ),
-            augment=dict(kind="affine", rotate_degrees=10.0, shear=0.1, scale=0.1, translate=0.08),
+            augment=dict(kind="affine", rotate_degrees=10.0, shear=0.1, scale=0.1, translate=0.08, flip_probability=0.0),
             optim=dict(
                 name="adamw",  # ahead of LAMB in runs of a minute
                 learning_rate=0.003,

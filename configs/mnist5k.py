@@ -22,6 +22,7 @@ def get_config(variant: str = "full") -> ConfigDict:
         dict(
             seed=0,
             model=dict(
+                kind="perceiver",
                 num_latents=32,
                 latent_channels=64,
                 latent_init_scale=1.0,  # the paper's 0.02 learns too slowly for so short a run: latents stay alike for long
@@ -46,7 +47,7 @@ def get_config(variant: str = "full") -> ConfigDict:
                 num_workers=0,
                 prefetch_batches=4,
             ),
-            augment=dict(kind="affine", rotate_degrees=10.0, shear=0.1, scale=0.1, translate=0.08),
+            augment=dict(kind="affine", rotate_degrees=10.0, shear=0.1, scale=0.1, translate=0.08, flip_probability=0.0),
             optim=dict(
                 name="adamw",  # ahead of LAMB in runs of minutes
                 learning_rate=0.003,

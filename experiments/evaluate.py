@@ -11,7 +11,7 @@ from absl import flags
 from perceiver_jax import command, workdir
 from perceiver_jax.config import read
 from perceiver_jax.data import pipeline
-from perceiver_jax.errors import Code, Failure, Stopped
+from perceiver_jax.errors import Stopped
 from perceiver_jax.report.progress import say
 from perceiver_jax.report.tables import table
 from perceiver_jax.signals import StopFlag
@@ -29,7 +29,7 @@ def main() -> None:
         config = read(workdir.read_config(str(place.path)))
         pipeline.check(config.data)
         pipeline.num_eval_batches(config.data, _SPLIT.value)  # an unknown split ends here
-        step = chosen_step(place)
+        step = manifest.chosen_step(place.checkpoints, _STEP.value)
         from perceiver_jax.evaluate import evaluate  # JAX from here on
         from perceiver_jax.experiment import Experiment
 
@@ -40,17 +40,6 @@ def main() -> None:
             raise Stopped(stop.should_stop, step)
     facts = {"step": step, "split": _SPLIT.value, **numbers}
     say(json.dumps(facts) if _JSON.value else table(list(facts), [list(facts.values())]))
-
-
-def chosen_step(place: workdir.Workdir) -> int:
-    """The checkpoint that the flags ask for, verified; raises Failure(CHECKPOINT)."""
-    if _STEP.value is not None:
-        manifest.verify(place.checkpoints, _STEP.value)
-        return _STEP.value
-    newest = manifest.newest_valid(place.checkpoints, set_aside=False)
-    if newest is None:
-        raise Failure(Code.CHECKPOINT, "no checkpoint", str(place.checkpoints), found="nothing saved yet")
-    return newest[0]
 
 
 if __name__ == "__main__":

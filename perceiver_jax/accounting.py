@@ -1,7 +1,4 @@
-"""What a config costs: parameters, floating-point operations, memory. Counted on the abstract model, nothing is allocated.
-
-The letters of the formulas: B examples, M inputs of C channels, N latents of D channels, H heads, w widening factor.
-"""
+"""What a config costs: parameters, floating-point operations, memory. Counted on the abstract model, without allocating."""
 
 import functools
 import math
@@ -12,20 +9,26 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.extend import core
 
+from perceiver_jax.baselines.resnet import ResNet
+from perceiver_jax.baselines.transformer import Transformer
+from perceiver_jax.baselines.vit import Vit
 from perceiver_jax.config import Config
 from perceiver_jax.model.perceiver import Perceiver
 
 BYTES = 4  # of a float32
+MODELS = {"perceiver": Perceiver, "transformer": Transformer, "vit": Vit, "resnet": ResNet}
+REPEATED = ("cross_attends", "self_attends", "blocks")  # lists of modules, each of which is a part of the model
 
 
-def make_model(config: Config, rngs: nnx.Rngs) -> Perceiver:
+def make_model(config: Config, rngs: nnx.Rngs) -> nnx.Module:
     """The model of a run, on its data's grid."""
     shape = config.spec.shape
-    return Perceiver(config.model, shape[:-1], shape[-1], config.spec.num_classes, rngs)
+    model = MODELS[config.model.kind]
+    return model(config.model, shape[:-1], shape[-1], config.spec.num_classes, rngs, config.num_coordinates)
 
 
 @functools.lru_cache(maxsize=1)  # all counts of one config ask for it; nobody changes it
-def abstract_model(config: Config) -> Perceiver:
+def abstract_model(config: Config) -> nnx.Module:
     """The model with shapes in place of arrays."""
     return nnx.eval_shape(lambda: make_model(config, nnx.Rngs(0)))
 
@@ -40,7 +43,7 @@ def module_parameters(config: Config) -> dict[str, int]:
     counts: dict[str, int] = {}
     for path, leaf in nnx.to_flat_state(nnx.state(abstract_model(config), nnx.Param)):
         parts = [str(part) for part in path]
-        name = "/".join(parts[:2]) if parts[0] in ("cross_attends", "self_attends") else parts[0]
+        name = "/".join(parts[:2]) if parts[0] in REPEATED else parts[0]
         counts[name] = counts.get(name, 0) + math.prod(leaf.shape)
     return counts
 
@@ -48,22 +51,10 @@ def module_parameters(config: Config) -> dict[str, int]:
 def paper_flops(config: Config) -> int:
     """FLOPs of one example's forward pass by the rule that gives every published figure (appendix B).
 
-    Two per multiply-add of a matmul, three per attention logit, nothing else.
+    Two per multiply-add of a matmul or convolution, three per attention logit, nothing else.
     """
-    model, m, c = config.model, config.num_inputs, config.input_channels
-    n, d, w = model.num_latents, model.latent_channels, model.widening_factor
-
-    def cross_attend(n: int, m: int, c: int, heads: int, w: int) -> int:
-        projections = 4 * n * d * c + 4 * m * c * c
-        return projections + 4 * n * m * c + 3 * heads * n * m + 4 * w * n * d * d
-
-    self_attends = 8 * n * d * d + 4 * n * n * d + 3 * model.num_self_attend_heads * n * n + 4 * w * n * d * d
-    each = {
-        "cross_attend": cross_attend(n, m, c, model.num_cross_attend_heads, w),
-        "self_attends": model.num_self_attends_per_block * self_attends,
-    }
-    head = 2 * d * config.spec.num_classes + (cross_attend(1, n, d, 1, 1) if model.head == "query" else 0)
-    return sum(each[use.kind] for use in model.schedule) + head
+    *grid, _ = config.spec.shape
+    return config.model.paper_flops(grid, config.input_channels, config.spec.num_classes)
 
 
 def executed_flops(config: Config) -> int:
@@ -83,8 +74,8 @@ _FREE = """
 def program_flops(program: core.Jaxpr) -> int:
     """FLOPs of a traced program.
 
-    Two per multiply-add of a matmul, one per element of every other arithmetic operation; loops count every turn, and of
-    branches the dearest counts.
+    Two per multiply-add of a matmul or convolution, one per element of every other arithmetic operation; loops count every
+    turn, and of branches the dearest counts.
     """
     total = 0
     for equation in program.eqns:
@@ -93,6 +84,9 @@ def program_flops(program: core.Jaxpr) -> int:
             (contracted, _), _ = equation.params["dimension_numbers"]
             shape = equation.invars[0].aval.shape
             total += 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(shape[axis] for axis in contracted)
+        elif equation.primitive.name == "conv_general_dilated":
+            kernel, outputs = equation.invars[1].aval.shape, equation.params["dimension_numbers"].rhs_spec[0]
+            total += 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) // kernel[outputs]
         elif inner:
             turns = equation.params["length"] if equation.primitive.name == "scan" else 1
             # A custom derivative carries its rules beside the function: only the function runs.

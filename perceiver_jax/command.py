@@ -8,7 +8,7 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ def define_config() -> None:
     flags.DEFINE_bool("tiny", False, "Shrink the config until it runs in seconds.")
 
 
-def config() -> config_lib.Config:
-    """The config that the flags name, overridden and checked; raises Failure(CONFIG)."""
+def config(changes: Mapping[str, Any] | None = None) -> config_lib.Config:
+    """The config that the flags name, overridden, then with `changes` by dotted name, checked; raises Failure(CONFIG)."""
     path, _, variant = require("config").partition(":")
 
     def give_up(*_: Any) -> None:
@@ -44,7 +44,7 @@ def config() -> config_lib.Config:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    for name, value in _overrides.items():
+    for name, value in {**_overrides, **(changes or {})}.items():
         _override(values, name, value)
     return config_lib.parse(values, tiny=flags.FLAGS["tiny"].value)
 
@@ -67,6 +67,11 @@ def large_pages() -> dict[str, str]:
     return {} if asked else {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
+def overrides() -> dict[str, Any]:
+    """What `--config.NAME=VALUE` on the command line changes."""
+    return dict(_overrides)
+
+
 def require(name: str) -> str:
     """The value of a flag that this command cannot do without; raises Failure(CONFIG)."""
     value = flags.FLAGS[name].value
@@ -75,18 +80,20 @@ def require(name: str) -> str:
     return value
 
 
-def run(main: Callable[[], None]) -> None:
-    """Parses the flags, calls `main` and exits with the code of how it ended."""
-    sys.exit(int(_outcome(main)))
+def run(main: Callable[[], None] | Callable[[list[Path]], None], takes_files: bool = False) -> None:
+    """Parses the flags, calls `main`, with the files beside them if it takes any, and exits with the code of its end."""
+    sys.exit(int(_outcome(main, takes_files)))
 
 
-def _outcome(main: Callable[[], None]) -> Code:
+def _outcome(main: Callable, takes_files: bool) -> Code:
     try:
         if {"--help", "-h"} & set(sys.argv):
             _help()
         else:
-            _parse_flags(sys.argv)
-            main()
+            files = _parse_flags(sys.argv)
+            if files and not takes_files:
+                raise Failure(Code.CONFIG, f"unexpected argument {files[0]!r}", hint="every setting is a flag: --name=value")
+            main(*[[Path(file) for file in files]] if takes_files else [])
         if sys.stdout is not None:  # closed by whoever launched us
             sys.stdout.flush()
         return Code.DONE
@@ -126,8 +133,8 @@ def _help() -> None:
             print(f"  --{flag.name}: {flag.help}")
 
 
-def _parse_flags(argv: list[str]) -> None:
-    """Gives the flags to absl and keeps the overrides of the config, as (dotted name, value), for `config`."""
+def _parse_flags(argv: list[str]) -> list[str]:
+    """Gives the flags to absl and keeps overrides, as (dotted name, value), for `config`; returns what is neither."""
     words, rest = iter(argv), []
     for word in words:
         name, has_value, text = word.partition("=")
@@ -144,10 +151,9 @@ def _parse_flags(argv: list[str]) -> None:
         unused = flags.FLAGS(rest)[1:]
     except flags.Error as error:
         raise Failure(Code.CONFIG, str(error).replace(" ?", "?")) from error
-    if unused:
-        raise Failure(Code.CONFIG, f"unexpected argument {unused[0]!r}", hint="every setting is a flag: --name=value")
     if _overrides and "config" not in flags.FLAGS:
         raise Failure(Code.CONFIG, f"--config.{next(iter(_overrides))}: this command takes no config")
+    return unused
 
 
 _overrides: dict[str, Any] = {}
@@ -185,30 +191,38 @@ def _is_named(value: Any) -> bool:
     return all(isinstance(key, str) and "." not in key and _is_named(inner) for key, inner in value.items())
 
 
-def _load(path: Path, variant: str) -> ConfigDict:
-    """The ConfigDict that a config file makes, its own faults named by line."""
+def call(path: Path, what: str, function: str, variant: str = "") -> Any:
+    """What a function of a person's Python file returns, given its variant if one is named.
+
+    Raises Failure(CONFIG), naming the line, for a file that cannot be run; `what` says what the file is.
+    """
     if not path.is_file():
         state = "is a directory" if path.is_dir() else "does not exist"
         near = nearest(path.name, [file.name for file in path.parent.glob("*.py") if file.is_file()])
-        raise Failure(Code.CONFIG, f"config {path}: {state}", hint=near and str(path.with_name(near)))
+        raise Failure(Code.CONFIG, f"{what} {path}: {state}", hint=near and str(path.with_name(near)))
     try:
-        spec = importlib.util.spec_from_file_location("perceiver_jax_config", path)
+        spec = importlib.util.spec_from_file_location(f"perceiver_jax_{what}", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        get_config = getattr(module, "get_config", None)
-        if not callable(get_config):
-            raise Failure(Code.CONFIG, f"config {path}", "has no function get_config")
-        if variant and not inspect.signature(get_config).parameters:
-            raise Failure(Code.CONFIG, f"config {path}", f"has no variants, so none is called {variant!r}")
-        values = get_config(*[variant] if variant else [])
+        called = getattr(module, function, None)
+        if not callable(called):
+            raise Failure(Code.CONFIG, f"{what} {path}", f"has no function {function}")
+        if variant and not inspect.signature(called).parameters:
+            raise Failure(Code.CONFIG, f"{what} {path}", f"has no variants, so none is called {variant!r}")
+        return called(*[variant] if variant else [])
     except Failure:
         raise
     except (Exception, SystemExit) as error:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path.absolute()]
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-        where = f"config {path}" + (f" line {line}" if line else "")
+        where = f"{what} {path}" + (f" line {line}" if line else "")
         text = f"{type(error).__name__}: {error}".replace(str(path.absolute()), path.name)
         raise Failure(Code.CONFIG, where, text) from error
+
+
+def _load(path: Path, variant: str) -> ConfigDict:
+    """The ConfigDict that a config file makes."""
+    values = call(path, "config", "get_config", variant)
     if not isinstance(values, ConfigDict):
         raise Failure(Code.CONFIG, f"config {path}", f"get_config returned {type(values).__name__}, not a ConfigDict")
     return values

@@ -1,19 +1,21 @@
 """The typed, frozen view of a run's ConfigDict: every check at the door, before any array exists."""
 
+import dataclasses
 import importlib
 import math
 import pkgutil
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, Union
+from typing import Annotated, Any, Union
 
 import pydantic
 from ml_collections import ConfigDict
-from pydantic import TypeAdapter, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 from pydantic.fields import FieldInfo
 
 import perceiver_jax.data.sources
 from perceiver_jax import config_faults
+from perceiver_jax.baselines.config import Baseline, ResNetConfig
 from perceiver_jax.data.config import DataConfig, Spec, split_sizes
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.model.config import FourierPositions, LearnedPositions, PerceiverConfig
@@ -25,7 +27,7 @@ class Config(Section):
     """One run, every setting of it. `data` and `augment` have the types that the data source and its modality give them."""
 
     seed: int
-    model: PerceiverConfig
+    model: Annotated[PerceiverConfig | Baseline, Field(discriminator="kind")]
     data: pydantic.SerializeAsAny[DataConfig]
     augment: pydantic.SerializeAsAny[Section]
     optim: OptimConfig
@@ -37,20 +39,14 @@ class Config(Section):
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed: expected an integer from 0 to 2^32 - 1, got {self.seed}")
         grid, positions = self.spec.shape[:-1], self.model.positions
-        if isinstance(positions, FourierPositions) and len(positions.max_resolution) != len(grid):
+        num_axes = self.num_coordinates or len(grid)
+        if isinstance(positions, FourierPositions) and len(positions.max_resolution) != num_axes:
+            what = "coordinates" if self.num_coordinates else "axes"
             raise ValueError(
                 f"model.positions.max_resolution {positions.max_resolution}: expected one number for each of the"
-                f" {len(grid)} axes of {self.data.source}'s {'x'.join(map(str, grid))} inputs"
+                f" {num_axes} {what} of {self.data.source}'s {'x'.join(map(str, grid))} inputs"
             )
-        heads = self.model.num_cross_attend_heads
-        if self.input_channels % heads:
-            fits = [n for n in range(1, self.input_channels + 1) if self.input_channels % n == 0]
-            raise ValueError(
-                f"model.num_cross_attend_heads {heads} does not divide the {self.input_channels} input channels; try"
-                f" {min(fits, key=lambda n: abs(n - heads))}"
-            )
-        if grid[0] % self.mesh.inputs:
-            raise ValueError(f"mesh.inputs {self.mesh.inputs} does not divide the {grid[0]} of the inputs' first axis")
+        self._check_model(grid)
         batch_size, parts = self.data.batch_size, self.optim.accumulation_steps
         if batch_size % parts:
             raise ValueError(f"optim.accumulation_steps {parts} does not divide data.batch_size {batch_size}")
@@ -59,10 +55,37 @@ class Config(Section):
             raise ValueError(f"data.validation_examples {self.data.validation_examples}: split train has {whole} examples")
         return self
 
+    def _check_model(self, grid: tuple[int, ...]) -> None:
+        """Raises ValueError for what one kind of model asks of its inputs, or cannot do with them."""
+        model, inputs = self.model, self.mesh.inputs
+        if not isinstance(model, PerceiverConfig):
+            if inputs > 1:
+                raise ValueError(f"mesh.inputs {inputs}: only with model.kind perceiver do devices share inputs; try 1")
+            if isinstance(model, ResNetConfig) and len(grid) != 2:
+                shape = "x".join(map(str, grid))
+                raise ValueError(f"model.kind resnet: expected inputs on 2 axes, {self.data.source} has {shape}")
+            return
+        heads = model.num_cross_attend_heads
+        if self.input_channels % heads:
+            fits = [n for n in range(1, self.input_channels + 1) if self.input_channels % n == 0]
+            raise ValueError(
+                f"model.num_cross_attend_heads {heads} does not divide the {self.input_channels} input channels; try"
+                f" {min(fits, key=lambda n: abs(n - heads))}"
+            )
+        if grid[0] % inputs:
+            raise ValueError(f"mesh.inputs {inputs} does not divide the {grid[0]} of the inputs' first axis")
+
     @property
     def spec(self) -> Spec:
-        """What the data source says it holds."""
-        return source_module(self.data.source).spec(self.data)
+        """What the data source says it holds, as the model sees it: with the coordinates that `augment` adds to `shape`."""
+        spec = source_module(self.data.source).spec(self.data)
+        *grid, channels = spec.shape
+        return dataclasses.replace(spec, shape=(*grid, channels + modality_module(spec).num_coordinates(self.augment)))
+
+    @property
+    def num_coordinates(self) -> int:
+        """How many of the last channels of an example's features are coordinates that it brings with it."""
+        return modality_module(self.spec).num_coordinates(self.augment)
 
     @property
     def num_inputs(self) -> int:
@@ -74,7 +97,8 @@ class Config(Section):
         """C, the channels of the input array: features, then positions."""
         positions = self.model.positions
         if isinstance(positions, FourierPositions):
-            return self.spec.shape[-1] + len(positions.max_resolution) * (2 * positions.num_bands + 1)
+            encoded = len(positions.max_resolution) * (2 * positions.num_bands + 1)
+            return self.spec.shape[-1] - self.num_coordinates + encoded
         return self.spec.shape[-1] + (positions.channels if isinstance(positions, LearnedPositions) else 0)
 
     def steps(self, duration: str) -> int:
@@ -98,21 +122,29 @@ def source_module(name: str) -> ModuleType:
     return importlib.import_module(f"perceiver_jax.data.sources.{name}")
 
 
+def modality_module(spec: Spec) -> ModuleType:
+    """The module that knows the kind of input that a data source holds."""
+    return importlib.import_module(f"perceiver_jax.modalities.{spec.modality}")
+
+
 def source_names() -> list[str]:
     """The data sources there are."""
     return sorted(module.name for module in pkgutil.iter_modules(perceiver_jax.data.sources.__path__))
 
 
 def with_variant(config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], variant: str) -> ConfigDict:
-    """The config with the lines that one of its variants changes, each a dotted name and its value.
+    """The config with the lines that one of its variants changes: by dotted name a field's value, or a whole section.
 
     Raises Failure(CONFIG) naming the variants there are.
     """
     if variant not in variants:
         raise config_faults.unknown_value("variant", variant, list(variants))
     for name, value in variants[variant].items():
-        section, field = name.split(".")
-        config[section][field] = ConfigDict(value) if isinstance(value, Mapping) else value
+        *parents, leaf = name.split(".")
+        section = config
+        for part in parents:
+            section = section[part]
+        section[leaf] = ConfigDict(value) if isinstance(value, Mapping) else value
     return config
 
 
@@ -137,8 +169,7 @@ def _parse(values: dict[str, Any]) -> Config:
         raise config_faults.missing_tag("data.source", given, DataConfig.model_fields)
     source = source_module(str(given["source"]))
     data = _validate(source.Config, given, ("data",), values)
-    modality = importlib.import_module(f"perceiver_jax.modalities.{source.spec(data).modality}")
-    augment = _validate(modality.AugmentConfig, values["augment"], ("augment",), values)
+    augment = _validate(modality_module(source.spec(data)).AugmentConfig, values["augment"], ("augment",), values)
     return _validate(Config, values | {"data": data, "augment": augment}, (), values)
 
 
@@ -165,7 +196,8 @@ def _shrunk(config: Config) -> dict[str, Any]:
     """The values of a config with every `Tiny` applied, and of what then no longer divides as much as does."""
     values = _shrink(config)
     model, optim = values["model"], values["optim"]
-    model["num_self_attend_heads"] = math.gcd(model["latent_channels"], model["num_self_attend_heads"])
+    if isinstance(config.model, PerceiverConfig):
+        model["num_self_attend_heads"] = math.gcd(model["latent_channels"], model["num_self_attend_heads"])
     optim["accumulation_steps"] = math.gcd(values["data"]["batch_size"], optim["accumulation_steps"])
     return values
 

@@ -1,5 +1,6 @@
 """What is wrong with a config, in words a person can act on."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -101,7 +102,8 @@ def _words(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     if members(annotation):
         return "a section"
     if get_origin(annotation) is tuple:
-        return f"tuple of {_words(inner[0])}".replace(" number", " numbers")
+        least = "one or more " if any(getattr(item, "min_length", 0) for item in metadata) else ""
+        return re.sub("number|integer", r"\g<0>s", f"tuple of {least}{_words(inner[0])}")
     if annotation not in names:
         return " or ".join(map(_words, inner))
     bounds = {"ge": ">=", "gt": ">", "lt": "<", "le": "<="}

@@ -11,9 +11,11 @@ from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
 from perceiver_jax import accounting
+from perceiver_jax.baselines.config import ResNetConfig
 from perceiver_jax.config import Config
+from perceiver_jax.model.perceiver import Output
 from perceiver_jax.training import checkpoint, devices, losses, metrics, optim
-from perceiver_jax.training.step import Batch, TrainState, train_step
+from perceiver_jax.training.step import Batch, TrainState, Variables, train_step
 
 
 class Experiment:
@@ -35,7 +37,11 @@ class Experiment:
 
     def _create(self) -> TrainState:
         params = nnx.state(accounting.make_model(self.config, nnx.Rngs(self.config.seed)), nnx.Param)
-        return TrainState.create(params, self.optimizer, self.config.optim.ema_decay is not None)
+        statistics = None
+        if isinstance(self.config.model, ResNetConfig):
+            example = jax.ShapeDtypeStruct((1, *self.config.spec.shape), jnp.float32)
+            statistics = jax.eval_shape(lambda *given: self.forward(*given).statistics, Variables(params, None), example)
+        return TrainState.create(params, self.optimizer, self.config.optim.ema_decay is not None, statistics)
 
     def initial_state(self) -> TrainState:
         """The state before the first update; a function of the seed alone."""
@@ -48,30 +54,46 @@ class Experiment:
         """
         return checkpoint.restore(checkpoints, step, self.abstract_state)
 
-    def forward(self, params: Any, inputs: jax.Array, capture: bool = False) -> Any:
-        """The model's output for a batch of inputs."""
+    def forward(self, variables: Variables, inputs: jax.Array, capture: bool = False) -> Output:
+        """The model's output for a batch of inputs; a trained state's `evaluated` are the variables to answer with."""
+        options = {} if variables.statistics is None else {"statistics": variables.statistics}
         with jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh):
-            return nnx.merge(self.graph, params)(inputs, capture=capture)
+            return nnx.merge(self.graph, variables.params)(inputs, capture=capture, **options)
 
-    def _loss(self, params: Any, batch: Batch) -> tuple[jax.Array, metrics.Sums]:
-        """The mean loss of a batch and its metric sums; an example of weight 0 is padding."""
-        logits = self.forward(params, batch["inputs"]).logits
-        each = losses.softmax_cross_entropy(logits, batch["labels"], self.config.train.label_smoothing)
+    def _loss(self, variables: Variables, batch: Batch) -> tuple[jax.Array, tuple[metrics.Sums, Any]]:
+        """The mean loss of a batch, its metric sums and its statistics.
+
+        Weight 0 marks padding, and a mixed example counts by `labels`.
+        """
+        output = self.forward(variables, batch["inputs"])
+        logits = output.logits
+        smoothing = self.config.train.label_smoothing
+        if "portions" in batch:
+            mixed = batch["labels"], batch["other_labels"], batch["portions"]
+            each = losses.mixed_softmax_cross_entropy(logits, *mixed, smoothing)
+        else:
+            each = losses.softmax_cross_entropy(logits, batch["labels"], smoothing)
         weights = batch["weights"] if "weights" in batch else jnp.ones_like(each)
-        return each.mean(), metrics.classification_sums(logits, batch["labels"], each, weights)
+        return each.mean(), (metrics.classification_sums(logits, batch["labels"], each, weights), output.statistics)
 
     @functools.cached_property
     def step(self) -> Callable[[TrainState, Batch], tuple[TrainState, metrics.Sums]]:
         """The jitted update (state, batch) -> (next state, metric sums); the state given is used up."""
-        optim_config = self.config.optim
-        step = train_step(self._loss, self.optimizer, optim_config.accumulation_steps, optim_config.ema_decay)
+        config, model = self.config.optim, self.config.model
+        step = train_step(
+            lambda params, batch: self._loss(Variables(params, None), batch),
+            self.optimizer,
+            config.accumulation_steps,
+            config.ema_decay,
+            model.statistics_decay if isinstance(model, ResNetConfig) else None,
+        )
         everywhere = NamedSharding(self.mesh, PartitionSpec())
         return jax.jit(step, donate_argnums=0, out_shardings=(self._sharding, everywhere))
 
     @functools.cached_property
-    def evaluate(self) -> Callable[[Any, Batch], metrics.Sums]:
-        """The jitted function (params, batch) -> metric sums."""
-        return jax.jit(lambda params, batch: self._loss(params, batch)[1])
+    def evaluate(self) -> Callable[[Variables, Batch], metrics.Sums]:
+        """The jitted function (variables, batch) -> metric sums."""
+        return jax.jit(lambda variables, batch: self._loss(variables, batch)[1][0])
 
 
 def _placed(leaf: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:

@@ -5,11 +5,13 @@ import json
 from typing import Any
 
 from perceiver_jax import accounting
+from perceiver_jax.attention_maps import draw_maps, figure_3
 from perceiver_jax.config import Config, dump
 from perceiver_jax.data import pipeline
+from perceiver_jax.data.examples import example_inputs
 from perceiver_jax.disk import write_atomically
 from perceiver_jax.errors import Failure, Stopped
-from perceiver_jax.evaluate import draw_maps, evaluate
+from perceiver_jax.evaluate import evaluate
 from perceiver_jax.experiment import Experiment
 from perceiver_jax.report.curves import draw_curves
 from perceiver_jax.report.log import MetricsLog, read_metrics
@@ -138,6 +140,9 @@ class _Run:
             "seconds": self.meter.seconds,
         }
         draw_curves(self.workdir.path / "metrics.jsonl", self.workdir.plots / "curves.png", self.config.data.source)
-        draw_maps(self.experiment, state.evaluated, self.workdir.plots / "attention_maps.png")
+        if self.config.model.kind == "perceiver":  # no other has cross-attends
+            example = example_inputs(self.config.data, self.config.augment, "test", 0)
+            output = self.workdir.plots / "attention_maps.png"
+            draw_maps(self.experiment, state.evaluated, example, output, figure_3(self.config))
         write_atomically(self.workdir.result, (json.dumps(result, indent=2) + "\n").encode())
         return result

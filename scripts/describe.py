@@ -8,6 +8,7 @@ import json
 from absl import flags
 
 from perceiver_jax import command
+from perceiver_jax.model.config import PerceiverConfig
 
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object instead of tables.")
 command.define_config()
@@ -18,34 +19,35 @@ def main() -> None:
     from perceiver_jax import accounting  # JAX from here on: a wrong config has ended by now
     from perceiver_jax.report.tables import quantity, table
 
+    model = config.model
+    schedule = model.schedule if isinstance(model, PerceiverConfig) else ()
     facts = {
         "parameters": accounting.count_parameters(config),
         "flops_per_example": accounting.paper_flops(config),
         "flops_executed_per_example": accounting.executed_flops(config),
         "train_memory_bytes": accounting.train_memory_bytes(config),
         "inputs": {"tokens": config.num_inputs, "channels": config.input_channels},
-        "schedule": [list(use) for use in config.model.schedule],
+        "schedule": [list(use) for use in schedule],
         "modules": accounting.module_parameters(config),
     }
     if _JSON.value:
         print(json.dumps(facts))
         return
     rows = {
+        "model": model.kind,
         "parameters": f"{facts['parameters']:,}",
         "FLOPs an example, forward, the paper's rule": quantity(facts["flops_per_example"]),
         "FLOPs an example, forward, as executed": quantity(facts["flops_executed_per_example"]),
         f"bytes of a training step, batch {config.data.batch_size} (estimate)": quantity(facts["train_memory_bytes"]),
         "inputs M x C": f"{config.num_inputs:,} x {config.input_channels}",
-        "latents N x D": f"{config.model.num_latents} x {config.model.latent_channels}",
+        **({"latents N x D": f"{model.num_latents} x {model.latent_channels}"} if schedule else {}),
         "steps": f"{config.num_steps:,}",
     }
     print(table(["", ""], list(rows.items())))
-    print("\nschedule (module, weights it uses)")
-    layers = config.model.num_self_attends_per_block
-    names = {"cross_attend": "cross_attend", "self_attends": f"{layers} x self_attend"}
-    print(
-        table(["place", "module", "weights"], [[i, names[u.kind], u.weights] for i, u in enumerate(config.model.schedule)])
-    )
+    if schedule:
+        print("\nschedule (module, weights it uses)")
+        names = {"cross_attend": "cross_attend", "self_attends": f"{model.num_self_attends_per_block} x self_attend"}
+        print(table(["place", "module", "weights"], [[i, names[u.kind], u.weights] for i, u in enumerate(schedule)]))
     print("\nparameters by part")
     print(table(["part", "parameters"], [[name, f"{count:,}"] for name, count in facts["modules"].items()]))
 

@@ -12,6 +12,8 @@ from configs import digits
 from perceiver_jax import accounting
 from perceiver_jax.config import Config, parse
 from perceiver_jax.model.attention import SelfAttend
+from tests.baselines import small
+from tests.launch import config_of
 
 
 def config(**changes) -> Config:
@@ -95,6 +97,23 @@ def test_the_parts_hold_every_parameter_once(positions):
     assert ("inputs" in parts) == (positions == "learned")
 
 
+@pytest.mark.parametrize(
+    ("kind", "parts"),
+    [
+        ("transformer", {"embed", "layers", "head"}),
+        ("vit", {"embed", "class_token", "position_embedding", "layers", "norm", "head"}),
+        ("resnet", {"stem", "blocks/0", "blocks/1", "blocks/2", "head"}),
+    ],
+)
+def test_a_baseline_is_counted_part_by_part(kind, parts):
+    run = config_of(small.of_digits(kind))
+    counts = accounting.module_parameters(run)
+    assert set(counts) == parts
+    whole = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(accounting.abstract_model(run), nnx.Param)))
+    assert sum(counts.values()) == whole
+    assert accounting.paper_flops(run) == run.model.paper_flops((8, 8), 1 + 2 * 5, 10)
+
+
 # Operations as executed
 
 
@@ -112,6 +131,16 @@ PROGRAMS = {
     "matmul": (lambda a, b: a @ b, [(3, 5), (5, 7)], 2 * 3 * 5 * 7),
     "batched matmul": (lambda a, b: a @ b, [(2, 3, 5), (2, 5, 7)], 2 * 2 * 3 * 5 * 7),
     "contraction of two axes": (lambda a, b: jnp.einsum("abc,bcd->ad", a, b), [(2, 3, 4), (3, 4, 5)], 2 * 2 * 3 * 4 * 5),
+    "convolution": (
+        lambda a, b: jax.lax.conv_general_dilated(a, b, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")),
+        [(2, 8, 6, 3), (3, 3, 3, 5)],
+        2 * 2 * 4 * 3 * 5 * (3 * 3 * 3),
+    ),
+    "convolution, channels first": (
+        lambda a, b: jax.lax.conv(a, b, (1, 1), "VALID"),
+        [(2, 3, 8, 6), (5, 3, 3, 3)],
+        2 * 2 * 6 * 4 * 5 * (3 * 3 * 3),
+    ),
     "sum of arrays": (lambda a, b: a + b, [(3, 5), (3, 5)], 15),
     "sum over an axis": (lambda a: a.sum(0), [(3, 5)], 15),
     "exponential": (jnp.exp, [(3, 5)], 15),

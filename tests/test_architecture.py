@@ -34,6 +34,7 @@ ORDER = """
     disk signals config_faults
     workdir modalities
     data model training report
+    baselines
     config
     command accounting
     experiment
@@ -220,7 +221,7 @@ def test_no_tracked_file_names_this_machine_or_a_package_host():
 def test_what_runs_before_jax_does_not_import_it():
     code = """
 import pkgutil, importlib, sys
-import perceiver_jax.data.sources, perceiver_jax.modalities
+import perceiver_jax.baselines.config, perceiver_jax.data.sources, perceiver_jax.modalities
 from perceiver_jax import command, config, disk, errors, section, signals, workdir
 from perceiver_jax.data import pipeline
 from perceiver_jax.report import progress, tables

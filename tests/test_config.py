@@ -1,6 +1,7 @@
 """Every config that is shipped is sound, and every fault in one is told at the door in words to act on."""
 
 import copy
+import dataclasses
 import importlib
 import json
 import math
@@ -12,9 +13,10 @@ import pydantic
 import pytest
 from ml_collections import ConfigDict
 
-from configs import digits, imagenet
+from configs import digits, imagenet, imagenet_baselines
 from perceiver_jax import config_faults
 from perceiver_jax.config import Config, dump, parse, read
+from perceiver_jax.data.sources import digits as source_digits
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.model.config import PerceiverConfig
 from perceiver_jax.section import Section, Tiny
@@ -95,7 +97,7 @@ def test_tiny_config_parses_survives_json_and_keeps_within_every_limit(name, var
                     assert value == limit
                 else:
                     assert max(value if isinstance(value, tuple) else [value]) <= limit
-    assert limited >= 15
+    assert limited >= 13
     assert tiny.num_steps == 6
 
 
@@ -127,6 +129,10 @@ SEED = "seed: expected an integer from 0 to 2^32 - 1, got"
 KINDS = "\n  expected: one of flat_cosine, constant, steps"
 STEPS = {"kind": "steps", "factor": 0.1}
 FOURIER = {"kind": "fourier", "num_bands": 4, "max_resolution": (8.0, 8.0)}
+RESNET = {
+    **{"kind": "resnet", "positions": FOURIER, "permutation_seed": None, "compute_dtype": "float32", "remat": "none"},
+    **{"stage_blocks": (1, 1), "stem_channels": 4, "statistics_decay": 0.9},
+}
 RISING = "expected rising fractions of the run between 0 and 1"
 FAULTS = [
     # unknown keys
@@ -136,8 +142,9 @@ FAULTS = [
     ({"model.positions.num_band": 4}, "unknown key model.positions.num_band; did you mean model.positions.num_bands?"),
     (
         {"augment.mixup_alpha": 0.2},
-        "unknown key augment.mixup_alpha\n  expected: one of augment.kind, augment.rotate_degrees, augment.scale,"
-        " augment.shear, augment.translate",
+        "unknown key augment.mixup_alpha\n  expected: one of augment.crop, augment.evaluation_crop,"
+        " augment.flip_probability, augment.kind, augment.mix, augment.position_frame, augment.randaugment,"
+        " augment.rotate_degrees, augment.scale, augment.shear, augment.translate",
     ),
     ({"zzz": 0}, "unknown key zzz\n  expected: one of augment, data, mesh, model, optim, seed, train"),
     # a misspelt key is missing too: the unknown one comes first
@@ -195,7 +202,7 @@ FAULTS = [
     ({"data.source": "mnist"}, "data.source: unknown value 'mnist'\n  expected: one of mnist5k, "),
     ({"data.source": 3}, "data.source: unknown value '3'\n  expected: one of "),
     ({"optim.schedule": {"kind": "cosine"}}, f"optim.schedule.kind: unknown value 'cosine'{KINDS}"),
-    ({"augment.kind": "afine"}, "augment.kind: unknown value 'afine'\n  expected: one of affine, none"),
+    ({"augment.kind": "afine"}, "augment.kind: unknown value 'afine'\n  expected: one of affine, none, inception"),
     # sections and tuples of another shape
     *(({name: 3}, f"{name}: expected a section, got 3") for name in ("model", "data", "augment", "optim", "optim.schedule")),
     ({"optim.schedule": None}, "optim.schedule: expected a section, got None"),
@@ -216,8 +223,48 @@ FAULTS = [
         {"optim.schedule": {"kind": "constant", "milestones": (0.5,)}},
         "key optim.schedule.milestones is not used with this optim.schedule.kind; only with steps",
     ),
-    ({"augment.kind": "none"}, "key augment.rotate_degrees is not used with this augment.kind; only with affine"),
-    ({"data.data_dir": "x"}, "key data.data_dir is not used with this data.source; only with imagenet2012"),
+    ({"augment.kind": "none"}, "key augment.flip_probability is not used with this augment.kind; only with affine"),
+    (
+        {"data.data_dir": "x"},
+        "key data.data_dir is not used with this data.source; only with fashion_mnist, image_folder, imagenet2012",
+    ),
+    # another kind of model
+    ({"model.kind": MISSING}, f"missing key model.kind{WRITTEN_OUT}"),
+    ({"model.kind": MISSING, "model.knd": "perceiver"}, "unknown key model.knd; did you mean model.kind?"),
+    (
+        {"model.kind": "perciever"},
+        "model.kind: unknown value 'perciever'\n  expected: one of perceiver, transformer, vit, resnet",
+    ),
+    ({"model.patch_size": 4}, "key model.patch_size is not used with this model.kind; only with vit"),
+    ({"model.num_heads": 4}, "key model.num_heads is not used with this model.kind; only with transformer, vit"),
+    ({"model.kind": "vit"}, "key model.arrangement is not used with this model.kind; only with perceiver"),
+    ({"model": {**RESNET, "patch_size": 4}}, "key model.patch_size is not used with this model.kind; only with vit"),
+    ({"model": {**RESNET, "stage_block": (1,)}}, "unknown key model.stage_block; did you mean model.stage_blocks?"),
+    ({"model": {**RESNET, "remat": "layer"}}, "model.remat: unknown value 'layer'\n  expected: one of none, block"),
+    (
+        {"model": {**RESNET, "stage_blocks": ()}},
+        "model.stage_blocks: expected tuple of one or more integers >= 1, got ()",
+    ),
+    (
+        {"model": {**RESNET, "stage_blocks": (1, 0)}},
+        "model.stage_blocks: expected tuple of one or more integers >= 1, got 0",
+    ),
+    (
+        {"model": {**RESNET, "permutation_seed": -1}},
+        "model.permutation_seed: expected integer >= 0 or None, got -1",
+    ),
+    (
+        {"model": {**RESNET, "positions": {**FOURIER, "num_band": 4}}},
+        "unknown key model.positions.num_band; did you mean model.positions.num_bands?",
+    ),
+    (
+        {"model": {**RESNET, "positions": {**FOURIER, "max_resolution": (8.0,)}}},
+        "model.positions.max_resolution (8.0,): expected one number for each of the 2 axes of digits's 8x8 inputs",
+    ),
+    (
+        {"model": RESNET, "mesh.inputs": 2},
+        "mesh.inputs 2: only with model.kind perceiver do devices share inputs; try 1",
+    ),
     # contradictions
     (
         {"model.latent_channels": 66},
@@ -269,6 +316,13 @@ def test_fault_is_told_in_these_words_shrunk_or_not(changes, message):
     assert fault(config, tiny=True) == told
 
 
+def test_a_resnet_is_refused_inputs_that_are_no_pictures(monkeypatch):
+    spec = dataclasses.replace(parse(digits.get_config()).spec, shape=(64, 1))
+    monkeypatch.setattr(source_digits, "spec", lambda config: spec)
+    told = fault(with_changes(digits.get_config(), {"model": {**RESNET, "positions": {"kind": "none"}}}))
+    assert told == "model.kind resnet: expected inputs on 2 axes, digits has 64"
+
+
 def test_an_empty_config_is_told_what_it_lacks():
     assert fault(ConfigDict({})) == f"missing key data{WRITTEN_OUT}"
 
@@ -283,7 +337,8 @@ def typo(word: str, rng: random.Random) -> str:
 def typos(count: int) -> list[tuple[ConfigDict, str, str]]:
     """Configs, the names of a field or section of theirs, and one or two slips away a name that they do not have."""
     rng, found = random.Random(0), []
-    configs = [digits.get_config(), imagenet.get_config(), imagenet.get_config("learned"), imagenet.get_config("io")]
+    configs = [digits.get_config(), *map(imagenet.get_config, ("fourier", "learned", "io"))]
+    configs += map(imagenet_baselines.get_config, ("resnet50", "vit_b16"))
     names = [sorted(config_faults.known_keys(config.to_dict())) for config in configs]
     while len(found) < count:
         i = rng.randrange(len(configs))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.baselines import small
 from tests.door import fresh_flags
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +53,20 @@ def test_json_tells_the_papers_best_model(imagenet):
     assert facts["inputs"] == {"tokens": 50_176, "channels": 261}
     block = [["cross_attend", 1], ["self_attends", 0]]
     assert facts["schedule"] == [["cross_attend", 0], ["self_attends", 0], *block * 7]
+
+
+def test_json_of_a_model_without_cross_attends_has_the_same_keys(imagenet, printed):
+    facts = json.loads(printed("--config", f"{ROOT}/configs/imagenet_baselines.py:vit_b16", "--json"))
+    assert facts.keys() == imagenet[0].keys()
+    assert (facts["schedule"], facts["inputs"]) == ([], {"tokens": 50_176, "channels": 261})
+    assert facts["parameters"] == 137_292_520 == sum(facts["modules"].values())
+
+
+def test_the_table_of_a_resnet_has_neither_schedule_nor_latents(printed):
+    facts, parts = printed("--config", f"{ROOT}/configs/digits.py", small.of_digits("resnet")).split("\n\n")
+    assert ["model", "resnet"] in [line.split() for line in facts.splitlines()]
+    assert "latents" not in facts
+    assert [line.split()[0] for line in parts.splitlines()[3:]] == ["blocks/0", "blocks/1", "blocks/2", "head", "stem"]
 
 
 def test_the_largest_config_is_described_in_five_seconds(imagenet):

@@ -16,6 +16,7 @@ from perceiver_jax.evaluate import evaluate
 from perceiver_jax.experiment import Experiment
 from perceiver_jax.report.log import read_metrics
 from perceiver_jax.signals import StopFlag
+from perceiver_jax.training.step import Variables
 from tests.launch import SMALL, config_of
 
 SETTINGS = [
@@ -113,21 +114,21 @@ def test_the_running_mean_is_what_is_evaluated(run):
     experiment = Experiment(config_of(*SETTINGS))
     state, logged = trained(run, experiment), read_metrics(run / "metrics.jsonl")[-2:]
     (said,) = [record for record in logged if record["split"] == "validation"]
-    means = evaluate(experiment, state.ema, "validation", StopFlag())
+    means = evaluate(experiment, Variables(state.ema, None), "validation", StopFlag())
     assert means == {name: said[name] for name in means}
-    assert evaluate(experiment, state.params, "validation", StopFlag())["loss"] != means["loss"]
+    assert evaluate(experiment, Variables(state.params, None), "validation", StopFlag())["loss"] != means["loss"]
 
 
 @pytest.mark.usefixtures("fast_compilation")
 def test_an_example_s_logits_do_not_depend_on_its_batch(run):
     experiment = Experiment(config_of(*SETTINGS))
-    params = trained(run, experiment).evaluated
-    forward = jax.jit(lambda params, inputs: experiment.forward(params, inputs).logits)
-    batches = pipeline.eval_batches(experiment.config.data, "test")
+    variables = trained(run, experiment).evaluated
+    forward = jax.jit(lambda variables, inputs: experiment.forward(variables, inputs).logits)
+    batches = pipeline.eval_batches(experiment.config.data, "test", experiment.config.augment)
     inputs = next(batches)["inputs"][:8]
     batches.close()
-    together = np.asarray(forward(params, inputs))
+    together = np.asarray(forward(variables, inputs))
     others = np.concatenate([inputs[:1], np.full_like(inputs[1:], 1e3)])
-    alone = np.concatenate([forward(params, inputs[i : i + 1]) for i in range(8)])
+    alone = np.concatenate([forward(variables, inputs[i : i + 1]) for i in range(8)])
     np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(forward(params, jnp.asarray(others))[0], together[0])
+    np.testing.assert_array_equal(forward(variables, jnp.asarray(others))[0], together[0])

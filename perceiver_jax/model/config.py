@@ -1,6 +1,8 @@
 """The model's settings and the schedule they expand into. Nothing here needs JAX."""
 
 import itertools
+import math
+from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
@@ -43,6 +45,7 @@ class Use(NamedTuple):
 class PerceiverConfig(Section):
     """A Perceiver; the letters are those of the axes throughout: N latents of D channels."""
 
+    kind: Literal["perceiver"]
     num_latents: Annotated[Count, Tiny(16)]  # N
     latent_channels: Annotated[Count, Tiny(32)]  # D
     latent_init_scale: Positive
@@ -88,7 +91,7 @@ class PerceiverConfig(Section):
 
     @property
     def runs(self) -> tuple[tuple[tuple[Use, ...], ...], ...]:
-        """The schedule as blocks, those in a row that are made of the same kinds of module together.
+        """The schedule as blocks, those in a row together that use the same weights, or else the same kinds of module.
 
         A block is a cross-attend with the latent Transformer that follows it, or either alone.
         """
@@ -96,7 +99,13 @@ class PerceiverConfig(Section):
         for use in self.schedule:
             follows = use.kind == "self_attends" and blocks and blocks[-1][-1].kind == "cross_attend"
             blocks = [*blocks[:-1], (*blocks[-1], use)] if follows else [*blocks, (use,)]
-        return tuple(tuple(run) for _, run in itertools.groupby(blocks, lambda block: [use.kind for use in block]))
+        same_weights = [tuple(run) for _, run in itertools.groupby(blocks)]
+
+        def alike(run: tuple[tuple[Use, ...], ...]) -> tuple[bool, list[str]]:
+            return len(run) > 1, [use.kind for use in run[0]]
+
+        parts = itertools.groupby(same_weights, alike)
+        return tuple(run for (repeats, _), own in parts for run in (own if repeats else [sum(own, ())]))
 
     def _weights(self, place: int, first_apart: bool) -> int:
         if self.sharing == "none":
@@ -106,3 +115,19 @@ class PerceiverConfig(Section):
     def num_weights(self, kind: str) -> int:
         """How many sets of weights of one kind the schedule uses."""
         return len({use.weights for use in self.schedule if use.kind == kind})
+
+    def paper_flops(self, grid: Sequence[int], input_channels: int, num_classes: int) -> int:
+        """FLOPs of one example's forward pass: two per multiply-add of a matmul, three per attention logit (appendix B)."""
+        n, d, w = self.num_latents, self.latent_channels, self.widening_factor
+
+        def cross_attend(n: int, m: int, c: int, heads: int, w: int) -> int:
+            projections = 4 * n * d * c + 4 * m * c * c
+            return projections + 4 * n * m * c + 3 * heads * n * m + 4 * w * n * d * d
+
+        self_attends = 8 * n * d * d + 4 * n * n * d + 3 * self.num_self_attend_heads * n * n + 4 * w * n * d * d
+        each = {
+            "cross_attend": cross_attend(n, math.prod(grid), input_channels, self.num_cross_attend_heads, w),
+            "self_attends": self.num_self_attends_per_block * self_attends,
+        }
+        head = 2 * d * num_classes + (cross_attend(1, n, d, 1, 1) if self.head == "query" else 0)
+        return sum(each[use.kind] for use in self.schedule) + head

@@ -1,4 +1,8 @@
-"""The input array: each input's features, then its position (section 3.2). Concatenated, never added."""
+"""The input array: each input's features, then its position (section 3.2). Concatenated, never added.
+
+Where an input stands is its place on the grid, or, for points and for pictures that keep their frame, coordinates that each
+example brings with it as its last features.
+"""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from perceiver_jax.model.config import FourierPositions, LearnedPositions, NoPositions
-from perceiver_jax.model.positions import axis_table, channel_order
+from perceiver_jax.model.positions import axis_table, channel_order, encoded
 from perceiver_jax.model.segment import Segment
 
 
@@ -21,11 +25,13 @@ class InputArray(nnx.Module):
         grid: Sequence[int],
         num_features: int,
         rngs: nnx.Rngs,
+        num_coordinates: int = 0,
     ):
-        self.config, self.grid = positions, tuple(grid)
+        self.config, self.grid, self.num_coordinates = positions, tuple(grid), num_coordinates
         match positions:
             case FourierPositions():
-                position_channels = len(self.grid) * (2 * positions.num_bands + 1)
+                num_axes = num_coordinates or len(self.grid)
+                position_channels = num_axes * (2 * positions.num_bands + 1) - num_coordinates
             case LearnedPositions():
                 position_channels = positions.channels
                 init = nnx.initializers.truncated_normal(positions.init_scale)
@@ -42,6 +48,9 @@ class InputArray(nnx.Module):
         if features.shape[1:-1] != self.grid:
             raise ValueError(f"features on a grid of {features.shape[1:-1]}: expected {self.grid}")
         match self.config:
+            case FourierPositions(num_bands=num_bands, max_resolution=max_resolution) if self.num_coordinates:
+                own, coordinates = jnp.split(features, [features.shape[-1] - self.num_coordinates], axis=-1)
+                return Segment(jnp.concatenate([own, encoded(coordinates, num_bands, max_resolution)], -1), mask=mask)
             case FourierPositions(num_bands=num_bands, max_resolution=max_resolution):
                 axes = zip(self.grid, max_resolution, strict=True)
                 tables = tuple(jnp.asarray(axis_table(n, num_bands, mu), features.dtype) for n, mu in axes)

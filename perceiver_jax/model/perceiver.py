@@ -21,7 +21,9 @@ FEW_BLOCKS = 2  # anyway: a loop would save little
 WRITTEN_OUT = 8  # for a gradient: a loop would copy all that is kept for it, a fifth of the time of ImageNet's step
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["logits", "attention_logits"], meta_fields=[])
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["logits", "attention_logits", "statistics"], meta_fields=[]
+)
 @dataclasses.dataclass
 class Output:
     """What a forward pass gives."""
@@ -30,6 +32,7 @@ class Output:
     attention_logits: list[
         Float[Array, "B H N M"]
     ]  # of every cross-attend in order, before the softmax; empty unless captured
+    statistics: Any = None  # what batch norms normalised by; None: the model has none
 
 
 Run = tuple[tuple[Use, ...], ...]  # blocks of the same kinds of module
@@ -39,13 +42,22 @@ Modules = tuple[Sequence[CrossAttend], Sequence[SelfAttend]]  # each with weight
 class Perceiver(nnx.Module):
     """Latents that read a long input array again and again, and think in between."""
 
-    def __init__(self, config: PerceiverConfig, grid: Sequence[int], num_features: int, num_classes: int, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        config: PerceiverConfig,
+        grid: Sequence[int],
+        num_features: int,
+        num_classes: int,
+        rngs: nnx.Rngs,
+        num_coordinates: int = 0,
+    ):
+        """The last `num_coordinates` of the features say where each input stands; 0: its place on the grid does."""
         self.config = config
         # Without a dtype a layer computes in that of its parameters and inputs: float32, or float64 in tests.
         dtype = None if config.compute_dtype == "float32" else jnp.dtype(config.compute_dtype)
         shape = (config.num_latents, config.latent_channels)
         self.latents = nnx.Param(nnx.initializers.truncated_normal(config.latent_init_scale)(rngs.params(), shape))
-        self.inputs = InputArray(config.positions, grid, num_features, rngs)
+        self.inputs = InputArray(config.positions, grid, num_features, rngs, num_coordinates)
 
         def cross_attend(input_channels: int, num_heads: int, widening_factor: int) -> CrossAttend:
             return CrossAttend(config.latent_channels, input_channels, num_heads, widening_factor, dtype, rngs)

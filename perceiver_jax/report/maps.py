@@ -2,9 +2,9 @@
 
 On top the input (grey frame) and one enlarged map of each cross-attend, each with its colour; below, in frames of the
 same colours, many small maps of each: up to 4 rows of 25 of the first cross-attend, 2 rows of each later one. The small
-maps are those of the first latents; the enlarged one is of the latent whose logits have the largest standard deviation,
-the one furthest from looking everywhere alike. Each map has its own grey scale, from its lowest logit (black) to its
-highest (white).
+maps are those of the first latents, or of those asked for; the enlarged one is of the latent whose logits have the largest
+standard deviation, the one furthest from looking everywhere alike. Each map has its own grey scale, from its lowest logit
+(black) to its highest (white); as an overlay it is the input that is shown in this light.
 """
 
 import math
@@ -43,28 +43,42 @@ class Canvas(NamedTuple):
 
 
 def draw_attention_maps(
-    image: Float[np.ndarray, "Y_in X_in F"] | None, maps: Sequence[tuple[str, Maps]], output_png: str | Path
+    image: Float[np.ndarray, "Y_in X_in F"] | None,
+    maps: Sequence[tuple[str, Maps]],
+    output_png: str | Path,
+    latents: Sequence[int] | None = None,
+    overlay: bool = False,
 ) -> None:
     """Writes the picture of one example's maps; `maps` are (title, logits) of the cross-attends in their order.
 
-    The image has one or three channels in 0..1; None leaves the place of the input out. Raises Failure(NUMERICS)
-    for a map with NaN (minus infinity, a masked input, is black), OSError where the picture cannot be written.
+    The image has one or three channels in 0..1; None leaves the place of the input out. `latents` are those shown, None
+    the first that there is room for. Raises Failure(NUMERICS) for a map with NaN (minus infinity, a masked input, is
+    black), OSError where the picture cannot be written.
     """
     import cv2
 
-    canvas = compose(image, maps)
+    canvas = compose(image, maps, latents, overlay)
     _write_titles(canvas)
     small_file = [cv2.IMWRITE_PNG_COMPRESSION, 6, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT]
     _, png = cv2.imencode(".png", canvas.pixels[..., ::-1], small_file)  # OpenCV's order is blue, green, red
     write_atomically(Path(output_png), png.tobytes())
 
 
-def compose(image: Float[np.ndarray, "Y_in X_in F"] | None, maps: Sequence[tuple[str, Maps]]) -> Canvas:
+def compose(
+    image: Float[np.ndarray, "Y_in X_in F"] | None,
+    maps: Sequence[tuple[str, Maps]],
+    latents: Sequence[int] | None = None,
+    overlay: bool = False,
+) -> Canvas:
     """The layout, pixel by pixel. Raises Failure(NUMERICS) for a map with NaN."""
+    names = range(len(maps[0][1])) if latents is None else latents
+    maps = [(title, logits[list(names)]) for title, logits in maps]
+    lit = image if overlay else None
     for title, logits in maps:
         for latent in np.flatnonzero(np.isnan(logits).any(axis=(1, 2)))[:1]:
-            raise Failure(Code.NUMERICS, "attention logits are NaN", f"{title}, latent {latent}")
-    grids = [_grid(logits, FIRST_ROWS if i == 0 else LATER_ROWS) for i, (_, logits) in enumerate(maps)]
+            raise Failure(Code.NUMERICS, "attention logits are NaN", f"{title}, latent {names[latent]}")
+    rows = [FIRST_ROWS, *[LATER_ROWS] * (len(maps) - 1)] if latents is None else [len(names)] * len(maps)
+    grids = [_grid(logits, count, lit) for (_, logits), count in zip(maps, rows, strict=True)]
     unit = max(1, round(max(grid.shape[1] for grid in grids) / WIDTH))
     space, margin = SPACE * unit, MARGIN * unit
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(maps))]
@@ -73,7 +87,7 @@ def compose(image: Float[np.ndarray, "Y_in X_in F"] | None, maps: Sequence[tuple
     pictures = [] if image is None else [("input", np.asarray(image, np.float32), GREY)]
     for (title, logits), colour in zip(maps, colours, strict=True):
         latent = int(np.argmax(np.nanstd(np.where(np.isfinite(logits), logits, np.nan), axis=(1, 2))))
-        pictures.append((f"{title}, latent {latent}", grey(logits[latent])[..., None], colour))
+        pictures.append((f"{title}, latent {names[latent]}", _shown(logits[latent], lit), colour))
     width = max(*(panel.shape[1] for panel in panels), len(pictures) * (LEAST_ENLARGED + space) - space)
     side = (width + space) // len(pictures) - space - 2 * FRAME * unit
     top = [_framed(_rgb(_scaled(picture, side)), colour, unit) for _, picture, colour in pictures]
@@ -123,12 +137,23 @@ def grey(logits: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
     return ((np.clip(logits.astype(np.float32), low, high) - low) / (high - low)).astype(np.float32)
 
 
-def _grid(logits: Maps, rows: int) -> Picture:
+def _shown(logits: Float[np.ndarray, "H W"], lit: Float[np.ndarray, "Y_in X_in F"] | None) -> Float[np.ndarray, "H W F"]:
+    """One map in grey, or as the light in which an image is seen."""
+    light = grey(logits)[..., None]
+    if lit is None:
+        return light
+    import cv2
+
+    image = cv2.resize(np.asarray(lit, np.float32), light.shape[1::-1], interpolation=cv2.INTER_AREA)
+    return light * image.reshape(*light.shape[:2], -1)
+
+
+def _grid(logits: Maps, rows: int, lit: Float[np.ndarray, "Y_in X_in F"] | None) -> Picture:
     """The first latents' maps, row by row, with thin white lines between them."""
     columns = columns_of(len(logits))
     rows = min(rows, math.ceil(len(logits) / columns))
     side = min(max(*logits.shape[1:], min(WIDTH // columns, GROWN)), LARGEST)
-    tiles = [_rgb(_scaled(grey(one)[..., None], side)) for one in logits[: rows * columns]]
+    tiles = [_rgb(_scaled(_shown(one, lit), side)) for one in logits[: rows * columns]]
     height, width = tiles[0].shape[:2]
     gap = GAP * max(1, round(columns * width / WIDTH))
     pixels = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), PAPER, np.uint8)

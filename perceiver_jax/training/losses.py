@@ -11,3 +11,18 @@ def softmax_cross_entropy(
     """The cross-entropy of each example, in nats, against a target of 1 - s on the label and s spread over all classes."""
     targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype), label_smoothing)
     return optax.softmax_cross_entropy(logits, targets)
+
+
+def mixed_softmax_cross_entropy(
+    logits: Float[Array, "B Y"],
+    labels: Int[Array, " B"],
+    other_labels: Int[Array, " B"],
+    portions: Float[Array, " B"],
+    label_smoothing: float,
+) -> Float[Array, " B"]:
+    """The cross-entropy of each example against `portions` of one label's target and the rest of the other's.
+
+    It is linear in the target, so this is that of the two labels, weighted.
+    """
+    first, second = (softmax_cross_entropy(logits, each, label_smoothing) for each in (labels, other_labels))
+    return portions * first + (1 - portions) * second

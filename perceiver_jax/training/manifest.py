@@ -68,6 +68,17 @@ def verify(directory: Path, step: int) -> Manifest:
         raise Failure(Code.CHECKPOINT, f"step {step} rejected", str(fault), hint=hint) from None
 
 
+def chosen_step(directory: Path, asked: int | None) -> int:
+    """The step asked for, verified, or the newest valid one; raises Failure(CHECKPOINT) where there is none."""
+    if asked is not None:
+        verify(directory, asked)
+        return asked
+    newest = newest_valid(directory, set_aside=False)
+    if newest is None:
+        raise Failure(Code.CHECKPOINT, "no checkpoint", str(directory), found="nothing saved yet")
+    return newest[0]
+
+
 def newest_valid(directory: Path, set_aside: bool) -> tuple[int, Manifest] | None:
     """The newest step whose manifest verifies, with its manifest; None where nothing was ever saved.
 

@@ -54,6 +54,6 @@ def optimizer(config: OptimConfig, num_steps: int) -> optax.GradientTransformati
 
 
 def ema(average: Any, params: Any, decay: float, step: jax.Array) -> Any:
-    """The running mean of the parameters after update `step` (from 0), with Adam's correction for its start."""
+    """The running mean of parameters or statistics after update `step` (from 0), with Adam's correction for its start."""
     weight = (1 - decay) / (1 - decay ** (step.astype(jnp.float32) + 1))
     return jax.tree.map(lambda a, p: a + weight.astype(p.dtype) * (p - a), average, params)

@@ -126,6 +126,7 @@ def _shape(
     """A shape of the paper's layout: each block a cross-attend, then self-attends with 8 heads."""
     fourier = {"kind": "fourier", "num_bands": bands, "max_resolution": tuple(float(length) for length in grid)}
     model = PerceiverConfig(
+        kind="perceiver",
         num_latents=latents[0],
         latent_channels=latents[1],
         latent_init_scale=0.02,

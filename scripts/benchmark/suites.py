@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from scripts.benchmark.contestants import Compiled, Model, Pipeline
+from scripts.benchmark.pictures import Pictures
 from scripts.benchmark.run import Row, Run, add_ratios
 from scripts.benchmark.shapes import Shape, image_core, point_core, shapes
 
@@ -73,10 +74,11 @@ def compilation(run: Run) -> list[Row]:
 
 
 def input_pipeline(run: Run) -> list[Row]:
-    """Examples a second that the training batches of a config are made at."""
+    """Examples a second that the training batches of a config are made at, and photographs on one core as ImageNet's are."""
     rows = []
-    for config in ("digits", "mnist5k"):
-        builds = [Pipeline(f"{n}_workers", config, n) for n in (0, 2)]
+    compared = {config: [Pipeline(f"{n}_workers", config, n) for n in (0, 2)] for config in ("digits", "mnist5k")}
+    compared["imagenet photographs"] = [Pictures(name) for name in ("ours", "pillow", "decode")]
+    for config, builds in compared.items():
         for row in run.compare(f"input_pipeline {config}", builds, {"config": config}):
             rate = {"examples_per_second": row["examples"] / row["median_seconds"]} if "median_seconds" in row else {}
             rows.append(row | rate)

@@ -17,10 +17,19 @@ import pytest
 from perceiver_jax.data import pipeline
 from perceiver_jax.data.sources import digits, mnist5k
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.modalities.image import Affine, NoAugment
+from perceiver_jax.modalities.image.config import Affine, Inception, NoAugment
 
 PLAIN = NoAugment(kind="none")
-AFFINE = Affine(kind="affine", rotate_degrees=20.0, shear=0.2, scale=0.2, translate=0.2)
+AFFINE = Affine(kind="affine", rotate_degrees=20.0, shear=0.2, scale=0.2, translate=0.2, flip_probability=0.5)
+MIXED = Inception(
+    kind="inception",
+    crop={"area": (0.5, 1.0), "aspect": (0.75, 1.25), "min_object_covered": 0.0, "attempts": 10},
+    flip_probability=0.5,
+    randaugment=None,
+    evaluation_crop=0.75,
+    position_frame="crop",
+    mix={"kind": "mixup_cutmix", "mixup_alpha": 0.2, "cutmix_alpha": 1.0},
+)
 NUM_TRAIN, SEED = 1347, 3
 
 
@@ -60,14 +69,14 @@ def test_a_batch_holds_the_examples_that_example_ids_names():
     config, source = config_of(), digits.load(config_of(), "train")
     spec = digits.spec(config)
     for step, batch in zip((50, 51), train(2, augment=PLAIN, first_step=50), strict=True):
-        ids = pipeline.example_ids(config, SEED, step)
+        ids = pipeline.example_ids(config, PLAIN, SEED, step)
         pixels = np.stack([source[i]["image"] for i in ids.tolist()]).astype(np.float32)
         np.testing.assert_array_equal(batch["inputs"], (pixels - np.float32(spec.mean)) / np.float32(spec.std))
         assert batch["labels"].tolist() == [source[i]["label"] for i in ids.tolist()]
 
 
 def test_each_example_is_seen_once_an_epoch_and_epochs_differ_in_order():
-    ids = np.concatenate([pipeline.example_ids(config_of(), SEED, step) for step in range(-(-2 * NUM_TRAIN // 32))])
+    ids = np.concatenate([pipeline.example_ids(config_of(), PLAIN, SEED, step) for step in range(-(-2 * NUM_TRAIN // 32))])
     first, second = ids[:NUM_TRAIN], ids[NUM_TRAIN : 2 * NUM_TRAIN]  # the border is inside a batch
     assert NUM_TRAIN % 32
     assert sorted(first) == sorted(second) == list(range(NUM_TRAIN))
@@ -76,7 +85,7 @@ def test_each_example_is_seen_once_an_epoch_and_epochs_differ_in_order():
 
 
 def test_another_seed_gives_another_order():
-    assert (pipeline.example_ids(config_of(), 0, 0) != pipeline.example_ids(config_of(), 1, 0)).any()
+    assert (pipeline.example_ids(config_of(), PLAIN, 0, 0) != pipeline.example_ids(config_of(), PLAIN, 1, 0)).any()
 
 
 def test_starting_at_a_step_equals_having_come_there():
@@ -173,16 +182,18 @@ def test_hosts_share_the_batches_of_one(num_hosts):
 
     shares = [train(3, first_step=41, host=host, num_hosts=num_hosts) for host in range(num_hosts)]
     assert_equal(joined(shares), train(3, first_step=41))
+    mixed = [train(3, augment=MIXED, host=host, num_hosts=num_hosts) for host in range(num_hosts)]
+    assert_equal(joined(mixed), train(3, augment=MIXED))
     config = config_of(eval_batch_size=400)
     hosts = [{"host": host, "num_hosts": num_hosts} for host in range(num_hosts)]
-    evals = [take(pipeline.eval_batches(config, "test", **host), None) for host in hosts]
-    assert_equal(joined(evals), take(pipeline.eval_batches(config, "test"), None))
+    evals = [take(pipeline.eval_batches(config, "test", PLAIN, **host), None) for host in hosts]
+    assert_equal(joined(evals), take(pipeline.eval_batches(config, "test", PLAIN), None))
 
 
 @pytest.mark.parametrize(("split", "size", "count"), [("test", 450, 8), ("validation", 100, 2), ("train", 1247, 20)])
 def test_evaluation_sees_each_example_once_in_order_and_marks_the_padding(split, size, count):
     config = config_of(validation_examples=100)
-    batches = take(pipeline.eval_batches(config, split), None)
+    batches = take(pipeline.eval_batches(config, split, PLAIN), None)
     inputs, labels, weights = (np.concatenate([b[name] for b in batches]) for name in ("inputs", "labels", "weights"))
     assert pipeline.num_eval_batches(config, split) == len(batches) == count
     assert weights.tolist() == [1.0] * size + [0.0] * (count * 64 - size)
@@ -197,7 +208,7 @@ def test_evaluation_sees_each_example_once_in_order_and_marks_the_padding(split,
 
 def test_validation_examples_are_never_trained_on():
     config = config_of(validation_examples=100)
-    ids = np.concatenate([pipeline.example_ids(config, SEED, step) for step in range(39)])
+    ids = np.concatenate([pipeline.example_ids(config, PLAIN, SEED, step) for step in range(39)])
     assert sorted(ids[:1247]) == list(range(1247))
 
 
@@ -214,8 +225,53 @@ def test_validation_examples_are_never_trained_on():
 )
 def test_a_split_that_is_not_there_is_refused_with_those_that_are(split, message):
     with pytest.raises(Failure) as failure:
-        pipeline.eval_batches(config_of(), split)
+        pipeline.eval_batches(config_of(), split, PLAIN)
     assert str(failure.value) == message
+
+
+# Two examples in each slot
+
+
+def test_a_slot_mixes_the_examples_of_its_two_places():
+    config, source, steps = config_of(), digits.load(config_of(), "train"), range(4)
+    for step, batch in zip(steps, train(len(steps), augment=MIXED), strict=True):
+        places = pipeline.example_ids(config, MIXED, SEED, step)
+        assert places.shape == (64,)
+        labels = np.array([source[i]["label"] for i in places.tolist()]).reshape(2, 32)
+        told = np.stack([batch["labels"], batch["other_labels"]])
+        as_drawn = (told == labels).all(axis=0)
+        assert (as_drawn | (told[::-1] == labels).all(axis=0)).all()
+        assert 0 < as_drawn.sum() < 32  # the larger portion comes first
+        assert (batch["portions"] >= 0.5).all()
+        assert (batch["other_labels"].dtype, batch["portions"].dtype) == (np.int32, np.float32)
+
+
+def test_an_epoch_of_mixed_batches_sees_each_example_twice():
+    ids = np.concatenate([pipeline.example_ids(config_of(batch_size=449), MIXED, SEED, step) for step in range(3)])
+    assert np.bincount(ids).tolist() == [2] * NUM_TRAIN
+
+
+def test_worker_processes_and_a_later_start_change_no_mixture():
+    assert_equal(train(3, config_of(num_workers=1), MIXED, first_step=5), train(8, augment=MIXED)[5:])
+
+
+def test_a_config_that_mixes_nothing_has_one_label_an_example():
+    assert train(1)[0].keys() == {"inputs", "labels"}
+
+
+def test_evaluation_crops_the_centre_as_augment_says():
+    (batch,) = take(pipeline.eval_batches(config_of(eval_batch_size=450), "test", MIXED), None)
+    (plain,) = take(pipeline.eval_batches(config_of(eval_batch_size=450), "test", PLAIN), None)
+    assert batch["inputs"].shape == plain["inputs"].shape
+    assert (batch["inputs"] != plain["inputs"]).any()
+    assert batch["labels"].tolist() == plain["labels"].tolist()
+
+
+def test_coordinates_are_two_more_channels():
+    augment = MIXED.model_copy(update={"position_frame": "image", "mix": PLAIN})
+    (batch,) = train(1, augment=augment)
+    assert batch["inputs"].shape == (32, 8, 8, 3)
+    assert abs(batch["inputs"][..., 1:]).max() < 1
 
 
 def test_closing_ends_the_reading_thread():
@@ -239,8 +295,8 @@ def test_the_fingerprint_is_of_the_data_alone():
 def test_the_fingerprint_changes_with_any_byte_of_the_files(tmp_path, monkeypatch):
     before = pipeline.fingerprint(config_of())
     copy = tmp_path / "digits.csv.gz"
-    content = digits.files(config_of())[0].read_bytes()
-    monkeypatch.setattr(digits, "files", lambda config: (copy,))
+    content = digits._file(config_of()).read_bytes()
+    monkeypatch.setattr(digits, "_file", lambda config: copy)
     copy.write_bytes(content)
     assert pipeline.fingerprint(config_of()) == before
     copy.write_bytes(content[:-1] + b"!")
@@ -272,7 +328,6 @@ def test_check_notices_a_split_of_another_size(monkeypatch):
         pipeline.check(config_of())
     assert failure.value.code == Code.DATA
     assert failure.value.what == "split train has 440 records, digits has 1347"
-    assert failure.value.where.endswith("digits.csv.gz")
 
 
 def test_checking_imports_nothing_slow():

@@ -1,5 +1,6 @@
-"""Affine maps against hand-computed moves, chance from the given generator alone, normalisation."""
+"""Affine maps against hand-computed moves, chance from the given generator alone, the path of a picture, normalisation."""
 
+import functools
 import math
 import random
 
@@ -8,19 +9,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perceiver_jax.modalities.image import Affine, NoAugment, affine_map, augment, normalize, warp
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.modalities import image as modality
+from perceiver_jax.modalities import image_files
+from perceiver_jax.modalities.image.affine import affine_map, warp
+from perceiver_jax.modalities.image.config import Affine, Inception, NoAugment
 
 
 def picture(height=6, width=5, channels=1, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
-def affine(rotate_degrees=0.0, shear=0.0, scale=0.0, translate=0.0):
-    return Affine(kind="affine", rotate_degrees=rotate_degrees, shear=shear, scale=scale, translate=translate)
+def affine(rotate_degrees=0.0, shear=0.0, scale=0.0, translate=0.0, flip_probability=0.0):
+    limits = {"rotate_degrees": rotate_degrees, "shear": shear, "scale": scale, "translate": translate}
+    return Affine(kind="affine", **limits, flip_probability=flip_probability)
 
 
 def moved(image, rotate_degrees=0.0, shear=0.0, scale=(1.0, 1.0), translate=(0.0, 0.0)):
     return warp(image, affine_map(image.shape[:2], rotate_degrees, shear, scale, translate))
+
+
+def augment(image, config, rng):
+    return modality.training_features(image, config, image.shape, rng)
+
+
+def normalize(features, mean, std):
+    return modality.normalize(features, mean, std)
+
+
+def inception(**changes):
+    values = {"kind": "inception", "flip_probability": 0.5, "randaugment": None, "evaluation_crop": 0.5}
+    values |= {"position_frame": "crop", "mix": {"kind": "none"}}
+    values["crop"] = {"area": (0.08, 1.0), "aspect": (0.75, 1.25), "min_object_covered": 0.0, "attempts": 10}
+    return Inception(**values | changes)
 
 
 @pytest.mark.parametrize("config", [NoAugment(kind="none"), affine()], ids=["none", "zero limits"])
@@ -92,6 +113,14 @@ def test_translation_reaches_its_limit_and_stays_within():
     assert (min(rows), max(rows)) == (10 - 5, 10 + 5)  # the brightest row
 
 
+def test_a_part_of_the_pictures_is_flipped_and_nothing_else_done_to_them():
+    image = picture(9, 9)
+    results = [augment(image, affine(flip_probability=0.25), np.random.default_rng(i)) for i in range(400)]
+    flipped = [(result == image[:, ::-1]).all() for result in results]
+    assert all(one or (result == image).all() for one, result in zip(flipped, results, strict=True))
+    assert 70 < sum(flipped) < 130
+
+
 def test_all_of_the_chance_comes_from_the_given_generator():
     config = affine(rotate_degrees=20.0, shear=0.2, scale=0.2, translate=0.2)
     image, results = picture(12, 12), []
@@ -110,3 +139,98 @@ def test_normalize_works_per_channel_on_pictures_and_batches():
     np.testing.assert_array_equal(result, expected)
     assert result.dtype == np.float32
     np.testing.assert_array_equal(normalize(image[None], (20.0, 20.0), (10.0, 4.0)), expected[None])
+
+
+# The whole path of a picture
+
+
+def test_bytes_are_decoded_and_arrays_stay(monkeypatch):
+    decoded = picture(9, 8, 3)
+    monkeypatch.setattr(image_files, "decode", lambda data: {b"file": decoded}[data])
+    assert modality.read(b"file", "a") is decoded
+    assert modality.read(decoded, "a") is decoded
+
+
+def test_bytes_that_are_no_picture_are_named_with_the_reason():
+    with pytest.raises(Failure) as failure:
+        modality.read(b"", "cats/1.jpg")
+    assert failure.value.code == Code.DATA
+    assert str(failure.value) == (
+        "error[3] picture empty-file: cats/1.jpg\n  found: has no bytes\n  try: a whole copy of it, or remove it"
+    )
+
+
+@pytest.mark.parametrize(
+    "path",
+    [functools.partial(modality.training_features, rng=np.random.default_rng(0)), modality.evaluation_features],
+    ids=["training", "evaluation"],
+)
+def test_a_picture_of_another_size_needs_a_crop(path):
+    with pytest.raises(Failure) as failure:
+        path(picture(9, 8, 3), config=NoAugment(kind="none"), shape=(8, 8, 3))
+    assert failure.value.code == Code.CONFIG
+    assert (failure.value.found, failure.value.expected) == ("9x8x3", "8x8x3")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("frame", ["crop", "image"])
+def test_pictures_of_any_size_become_the_shape(frame, channels):
+    config, rng = inception(position_frame=frame), np.random.default_rng(0)
+    extra = modality.num_coordinates(config)
+    assert extra == {"crop": 0, "image": 2}[frame]
+    for image in (picture(30, 17, channels), picture(8, 60, channels)):
+        for features in (
+            modality.training_features(image, config, (16, 16, channels), rng),
+            modality.evaluation_features(image, config, (16, 16, channels)),
+        ):
+            assert (features.shape, features.dtype) == ((16, 16, channels + extra), np.float32)
+
+
+def test_evaluation_takes_the_centre_as_it_is():
+    image = picture(20, 12, 3)
+    features = modality.evaluation_features(image, inception(), (6, 6, 3))
+    np.testing.assert_array_equal(features, image[7:13, 3:9])
+
+
+def test_a_picture_that_no_crop_fits_is_trained_on_at_its_centre():
+    crop = {"area": (0.9, 1.0), "aspect": (1.0, 1.0), "min_object_covered": 0.0, "attempts": 3}
+    image = picture(100, 12, 3)
+    config = inception(crop=crop, flip_probability=0.0)
+    features = modality.training_features(image, config, (6, 6, 3), np.random.default_rng(0))
+    np.testing.assert_array_equal(features, modality.evaluation_features(image, config, (6, 6, 3)))
+
+
+def test_coordinates_belong_to_the_pixels_of_the_source_also_when_mirrored():
+    y, x = np.meshgrid(np.arange(64), np.arange(64), indexing="ij")
+    image = np.stack([y * 4, x * 4, 0 * x], axis=-1).astype(np.uint8)
+    config = inception(position_frame="image")
+    flipped = set()
+    for seed in range(8):
+        features = modality.training_features(image, config, (8, 8, 3), np.random.default_rng(seed))
+        found = ((features[..., :2] / 4 + 0.5) / 64 * 2 - 1)[1:-1, 1:-1]  # the cubic kernel bends the outermost
+        np.testing.assert_allclose(found, features[1:-1, 1:-1, 3:], atol=1e-2)
+        assert abs(features[..., 3:]).max() < 1
+        flipped.add(features[0, 0, 4] > features[0, -1, 4])
+    assert flipped == {False, True}
+
+
+def test_all_chance_of_a_crop_comes_from_the_given_generator():
+    randaugment = {"num_layers": 4, "magnitude": 7.0, "fill": 128, "cutout_pixels": 9, "translate_pixels": 9}
+    config, image, results = inception(randaugment=randaugment), picture(40, 50, 3), []
+    for poison in (1, 2):
+        random.seed(poison)
+        np.random.seed(poison)
+        results.append(modality.training_features(image, config, (16, 16, 3), np.random.default_rng(7)))
+    np.testing.assert_array_equal(*results)
+    others = modality.training_features(image, config, (16, 16, 3), np.random.default_rng(8))
+    assert (others != results[0]).any()
+
+
+def test_normalize_leaves_coordinates_alone():
+    features = np.array([[[30.0, 0.25, -0.5]]], np.float32)
+    np.testing.assert_array_equal(normalize(features, (20.0,), (4.0,)), [[[2.5, 0.25, -0.5]]])
+
+
+def test_image_coordinates_and_mixing_exclude_each_other():
+    with pytest.raises(ValueError, match=r'augment\.position_frame "image" with augment\.mix'):
+        inception(position_frame="image", mix={"kind": "mixup_cutmix", "mixup_alpha": 0.2, "cutmix_alpha": 1.0})

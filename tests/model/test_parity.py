@@ -26,6 +26,7 @@ CLASSES = 5
 GRID, FEATURES = (4, 5), 3
 
 BASE = PerceiverConfig(
+    kind="perceiver",
     num_latents=6,
     latent_channels=12,
     latent_init_scale=0.02,

@@ -1,6 +1,7 @@
 """The whole model: what its order of inputs may change, which weights are one, where training starts from."""
 
 import os
+import re
 import subprocess
 import sys
 from typing import Any
@@ -22,6 +23,7 @@ LEARNED = LearnedPositions(kind="learned", channels=10, init_scale=1.0)
 NONE = NoPositions(kind="none")
 FAST_COMPILATION = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 BASE = PerceiverConfig(
+    kind="perceiver",
     num_latents=5,
     latent_channels=8,
     latent_init_scale=0.02,
@@ -182,10 +184,10 @@ def test_remat_changes_neither_values_nor_gradients():
 def test_blocks_in_a_loop_give_what_blocks_written_out_give(sharing, monkeypatch):
     def results(written_out):
         monkeypatch.setattr(perceiver, "WRITTEN_OUT", written_out)
-        graph, state = build(sharing=sharing, num_blocks=4, num_cross_attends=3)
+        graph, state = build(sharing=sharing, num_blocks=4, num_cross_attends=4)
         slope = jax.value_and_grad(lambda state: jnp.sin(nnx.merge(graph, state)(example()).logits).sum())
         program = str(jax.make_jaxpr(slope)(state))
-        return jax.tree.leaves(jax.jit(slope, compiler_options=FAST_COMPILATION)(state)), "length=3" in program
+        return jax.tree.leaves(jax.jit(slope, compiler_options=FAST_COMPILATION)(state)), looping(program)
 
     (loop, looped), (written_out, unlooped) = results(2), results(8)
     assert looped
@@ -195,9 +197,25 @@ def test_blocks_in_a_loop_give_what_blocks_written_out_give(sharing, monkeypatch
 
 
 def test_blocks_are_in_a_loop_where_no_gradient_is_asked_for():
-    graph, state = build(num_blocks=4, num_cross_attends=3)
+    graph, state = build(num_blocks=4, num_cross_attends=4)
     logits = lambda state: nnx.merge(graph, state)(example()).logits  # noqa: E731
-    assert "length=3" in str(jax.make_jaxpr(logits)(state))
+    assert looping(jax.make_jaxpr(logits)(state))
+
+
+def looping(program):
+    """Whether three or four blocks are in a loop; of layers there are fewer."""
+    return re.search(r"length=[34]\b", str(program)) is not None
+
+
+def test_blocks_that_share_weights_are_one_run_and_others_of_a_kind_another():
+    def sizes(**changes):
+        return [len(run) for run in config(**changes).runs]
+
+    assert sizes(num_blocks=8, num_cross_attends=8, sharing="paper") == [1, 7]  # the first cross-attend is apart
+    assert sizes(num_blocks=8, num_cross_attends=8, sharing="none") == [8]
+    assert sizes(num_blocks=8, num_cross_attends=8, sharing="all") == [8]
+    assert sizes(num_blocks=8, num_cross_attends=4, sharing="paper") == [1, 3, 4]
+    assert sizes(num_blocks=0, num_cross_attends=4, sharing="none") == [4]
 
 
 def test_remat_keeps_less_for_the_backward_pass():

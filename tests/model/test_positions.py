@@ -2,13 +2,14 @@
 
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
 from perceiver_jax.model.config import FourierPositions
 from perceiver_jax.model.inputs import InputArray
-from perceiver_jax.model.positions import axis_table, bands, channel_order, coordinates
+from perceiver_jax.model.positions import axis_table, bands, channel_order, coordinates, encoded
 
 
 def test_three_points_and_two_bands_are_the_values_worked_by_hand():
@@ -78,3 +79,30 @@ def test_d_axes_and_k_bands_make_d_times_2k_plus_1_channels_beside_the_features(
     inputs = InputArray(config, grid, num_features, nnx.Rngs(0))
     assert sum(map(len, channel_order(len(grid), num_bands))) == positions
     assert inputs.channels == channels
+
+
+def test_coordinates_that_come_with_the_examples_are_encoded_as_those_of_a_grid():
+    tables = [axis_table(5, 3, 8.0), axis_table(4, 3, 6.0)]
+    grid = np.stack(np.meshgrid(coordinates(5), coordinates(4), indexing="ij"), axis=-1)
+    expected = np.zeros((5, 4, 14))
+    for axis, columns in enumerate(channel_order(2, 3)):
+        expected[..., columns] = np.expand_dims(tables[axis], 1 - axis)
+    np.testing.assert_allclose(encoded(jnp.asarray(grid), 3, (8.0, 6.0)), expected, atol=1e-6)
+
+
+def test_thousands_of_radians_lose_no_digits_in_float32():
+    """ModelNet40's highest band: pi f x up to 3,519 rad, where a float32 angle would be off by 1e-4."""
+    x = np.random.default_rng(0).uniform(-1, 1, (200, 1)).astype(np.float32)
+    x[:2] = [[1], [-1]]
+    angles = math.pi * x.astype(np.float64) * bands(64, 2240.0)
+    expected = np.concatenate([x, np.sin(angles), np.cos(angles)], axis=-1)
+    np.testing.assert_allclose(encoded(jnp.asarray(x), 64, (2240.0,)), expected, atol=2e-6)
+
+
+def test_features_come_before_the_channels_of_coordinates():
+    positions = FourierPositions(kind="fourier", num_bands=2, max_resolution=(4.0, 4.0, 4.0))
+    inputs = InputArray(positions, (6,), 5, nnx.Rngs(0), num_coordinates=3)
+    features = np.random.default_rng(0).uniform(-1, 1, (2, 6, 5)).astype(np.float32)
+    array = np.asarray(inputs(jnp.asarray(features)).array())
+    assert array.shape == (2, 6, inputs.channels) == (2, 6, 2 + 3 * 5)
+    np.testing.assert_array_equal(array[..., :5], features)

@@ -15,10 +15,13 @@ from perceiver_jax.data import pipeline
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.experiment import Experiment
 from perceiver_jax.training import checkpoint, devices
+from tests.baselines import small
 from tests.launch import SMALL, config_of
 
 STEPS = 5
-SETTINGS = [*SMALL, "--config.model.num_blocks=1", "--config.data.batch_size=16", "--config.data.eval_batch_size=16"]
+SIZES = ["--config.data.batch_size=16", "--config.data.eval_batch_size=16"]
+SETTINGS = [*SMALL, "--config.model.num_blocks=1", *SIZES]
+RESNET = [small.of_digits("resnet", stage_blocks=(1,)), "--config.optim.learning_rate=0.01", *SIZES]
 WRONG = {
     "--config.mesh.model=3": "error[2] mesh.model 3 does not divide 8 devices",
     "--config.data.batch_size=12": "error[2] data.batch_size 12 is not divisible by 8 devices; try 8 or 16",
@@ -42,7 +45,8 @@ from pathlib import Path
 from tests.training import test_devices as here
 print(json.dumps({"refused": [here.refusal(setting) for setting in here.WRONG],
                   "splits": [[shape, here.split_axis(shape)] for shape, _ in here.SPLITS],
-                  "runs": [here.train(*mesh, Path(sys.argv[1], str(i))) for i, mesh in enumerate(here.MESHES)]}))
+                  "runs": [here.train(*mesh, Path(sys.argv[1], str(i))) for i, mesh in enumerate(here.MESHES)],
+                  "resnet": here.train(4, 1, Path(sys.argv[1], "resnet"), here.RESNET)}))
 """
 
 
@@ -60,9 +64,9 @@ def split_axis(shape):
     return spec.index("model") if "model" in spec else None
 
 
-def train(model, inputs, directory):
+def train(model, inputs, directory, settings=SETTINGS):
     """A few steps on all devices of this process: losses, what the first device holds, the hash of the state saved."""
-    config = config_of(*SETTINGS, f"--config.mesh.model={model}", f"--config.mesh.inputs={inputs}")
+    config = config_of(*settings, f"--config.mesh.model={model}", f"--config.mesh.inputs={inputs}")
     experiment = Experiment(config)
     state, losses = experiment.initial_state(), []
     batches = pipeline.train_batches(config.data, config.augment, config.seed, 0)
@@ -113,6 +117,15 @@ def test_eight_devices_have_the_losses_of_one(eight, tmp_path):
         np.testing.assert_allclose(
             run["losses"], alone["losses"], rtol=3e-6
         )  # float32's 1e-7, grown by sums of ten terms and by LAMB
+
+
+@pytest.mark.usefixtures("fast_compilation")
+def test_a_resnet_normalises_by_the_examples_of_all_devices(eight, tmp_path):
+    """Two examples a device have other means than all sixteen: with their own the losses would differ from the second on."""
+    found, alone = eight[0]["resnet"], train(1, 1, tmp_path / "one", RESNET)
+    assert (found["devices"], alone["devices"]) == (8, 1)
+    assert any(name.startswith("params/blocks/0/expand/kernel") for name in found["split"])
+    np.testing.assert_allclose(found["losses"], alone["losses"], rtol=3e-6)
 
 
 def test_along_the_axis_model_each_device_holds_its_part_of_parameters_and_moments(eight):

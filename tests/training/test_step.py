@@ -17,9 +17,9 @@ BATCH = {"x": np.random.default_rng(0).normal(size=(12, 3)), "y": np.random.defa
 
 
 def squares(params, batch):
-    """The mean squared error of a linear model, and its sums."""
+    """The mean squared error of a linear model, its sums, and statistics of which there are none."""
     each = (batch["x"] @ params["w"] + params["b"] - batch["y"]) ** 2
-    return each.mean(), {"loss": each.sum(), "weight": jnp.float64(each.size)}
+    return each.mean(), ({"loss": each.sum(), "weight": jnp.float64(each.size)}, None)
 
 
 def updated(accumulation_steps=1, ema_decay=None, steps=1):
@@ -28,7 +28,7 @@ def updated(accumulation_steps=1, ema_decay=None, steps=1):
         optimizer = optax.sgd(0.1)
         params = {"w": jnp.array([1.0, -2.0, 3.0]), "b": jnp.array(0.5)}
         state = TrainState.create(params, optimizer, ema_decay is not None)
-        step = jax.jit(train_step(squares, optimizer, accumulation_steps, ema_decay))
+        step = jax.jit(train_step(squares, optimizer, accumulation_steps, ema_decay, None))
         for _ in range(steps):
             state, sums = step(state, jax.tree.map(jnp.asarray, BATCH))
         return jax.tree.map(np.asarray, (state, sums))
@@ -55,14 +55,44 @@ def test_micro_batches_make_the_update_of_the_whole_batch(parts):
 def test_the_running_mean_weighs_the_parameters_after_each_update():
     visited = [updated(steps=n)[0].params["w"] for n in (1, 2, 3)]
     state = updated(ema_decay=0.5, steps=3)[0]
-    np.testing.assert_allclose(state.evaluated["w"], np.average(visited, axis=0, weights=[1, 2, 4]), rtol=1e-6)
+    np.testing.assert_allclose(state.evaluated.params["w"], np.average(visited, axis=0, weights=[1, 2, 4]), rtol=1e-6)
     np.testing.assert_allclose(state.params["w"], visited[-1], rtol=1e-12)
 
 
 def test_without_a_running_mean_the_parameters_are_evaluated():
     state = updated()[0]
     assert state.ema is None
-    assert state.evaluated is state.params
+    assert state.evaluated.params is state.params
+
+
+def statistics_of(batches, accumulation_steps, ema_decay):
+    """The statistics that a model answers with after updates by some batches, kept with a decay of 0.5: the means of x."""
+
+    def loss(params, batch):
+        value, (sums, _) = squares(params, batch)
+        return value, (sums, {"mean": batch["x"].mean(axis=0)})
+
+    with jax.enable_x64(True):
+        optimizer, params = optax.sgd(0.1), {"w": jnp.zeros(3), "b": jnp.zeros(())}
+        shapes = {"mean": jax.ShapeDtypeStruct((3,), jnp.float64)}
+        state = TrainState.create(params, optimizer, ema_decay is not None, shapes)
+        assert not np.any(state.statistics["mean"])
+        step = jax.jit(train_step(loss, optimizer, accumulation_steps, ema_decay, 0.5))
+        for x in batches:
+            state, _ = step(state, {"x": jnp.asarray(x), "y": jnp.asarray(BATCH["y"])})
+        return np.asarray(state.evaluated.statistics["mean"])
+
+
+@pytest.mark.parametrize(("ema_decay", "decay"), [(None, 0.5), (0.25, 0.5), (0.75, 0.75)])
+def test_statistics_are_weighed_by_the_slower_decay_and_nothing_weighs_before_the_first(ema_decay, decay):
+    batches = [BATCH["x"] + shift for shift in (7.0, 1.0, 4.0)]
+    expected = np.average([x.mean(axis=0) for x in batches], axis=0, weights=[decay**2, decay, 1])
+    # The weights are float32's.
+    np.testing.assert_allclose(statistics_of(batches, 1, ema_decay), expected, rtol=1e-6)
+
+
+def test_of_micro_batches_the_mean_of_their_statistics_is_kept():
+    np.testing.assert_allclose(statistics_of([BATCH["x"]], 4, None), BATCH["x"].mean(axis=0), rtol=1e-12)
 
 
 @pytest.mark.usefixtures("fast_compilation")

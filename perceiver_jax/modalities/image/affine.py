@@ -1,42 +1,16 @@
-"""Pictures: random affine maps and normalisation. NumPy and OpenCV alone, for processes that need no JAX."""
+"""One random affine map: rotation, shear, scale and translation at once, and a flip, for small pictures."""
 
-import functools
 import math
-from types import ModuleType
-from typing import Annotated, Literal
 
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
-from pydantic import Field
+from jaxtyping import Float64, UInt8
 
-from perceiver_jax.section import Fraction, NonNegative, Section
-
-
-class NoAugment(Section):
-    """Pictures as they are."""
-
-    kind: Literal["none"]
+from perceiver_jax.modalities.image.config import Affine
+from perceiver_jax.modalities.image.opencv import opencv
 
 
-class Affine(Section):
-    """One random affine map per picture, each quantity drawn uniformly between minus and plus its limit."""
-
-    kind: Literal["affine"]
-    rotate_degrees: NonNegative
-    shear: NonNegative  # x by y
-    scale: Fraction  # relative, each axis by itself
-    translate: Fraction  # of the picture's side
-
-
-AugmentConfig = Annotated[NoAugment | Affine, Field(discriminator="kind")]
-
-
-def augment(
-    image: UInt8[np.ndarray, "H W C"], config: NoAugment | Affine, rng: np.random.Generator
-) -> UInt8[np.ndarray, "H W C"]:
-    """The picture under one random map; all of the chance comes from `rng`."""
-    if isinstance(config, NoAugment):
-        return image
+def random_warp(image: UInt8[np.ndarray, "H W C"], config: Affine, rng: np.random.Generator) -> UInt8[np.ndarray, "H W C"]:
+    """The picture under one random map, perhaps flipped; all of the chance comes from `rng`."""
     height, width, _ = image.shape
     rotate, shear, scale_y, scale_x, move_y, move_x = rng.uniform(-1, 1, 6).tolist()
     matrix = affine_map(
@@ -46,7 +20,8 @@ def augment(
         scale=(1 + scale_y * config.scale, 1 + scale_x * config.scale),
         translate=(move_y * config.translate * height, move_x * config.translate * width),
     )
-    return warp(image, matrix)
+    moved = warp(image, matrix)
+    return moved[:, ::-1] if rng.random() < config.flip_probability else moved
 
 
 def affine_map(
@@ -78,24 +53,8 @@ def warp(image: UInt8[np.ndarray, "H W C"], matrix: Float64[np.ndarray, "2 3"]) 
     Bilinear would blur what it moves: pictures of 8 x 8 pixels would never be seen as sharp as those they are tested on.
     """
     height, width, _ = image.shape
-    cv2 = _opencv()
+    cv2 = opencv()
     moved = cv2.warpAffine(
         image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT, borderValue=0
     )
     return moved.reshape(image.shape)  # OpenCV drops the axis of a single channel
-
-
-def normalize(
-    image: UInt8[np.ndarray, "*B H W C"], mean: tuple[float, ...], std: tuple[float, ...]
-) -> Float32[np.ndarray, "*B H W C"]:
-    """Pictures less `mean`, over `std`, per channel."""
-    return (image - np.array(mean, np.float32)) / np.array(std, np.float32)
-
-
-@functools.cache
-def _opencv() -> ModuleType:
-    """OpenCV, imported by the first picture that needs it (0.3 s), without threads of its own: pictures are small."""
-    import cv2
-
-    cv2.setNumThreads(0)
-    return cv2

@@ -1,0 +1,76 @@
+"""Any folder of pictures, a folder a class: a moderate Perceiver with ImageNet's recipe.
+
+Not in the paper. FOLDER/train/CLASS/*.jpg beside FOLDER/test/CLASS/*.jpg (or val, or validation), or FOLDER/CLASS/*.jpg, of
+which a part is held out as the split test. JPEG and PNG of any size.
+
+    python -m experiments.train --config configs/image_folder.py --config.data.data_dir=FOLDER --workdir runs/pictures
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            seed=0,
+            model=dict(
+                kind="perceiver",
+                num_latents=128,
+                latent_channels=256,
+                latent_init_scale=0.02,
+                num_blocks=4,
+                num_cross_attends=4,
+                num_self_attends_per_block=3,
+                arrangement="interleaved",
+                sharing="paper",
+                num_cross_attend_heads=1,
+                num_self_attend_heads=8,
+                widening_factor=1,
+                positions=dict(kind="fourier", num_bands=32, max_resolution=(128.0, 128.0)),
+                head="mean_linear",
+                compute_dtype="float32",
+                remat="none",
+            ),
+            data=dict(
+                source="image_folder",
+                data_dir="pictures",
+                image_size=128,
+                test_percent=20.0,
+                batch_size=64,
+                eval_batch_size=64,
+                validation_examples=0,
+                num_workers=2,
+                prefetch_batches=4,
+            ),
+            augment=dict(
+                kind="inception",
+                crop=dict(area=(0.25, 1.0), aspect=(3 / 4, 4 / 3), min_object_covered=0.1, attempts=10),
+                flip_probability=0.5,
+                randaugment=dict(num_layers=2, magnitude=5.0, fill=128, cutout_pixels=40, translate_pixels=100),
+                evaluation_crop=224 / 256,
+                position_frame="crop",
+                mix=dict(kind="none"),
+            ),
+            optim=dict(
+                name="adamw",
+                learning_rate=0.001,
+                schedule=dict(kind="flat_cosine", flat_fraction=0.5),
+                b1=0.9,
+                b2=0.999,
+                eps=1e-6,
+                weight_decay=0.1,
+                clip_norm=10.0,
+                accumulation_steps=1,
+                ema_decay=None,
+            ),
+            train=dict(
+                duration="60 epochs",
+                label_smoothing=0.1,
+                log_every="20 steps",
+                eval_every="5 epochs",
+                checkpoint_every="5 epochs",
+                keep_checkpoints=2,
+            ),
+            mesh=dict(model=1, inputs=1),
+        )
+    )

@@ -1,0 +1,71 @@
+"""Trains a config once for each setting of a sweep, one after the other; run again, it goes on where it was stopped.
+
+python -m experiments.sweep --config configs/imagenet.py:fig5 --sweep experiments/sweeps/fig5.py --workdir runs/fig5
+
+A sweep file has `get_sweep()`: a list of dictionaries, each the fields that one run changes, by dotted name.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from perceiver_jax import command
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.report.progress import say
+from perceiver_jax.report.tables import table
+
+flags.DEFINE_string("workdir", None, "Directory for the runs, one in it for each setting.")
+flags.DEFINE_string("sweep", None, "File whose get_sweep() lists what each run changes.")
+command.define_config()
+
+
+def main() -> None:
+    settings = command.call(Path(command.require("sweep")), "sweep", "get_sweep")
+    if not isinstance(settings, list) or not all(isinstance(changes, dict) for changes in settings):
+        raise Failure(Code.CONFIG, f"sweep {flags.FLAGS.sweep}", "get_sweep returned no list of dictionaries")
+    workdir = Path(command.require("workdir"))
+    for changes in settings:
+        command.config(changes)  # a wrong one ends here, before the first has begun
+    runs = {name_of(changes): changes for changes in settings}
+    codes = {name: train(workdir / name, changes) for name, changes in runs.items()}
+    tell(workdir, codes)
+    failed = [name for name, code in codes.items() if code != Code.DONE]
+    if failed:
+        raise Failure(Code(codes[failed[0]]), f"{len(failed)} of {len(codes)} runs failed", ", ".join(failed))
+
+
+def name_of(changes: dict[str, Any]) -> str:
+    """The directory of one run: what it changes, as far as a file name can say."""
+    parts = [f"{name.rpartition('.')[2]}={value}" for name, value in changes.items()]
+    return "".join(c if c.isalnum() or c in "=.,-_" else "_" for c in ",".join(parts)) or "base"
+
+
+def train(workdir: Path, changes: dict[str, Any]) -> int:
+    """The exit code of one run; stops the sweep where a signal stopped the run."""
+    arguments = ["--config", flags.FLAGS.config, "--workdir", str(workdir), *(["--tiny"] if flags.FLAGS.tiny else [])]
+    overrides = [f"--config.{name}={value!r}" for name, value in {**command.overrides(), **changes}.items()]
+    say(f"\n{workdir}")
+    code = subprocess.run([sys.executable, "-m", "experiments.train", *arguments, *overrides]).returncode
+    if code in (Code.TERMINATED, Code.INTERRUPTED) or code < 0:
+        raise Failure(Code.INTERRUPTED, f"{workdir} was stopped", hint="the same command goes on")
+    return code
+
+
+def tell(workdir: Path, codes: dict[str, int]) -> None:
+    """Prints what every run came to."""
+    rows = []
+    for name in codes:
+        file = workdir / name / "result.json"
+        result = json.loads(file.read_text()) if file.exists() else None
+        split = next((split for split in result["metrics"] if split != "train"), "train") if result else ""
+        counts = [result[count] for count in ("parameters", "flops_per_example")] if result else ["-"] * 2
+        rows.append([name, *counts, split, result["metrics"][split]["accuracy"] if result else "-"])
+    say(table(["run", "parameters", "flops_per_example", "split", "accuracy"], rows))
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,16 @@
+"""Figure 6 of the paper: latents' initial scale and Fourier features. Use with --config configs/imagenet.py:fig6.
+
+The paper names the settings and the trends (more bands help, and a higher maximum resolution up to the Nyquist rate; small
+scales do, large ones may diverge), not the values.
+"""
+
+AXES = {
+    "model.latent_init_scale": (0.001, 0.1, 1.0),
+    "model.positions.num_bands": (4, 8, 16, 32),
+    "model.positions.max_resolution": tuple((size, size) for size in (14.0, 28.0, 56.0, 112.0)),
+}
+
+
+def get_sweep() -> list[dict]:
+    """The base itself, then each setting with its other values."""
+    return [{}, *({name: value} for name, values in AXES.items() for value in values)]

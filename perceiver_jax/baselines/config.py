@@ -1,0 +1,141 @@
+"""The baselines' settings, and their FLOPs by the paper's rule. Nothing here needs JAX.
+
+The paper gives no settings but the names and the size of the pictures: what is free is a field.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from perceiver_jax.model.config import Positions
+from perceiver_jax.section import Count, Fraction, Section, Tiny
+
+
+class BaselineConfig(Section):
+    """What every baseline has: the same input array as the Perceiver's, perhaps in another order."""
+
+    positions: Positions
+    permutation_seed: Annotated[int, Field(ge=0)] | None  # table 2: inputs shuffled, positions attached; None: in order
+    compute_dtype: Literal["float32", "bfloat16"]  # of activations; parameters and statistics stay float32
+
+
+class LayersConfig(BaselineConfig):
+    """A Transformer over tokens of D channels, of the same layers as the Perceiver's latents have."""
+
+    channels: Annotated[Count, Tiny(32)]  # D
+    num_layers: Annotated[Count, Tiny(2)]
+    num_heads: Annotated[Count, Tiny(1)]  # so that they divide a tiny D
+    widening_factor: Count  # of the MLP
+    remat: Literal["none", "layer"]  # what the backward pass computes again instead of keeping
+
+    @model_validator(mode="after")
+    def _check(self) -> "LayersConfig":
+        channels, heads = self.channels, self.num_heads
+        if channels % heads:
+            near = " or ".join(str(n) for n in (channels // heads * heads, (channels // heads + 1) * heads) if n)
+            raise ValueError(f"model.channels {channels} not divisible by model.num_heads {heads}; try {near}")
+        return self
+
+    def _flops(self, num_tokens: int, token_inputs: int, extra_tokens: int, num_classes: int) -> int:
+        """Of one example: a linear map to tokens, the layers over them and some more, the classifier."""
+        n, d = num_tokens + extra_tokens, self.channels
+        layer = (8 + 4 * self.widening_factor) * n * d * d + 4 * n * n * d + 3 * self.num_heads * n * n
+        return 2 * num_tokens * token_inputs * d + self.num_layers * layer + 2 * d * num_classes
+
+
+class TransformerConfig(LayersConfig):
+    """A Transformer over all inputs at once; the paper's pictures are 64 x 64, so the data's `image_size` is 64."""
+
+    kind: Literal["transformer"]
+
+    def paper_flops(self, grid: Sequence[int], input_channels: int, num_classes: int) -> int:
+        """FLOPs of one example's forward pass: two per multiply-add of a matmul, three per attention logit."""
+        return self._flops(math.prod(grid), input_channels, 0, num_classes)
+
+
+class VitConfig(LayersConfig):
+    """A Vision Transformer; ViT-B/16 is 12 layers of 768 channels and 12 heads, MLP widened by 4, patches of 16."""
+
+    kind: Literal["vit"]
+    patch_size: Count  # P: a token is P inputs along every axis of the grid
+    position_embedding: bool  # one trained vector a token beside the inputs' positions: ViT has it, the paper is silent
+
+    def paper_flops(self, grid: Sequence[int], input_channels: int, num_classes: int) -> int:
+        """FLOPs of one example's forward pass: two per multiply-add of a matmul, three per attention logit."""
+        token_inputs = self.patch_size ** len(grid) * input_channels
+        return self._flops(num_patches(grid, self.patch_size), token_inputs, 1, num_classes)
+
+
+class Bottleneck(NamedTuple):
+    """One residual block: 1 x 1 to `channels`, 3 x 3 with `stride`, 1 x 1 to `EXPANSION` times as many."""
+
+    in_channels: int
+    channels: int
+    stride: int
+
+    @property
+    def out_channels(self) -> int:
+        """The channels after the block."""
+        return EXPANSION * self.channels
+
+    @property
+    def projects(self) -> bool:
+        """Whether what goes around the block needs a 1 x 1 of its own to fit what comes out of it."""
+        return (self.in_channels, 1) != (self.out_channels, self.stride)
+
+
+EXPANSION = 4
+STEM_SIZE = 7  # pixels a side of the first convolution's kernel
+
+
+class ResNetConfig(BaselineConfig):
+    """A residual network of bottlenecks; ResNet-50 is stages of (3, 4, 6, 3) blocks over a stem of 64 channels."""
+
+    kind: Literal["resnet"]
+    # Each stage but the first doubles the channels and halves the sides.
+    stage_blocks: Annotated[tuple[Count, ...], Field(min_length=1), Tiny(1)]
+    stem_channels: Annotated[Count, Tiny(8)]
+    statistics_decay: Fraction  # of the running mean of batch norms' statistics, by update
+    remat: Literal["none", "block"]  # what the backward pass computes again instead of keeping
+
+    @property
+    def blocks(self) -> Iterator[Bottleneck]:
+        """Every block in the order of the forward pass."""
+        in_channels = self.stem_channels
+        for stage, count in enumerate(self.stage_blocks):
+            for i in range(count):
+                block = Bottleneck(in_channels, self.stem_channels * 2**stage, 2 if stage and not i else 1)
+                yield block
+                in_channels = block.out_channels
+
+    @property
+    def out_channels(self) -> int:
+        """The channels of the last block."""
+        return EXPANSION * self.stem_channels * 2 ** (len(self.stage_blocks) - 1)
+
+    def paper_flops(self, grid: Sequence[int], input_channels: int, num_classes: int) -> int:
+        """FLOPs of one example's forward pass: two per multiply-add of a convolution or matmul."""
+        grid = halved(grid)
+        total = STEM_SIZE**2 * input_channels * self.stem_channels * math.prod(grid)
+        grid = halved(grid)  # by the pool
+        for block in self.blocks:
+            before, grid = math.prod(grid), halved(grid) if block.stride == 2 else grid
+            shortcut = block.in_channels * block.out_channels if block.projects else 0
+            total += block.in_channels * block.channels * before
+            total += (9 * block.channels**2 + block.channels * block.out_channels + shortcut) * math.prod(grid)
+        return 2 * (total + self.out_channels * num_classes)
+
+
+Baseline = TransformerConfig | VitConfig | ResNetConfig
+
+
+def num_patches(grid: Sequence[int], size: int) -> int:
+    """The patches of `size` inputs along every axis that cover a grid; those at its ends may stand over."""
+    return math.prod(-(-length // size) for length in grid)
+
+
+def halved(grid: Sequence[int]) -> tuple[int, ...]:
+    """The grid after a stride of 2."""
+    return tuple(-(-length // 2) for length in grid)

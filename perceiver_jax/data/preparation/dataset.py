@@ -1,0 +1,191 @@
+"""A whole data set: its shards, then the metadata by which TFDS reads them, then its final name.
+
+Until all is there the folder's name ends in `.incomplete`; a finished one is never touched again.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from perceiver_jax import disk
+from perceiver_jax.data.preparation import shard
+from perceiver_jax.data.preparation.items import BadItem, Convert, Unit
+from perceiver_jax.data.preparation.shard import ShardRecord
+from perceiver_jax.data.preparation.workers import Pool
+from perceiver_jax.errors import Code, Failure
+
+FORMAT = 1  # of what is written: raised whenever the same source would give other bytes
+MANIFEST = "preparation.json"
+BAD_ITEMS = "bad_items.jsonl"
+SHOWN = 20  # bad items on screen; all are in BAD_ITEMS
+_SPARE = 1.1  # times the size of the sources: records and converted items take a little more
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is to be prepared. `features` gives `tfds.features`; it is called last."""
+
+    name: str
+    version: str
+    units: Sequence[Unit]
+    convert: Convert
+    preload: Sequence[str]  # modules that it needs: imported once for all workers
+    bad: Sequence[BadItem]  # found in listings, before any item was read
+    partial: bool  # on purpose less than the published data set
+    features: Callable[[], Any]
+    description: Mapping[str, Any]  # further arguments of `tfds.core.DatasetInfo`
+
+    @property
+    def recipe(self) -> str:
+        """What else than its items a shard's bytes depend on."""
+        return f"{self.name} {self.version} format {FORMAT}"
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of everything that the data set is made from."""
+        bad = [[item.key, item.code] for item in self.bad]
+        parts = [self.partial, bad, [unit.fingerprint(self.recipe) for unit in self.units]]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def prepare(
+    plan: Plan, data_dir: Path, num_workers: int, max_bad: int, observe: Callable[[int], None], tell: Callable[[str], None]
+) -> Path:
+    """The folder of the finished data set; going on where a run before this one ended.
+
+    `observe(items done)` may raise to stop; `tell` gets lines for people. Raises Failure: DATA for more than `max_bad` bad
+    items, WORKDIR where the place cannot be used.
+    """
+    final = data_dir / plan.name / plan.version
+    folder = final.with_name(f"{plan.version}.incomplete")
+    if final.exists():
+        return _already(plan, final)
+    with _claimed(folder):
+        _check_space(plan, folder)
+        pool = Pool(folder, plan.recipe, plan.convert, plan.preload, num_workers)
+        found = pool.run(plan.units, observe)
+        records = {unit.shard: found[unit.shard] for unit in plan.units}
+        _judge(plan, records, folder, max_bad, tell)
+        _tell_warnings(plan, records, tell)
+        _write_metadata(plan, records, folder)
+        shutil.rmtree(folder / shard.RECORDS)
+        for entry in folder.iterdir():
+            disk.sync(entry)
+        (folder / ".lock").unlink()
+        disk.sync(folder)
+        os.rename(folder, final)
+        disk.sync(final.parent)
+    return final
+
+
+def _already(plan: Plan, final: Path) -> Path:
+    """The finished data set at `final`; raises Failure(WORKDIR) where it is another one than planned."""
+    try:
+        ours = json.loads((final / MANIFEST).read_bytes())["fingerprint"] == plan.fingerprint
+    except (OSError, ValueError, KeyError, TypeError):
+        raise Failure(Code.WORKDIR, f"output is not empty: {final}", hint="another --data_dir") from None
+    if not ours:
+        what = f"{final} holds a data set made from another source"
+        raise Failure(Code.WORKDIR, what, hint="another --data_dir, or remove that folder")
+    return final
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Makes the folder, locks it, and removes what unfinished writes left; tells of a disk that refuses."""
+    with contextlib.ExitStack() as stack:
+        try:
+            (folder / shard.RECORDS).mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(open(folder / ".lock", "wb"))
+            try:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Failure(Code.WORKDIR, f"{folder} is in use by another process") from None
+            for place in (folder, folder / shard.RECORDS):
+                disk.remove_unfinished(place)
+            yield
+        except OSError as error:
+            hint = "free some space, or another --data_dir"
+            raise Failure(Code.WORKDIR, f"cannot write to {folder}", found=disk.reason(error), hint=hint) from None
+
+
+def _check_space(plan: Plan, folder: Path) -> None:
+    missing = [unit for unit in plan.units if not (folder / unit.shard).exists()]
+    needed = round(_SPARE * sum(item.size for unit in missing for item in unit.items))
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        what = f"not enough space at {folder}"
+        raise Failure(Code.WORKDIR, what, found=f"{free:,} bytes free", expected=f"{needed:,}", hint="another --data_dir")
+
+
+def _judge(plan: Plan, records: dict[str, ShardRecord], folder: Path, max_bad: int, tell: Callable[[str], None]) -> None:
+    """Lists the bad items; raises Failure(DATA) where they are more than the budget."""
+    bad = sorted([(b.key, b.code, b.sentence) for b in plan.bad] + [tuple(b) for r in records.values() for b in r.bad])
+    lines = [json.dumps({"key": key, "code": code, "what": sentence}) for key, code, sentence in bad]
+    disk.write_atomically(folder / BAD_ITEMS, "".join(f"{line}\n" for line in lines).encode())
+    for key, code, sentence in bad[:SHOWN]:
+        tell(f"bad item {key}: {code}: {sentence}")
+    if len(bad) > SHOWN:
+        tell(f"... and {len(bad) - SHOWN} more")
+    if len(bad) > max_bad:
+        hint = f"repair the source and give the same command again, or leave them out: --max_bad={len(bad)}"
+        expected = f"at most {max_bad} (--max_bad)"
+        raise Failure(Code.DATA, f"{len(bad)} bad items", f"all in {folder / BAD_ITEMS}", expected=expected, hint=hint)
+
+
+def _tell_warnings(plan: Plan, records: dict[str, ShardRecord], tell: Callable[[str], None]) -> None:
+    """Says how many items were unusual, by code, and which stand in two splits."""
+    for code in sorted({code for record in records.values() for code in record.warnings}):
+        keys = sorted(key for record in records.values() if code in record.warnings for key in record.warnings[code])
+        tell(f"warning: {len(keys):,} items {code}: {_some(keys)}")
+    twice = list(_in_two_splits(plan, records))
+    if twice:
+        tell(f"warning: {len(twice):,} items are the same in two splits, byte for byte: {_some(sorted(twice))}")
+
+
+def _in_two_splits(plan: Plan, records: dict[str, ShardRecord]) -> Iterator[str]:
+    """The pairs of keys of items that have the same bytes in two splits."""
+    sizes = collections.Counter(unit.split for unit in plan.units)
+    largest = max(sizes, key=sizes.__getitem__)  # is looked up in what the others hold: that takes the least memory
+    seen: dict[str, tuple[str, str]] = {}
+    for unit in sorted(plan.units, key=lambda unit: unit.split == largest):
+        for item, digest in zip(unit.items, records[unit.shard].digests, strict=True):
+            if digest and unit.split != largest:
+                seen.setdefault(digest, (unit.split, item.key))
+            if digest in seen and seen[digest][0] != unit.split:
+                yield f"{seen[digest][1]} = {item.key}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+
+
+def _write_metadata(plan: Plan, records: dict[str, ShardRecord], folder: Path) -> None:
+    """Writes the manifest of the preparation, then what TFDS reads."""
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core import naming
+
+    partial = plan.partial or bool(plan.bad) or any(record.bad for record in records.values())
+    shards = {name: {"size": record.size, "sha256": record.sha256} for name, record in records.items()}
+    manifest = {"format": FORMAT, "fingerprint": plan.fingerprint, "partial": partial, "shards": shards}
+    disk.write_atomically(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+    splits = []
+    for split in sorted({unit.split for unit in plan.units}):
+        parts = [records[unit.shard] for unit in plan.units if unit.split == split]
+        template = naming.ShardedFileTemplate(
+            data_dir=folder, dataset_name=plan.name, split=split, filetype_suffix="array_record"
+        )
+        sizes, total = [part.examples for part in parts], sum(part.example_bytes for part in parts)
+        splits.append(tfds.core.SplitInfo(split, shard_lengths=sizes, num_bytes=total, filename_template=template))
+    tfds.folder_dataset.write_metadata(
+        data_dir=folder, features=plan.features(), split_infos=splits, version=plan.version, check_data=False,
+        **plan.description,
+    )  # fmt: skip

@@ -1,0 +1,227 @@
+"""ImageNet as its archives or class folders hold it: which picture is where, with which label, and what is not right.
+
+Everything here is known from headers and names; no picture is read. A validation picture's label goes by the number in
+its name: lists by position are wrong from the first missing picture on.
+"""
+
+import collections
+import dataclasses
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from perceiver_jax.data.preparation.items import BadItem, Example, Item
+from perceiver_jax.data.preparation.tar import Archive
+from perceiver_jax.data.sources import package_file
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.modalities import image_files
+
+NAME, VERSION = "imagenet2012", "5.1.0"  # as TFDS has it
+PUBLISHED = {"train": 1_281_167, "validation": 50_000}  # pictures
+SHARDS = {"train": 1024, "validation": 64}  # of the whole data set, as TFDS has it
+ARCHIVES = {"train": ("ILSVRC2012_img_train.tar", 147_897_477_120), "validation": ("ILSVRC2012_img_val.tar", 6_744_924_160)}
+PRELOAD = (__name__, "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "cv2", "tensorflow_datasets.proto.tf_example_pb2")
+FOLDERS = {"train": "train", "validation": "val"}
+
+_NAMES = {"train": r"(n\d{8})_\d+\.JPE?G", "validation": r"ILSVRC2012_val_(\d{8})\.JPE?G"}
+_CLASS = re.compile(r"n\d{8}")
+
+
+def synsets() -> list[str]:
+    """The 1,000 classes in the order of their labels."""
+    return _published("labels.txt")
+
+
+def validation_synsets() -> list[str]:
+    """The class of each validation picture, by its number less 1."""
+    return _published("validation_labels.txt")
+
+
+def _published(name: str) -> list[str]:
+    path = package_file(NAME, "tensorflow_datasets", "tensorflow-datasets", f"datasets/{NAME}/{name}")
+    return path.read_text().split()
+
+
+class BadEntry(BadItem):
+    """A bad item that was found in a listing, with its split."""
+
+    def __init__(self, split: str, key: str, code: str, sentence: str):
+        super().__init__(key, code, sentence)
+        self.split = split
+
+
+@dataclasses.dataclass
+class Listing:
+    """What a source holds."""
+
+    items: dict[str, list[Item]] = dataclasses.field(default_factory=lambda: {split: [] for split in PUBLISHED})
+    bad: list[BadEntry] = dataclasses.field(default_factory=list)
+    ignored: list[str] = dataclasses.field(default_factory=list)  # what is no picture by its name
+
+    @property
+    def partial(self) -> bool:
+        """Whether it is less than the published data set."""
+        return any(self.found(split) < size for split, size in PUBLISHED.items())
+
+    def found(self, split: str) -> int:
+        """The pictures of a split, those included of which the listing alone shows that they are bad."""
+        return len(self.items[split]) + sum(bad.split == split for bad in self.bad)
+
+
+def list_source(source: Path, validation: Sequence[str]) -> Listing:
+    """All that can be known of a source without reading a picture. `validation` holds the class of each number.
+
+    Raises Failure(DATA): archives that are not whole, classes that do not exist, two pictures of one name.
+    """
+    listing, labels = Listing(), {synset: label for label, synset in enumerate(synsets())}
+    for split in PUBLISHED:
+        for name, folder, item in _entries(source, split, listing, labels):
+            _add(listing, split, name, folder, item, labels, validation)
+        listing.items[split].sort(key=lambda item: (item.key.casefold(), item.key))
+        for before, after in zip(listing.items[split], listing.items[split][1:], strict=False):
+            if before.key.casefold() == after.key.casefold():
+                raise Failure(Code.DATA, f"duplicate key {after.key}", f"{before.path}, {after.path}")
+    return listing
+
+
+def check_complete(listing: Listing, allow_partial: bool) -> list[str]:
+    """Lines on how much of each split is there. Raises Failure(DATA) where it is not all, unless that is allowed."""
+    lines, names = [], synsets()
+    for split, size in PUBLISHED.items():
+        items = listing.items[split]
+        counts = collections.Counter(item.label for item in items)
+        lines.append(f"{split}: {len(counts):,} of {len(names):,} classes, {len(items):,} of {size:,} pictures")
+        archive = ARCHIVES[split][0]
+        if not items:
+            expected = f"{archive}, or the folder {FOLDERS[split]}"
+            raise Failure(Code.DATA, f"no pictures for {split}", expected=expected, hint="--source=DIR that holds them")
+        if allow_partial:
+            continue
+        hint = "download it again; or --allow_partial, for a subset"
+        if len(counts) < len(names):
+            missing = [name for label, name in enumerate(names) if label not in counts]
+            what = f"{len(counts)} of {len(names)} classes in {split}; missing {', '.join(missing[:5])}"
+            raise Failure(Code.DATA, what + (", ..." if len(missing) > 5 else ""), hint=hint)
+        if listing.found(split) != size:
+            raise Failure(Code.DATA, f"{listing.found(split):,} pictures in {split}", expected=f"{size:,}", hint=hint)
+    return lines
+
+
+def num_shards(split: str, num_pictures: int) -> int:
+    """As many as TFDS makes; of a subset its share."""
+    return min(num_pictures, -(-SHARDS[split] * num_pictures // PUBLISHED[split]))
+
+
+def convert(item: Item, data: bytes) -> Example:
+    """The record of one picture, as TFDS writes it; raises BadItem."""
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    try:
+        jpeg, warnings = image_files.as_jpeg(data)
+    except image_files.BadImage as bad:
+        raise BadItem(item.key, bad.code, bad.sentence) from None
+    example = tf_example_pb2.Example()
+    feature = example.features.feature
+    feature["image"].bytes_list.value.append(jpeg)
+    feature["label"].int64_list.value.append(item.label)
+    feature["file_name"].bytes_list.value.append(item.key.encode())
+    return Example(example.SerializeToString(deterministic=True), warnings)
+
+
+def features() -> Any:
+    """TFDS's own features of the data set."""
+    import tensorflow_datasets as tfds
+
+    return tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(encoding_format="jpeg"),
+            "label": tfds.features.ClassLabel(names=synsets()),
+            "file_name": tfds.features.Text(),
+        }
+    )
+
+
+def _entries(source: Path, split: str, listing: Listing, labels: dict[str, int]) -> Iterator[tuple[str, str, Item]]:
+    """Every file of a split: its name, the class that it lies under or "", and where it is, without key and label."""
+    name, published = ARCHIVES[split]
+    if (source / name).exists():
+        with Archive((source / name).resolve(), published) as archive:
+            for member in archive.members():
+                base = member.name.rpartition("/")[2]
+                if split == "train" and _CLASS.fullmatch(base.removesuffix(".tar")) and base.endswith(".tar"):
+                    synset = base.removesuffix(".tar")
+                    _check_class(synset, labels, f"{name}, {member.name}")
+                    inner = archive.members(member)
+                elif split == "train":
+                    listing.ignored.append(f"{name}, {member.name}")
+                    continue
+                else:
+                    synset, inner = "", iter([member])
+                for picture in inner:
+                    yield picture.name, synset, Item("", 0, str(archive.path), picture.offset, picture.size, archive.stamp)
+            archive.check_unchanged()
+        return
+    folder = source / FOLDERS[split]
+    for entry in _scan(folder) if folder.is_dir() else ():
+        if entry.is_dir() and _CLASS.fullmatch(entry.name):
+            _check_class(entry.name, labels, entry.path)
+            files = _scan(Path(entry.path))
+        elif split == "validation" and not entry.is_dir(follow_symlinks=False):
+            files = [entry]
+        else:
+            listing.ignored.append(entry.path)
+            continue
+        synset = entry.name if entry.is_dir() else ""
+        for file in files:
+            state = file.stat(follow_symlinks=False)
+            size = state.st_size if stat.S_ISREG(state.st_mode) else -1
+            yield file.path, synset, Item("", 0, file.path, 0, size, state.st_mtime_ns)
+
+
+def _scan(folder: Path) -> list[os.DirEntry]:
+    """A folder's entries by name; raises Failure(DATA) where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise Failure(Code.DATA, f"cannot read {folder}", os.strerror(error.errno).lower()) from None
+
+
+def _check_class(synset: str, labels: dict[str, int], where: str) -> None:
+    if synset not in labels:
+        raise Failure(Code.DATA, f"unknown class {synset}", where, expected="one of the 1,000 of ILSVRC2012")
+
+
+def _add(
+    listing: Listing, split: str, name: str, synset: str, item: Item, labels: dict[str, int], validation: Sequence[str]
+) -> None:
+    """Puts one file where it belongs: among the items, the bad or the ignored."""
+    key = name.rpartition("/")[2]
+    shown = name.encode("utf-8", "backslashreplace").decode()
+    matched = re.fullmatch(_NAMES[split], key, re.IGNORECASE)
+    if not matched:
+        if shown != name:
+            listing.bad.append(BadEntry(split, shown, "name-not-utf8", "its name is no UTF-8"))
+        else:
+            listing.ignored.append(name)
+        return
+    if item.size < 0:
+        listing.bad.append(BadEntry(split, key, "not-a-regular-file", "is a link, a pipe or a device"))
+        return
+    if split == "validation":
+        number = int(matched[1])
+        if not 1 <= number <= len(validation):
+            raise Failure(Code.DATA, f"validation picture {key}", expected=f"a number from 1 to {len(validation):,}")
+        label = validation[number - 1]
+        if synset not in ("", label):
+            what = f"validation picture {key} lies under {synset}"
+            raise Failure(Code.DATA, what, expected=label, hint="--validation_labels=FILE, if that is on purpose")
+    else:
+        label = matched[1].lower()
+        if label != synset:
+            listing.bad.append(BadEntry(split, key, "wrong-class", f"lies under {synset}"))
+            return
+    listing.items[split].append(item._replace(key=key, label=labels[label]))

@@ -1,0 +1,69 @@
+"""Draws what the latents of a trained run look at (figure 3 of the paper), in the run's test examples or in any files.
+
+python -m scripts.attention_maps --workdir runs/a --output DIR [--cross_attends 1,2,8] [--latents 0,17] [--overlay] [FILE...]
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from perceiver_jax import command, workdir
+from perceiver_jax.config import read
+from perceiver_jax.data import pipeline
+from perceiver_jax.data.examples import example_inputs, file_inputs, split_size
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.report.progress import Progress, say
+from perceiver_jax.training import manifest
+
+flags.DEFINE_string("workdir", None, "Directory of the run.")
+flags.DEFINE_string("output", None, "Directory for the pictures, one a file or example.")
+_STEP = flags.DEFINE_integer("step", None, "Checkpoint to look into; without it the newest valid one.")
+_SPLIT = flags.DEFINE_string("split", "test", "Split of the examples, where no files are given.")
+_EXAMPLES = flags.DEFINE_list("examples", ["0"], "Which examples of the split, counted from 0.")
+_CROSS_ATTENDS = flags.DEFINE_list("cross_attends", None, "Which, counted from 1; without it the first, second and last.")
+_LATENTS = flags.DEFINE_list("latents", None, "Which, counted from 0; without it the first that there is room for.")
+_OVERLAY = flags.DEFINE_bool("overlay", False, "Show the input itself, dark where a latent looks least.")
+
+
+def main(files: list[Path]) -> None:
+    place = workdir.Workdir(Path(command.require("workdir")).absolute())
+    output = Path(command.require("output"))
+    config = read(workdir.read_config(str(place.path)))
+    if config.model.kind != "perceiver":
+        raise Failure(Code.CONFIG, f"a model of kind {config.model.kind} has no cross-attends to look at")
+    count = config.model.num_cross_attends
+    cross_attends = None if _CROSS_ATTENDS.value is None else chosen(_CROSS_ATTENDS, range(1, count + 1))
+    latents = None if _LATENTS.value is None else chosen(_LATENTS, range(config.model.num_latents))
+    if files:
+        inputs = {file.stem: file_inputs(config.data, config.augment, file) for file in files}
+        if len(inputs) < len(files):
+            raise Failure(Code.CONFIG, "two files of one name would be one picture", expected="files of different names")
+    else:
+        pipeline.check(config.data)
+        indices = chosen(_EXAMPLES, range(split_size(config.data, _SPLIT.value)))
+        inputs = {f"{_SPLIT.value}_{i}": example_inputs(config.data, config.augment, _SPLIT.value, i) for i in indices}
+    step = manifest.chosen_step(place.checkpoints, _STEP.value)
+    from perceiver_jax.attention_maps import draw_maps, figure_3  # JAX from here on
+    from perceiver_jax.experiment import Experiment
+
+    experiment = Experiment(config)
+    variables = experiment.restore(place.checkpoints, step).evaluated
+    output.mkdir(parents=True, exist_ok=True)
+    with Progress(len(inputs), 0) as progress:
+        for done, (name, example) in enumerate(inputs.items()):
+            picture = output / f"{name}.png"
+            draw_maps(experiment, variables, example, picture, cross_attends or figure_3(config), latents, _OVERLAY.value)
+            progress.update(done + 1, {})
+            say(str(picture))
+
+
+def chosen(flag: flags.FlagHolder[list[str]], there: range) -> list[int]:
+    """The numbers that a flag gives; raises Failure(CONFIG) for one that is not there."""
+    for text in flag.value:
+        if not text.isdecimal() or int(text) not in there:
+            raise Failure(Code.CONFIG, f"--{flag.name}: {text!r}", expected=f"numbers from {there[0]} to {there[-1]}")
+    return [int(text) for text in flag.value]
+
+
+if __name__ == "__main__":
+    command.run(main, takes_files=True)

@@ -1,0 +1,54 @@
+"""Runs of the baselines, through the real commands: they are runs like any other."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+from perceiver_jax.data import pipeline
+from perceiver_jax.experiment import Experiment
+from perceiver_jax.report.log import read_metrics
+from perceiver_jax.training import devices
+from perceiver_jax.training.step import Variables
+from tests.baselines import small
+from tests.launch import config_of
+
+# One block, one layer: less to compile.
+FLAGS = {
+    "transformer": small.of_digits("transformer", num_layers=1),
+    "vit": small.of_digits("vit", num_layers=1),
+    "resnet": small.of_digits("resnet", stage_blocks=(1,)),
+}
+
+
+@pytest.mark.parametrize("kind", FLAGS)
+def test_a_baseline_trains_draws_curves_without_maps_and_resumes_bit_for_bit(kind, launcher, tmp_path):
+    path, arguments = tmp_path / "run", ("--tiny", FLAGS[kind])
+    result = launcher.finish(path, *arguments)
+    assert [picture.name for picture in (path / "plots").iterdir()] == ["curves.png"]
+    (path / "result.json").unlink()
+    shutil.rmtree(path / "checkpoints" / "6")
+    assert launcher.finish(path, *arguments)["state_sha256"] == result["state_sha256"]
+    if kind == "resnet":  # which answers with statistics as well
+        evaluation = launcher.start("experiments.evaluate", "--workdir", path, "--step", "3", "--json")
+        assert evaluation.wait() == 0, evaluation.stderr
+        logged = {(record["step"], record["split"]): record for record in read_metrics(path / "metrics.jsonl")}
+        assert json.loads(evaluation.stdout) == logged[3, "test"]
+
+
+@pytest.mark.usefixtures("fast_compilation")
+def test_a_resnets_first_update_keeps_the_statistics_of_its_batch_and_uses_the_state_up():
+    experiment = Experiment(config_of(FLAGS["resnet"], tiny=True))
+    config, state = experiment.config, experiment.initial_state()
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(state.statistics))
+    batches = pipeline.train_batches(config.data, config.augment, config.seed, 0)
+    batch = devices.to_devices(next(batches), experiment.mesh)
+    batches.close()
+    forward = jax.jit(lambda params, inputs: experiment.forward(Variables(params, None), inputs).statistics)
+    expected = jax.tree.map(np.asarray, forward(state.params, batch["inputs"]))
+    after, _ = experiment.step(state, batch)
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+    assert len(jax.tree.leaves(after.statistics)) == 2 * (1 + 4)  # the stem's, the block's with its shortcut
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), after.statistics, expected)
