@@ -38,7 +38,7 @@ ORDER = """
     config
     command accounting
     experiment
-    evaluate
+    evaluate attention_maps
     train
 """
 FILE_LINES, FUNCTION_LINES = 260, 65

@@ -20,7 +20,7 @@ def run(launcher, once, tmp_path_factory):
         config = ["--config", "configs/imagenet.py:table6_at_start_2", "--tiny", *settings]
         finish(launcher, "experiments.train", *config, "--workdir", path / "run")
 
-    return once("imagenet", make) / "run"
+    return once("imagenet_run", make) / "run"
 
 
 def finish(launcher, module, *arguments):
