@@ -223,7 +223,10 @@ FAULTS = [
         {"optim.schedule": {"kind": "constant", "milestones": (0.5,)}},
         "key optim.schedule.milestones is not used with this optim.schedule.kind; only with steps",
     ),
-    ({"augment.kind": "none"}, "key augment.flip_probability is not used with this augment.kind; only with affine, inception"),
+    (
+        {"augment.kind": "none"},
+        "key augment.flip_probability is not used with this augment.kind; only with affine, inception",
+    ),
     (
         {"data.data_dir": "x"},
         "key data.data_dir is not used with this data.source; only with fashion_mnist, image_folder, imagenet2012",
