@@ -84,9 +84,7 @@ def train_batches(
     return _read_ahead(grain.MapDataset.range(first_step, sys.maxsize).map(build), config)
 
 
-def eval_batches(
-    config: DataConfig, split: str, augment: Section, *, host: int = 0, num_hosts: int = 1
-) -> Batches:
+def eval_batches(config: DataConfig, split: str, augment: Section, *, host: int = 0, num_hosts: int = 1) -> Batches:
     """The `num_eval_batches` batches of a split in its order, without chance; each host gets its slice of every one.
 
     The last is padded to full size, with `weights` that are 0 there, so that evaluation is exact.

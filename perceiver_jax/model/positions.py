@@ -40,9 +40,7 @@ def channel_order(num_axes: int, num_bands: int) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(start + axis * width + i for start, width in kinds for i in range(width)) for axis in range(num_axes))
 
 
-def encoded(
-    coordinates: Float[Array, "*M d"], num_bands: int, max_resolution: Sequence[float]
-) -> Float[Array, "*M P"]:
+def encoded(coordinates: Float[Array, "*M d"], num_bands: int, max_resolution: Sequence[float]) -> Float[Array, "*M P"]:
     """The position channels of given coordinates, in `channel_order`: coordinates, then all sines, then all cosines."""
     turns = [_half_turns(coordinates[..., i], bands(num_bands, mu)) for i, mu in enumerate(max_resolution)]
     angles = math.pi * jnp.concatenate(turns, axis=-1)
