@@ -17,6 +17,7 @@ import perceiver_jax.data.sources
 from perceiver_jax import config_faults
 from perceiver_jax.baselines.config import Baseline, ResNetConfig
 from perceiver_jax.data.config import DataConfig, Spec, split_sizes
+from perceiver_jax.data.examples import modality_of
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.model.config import FourierPositions, LearnedPositions, PerceiverConfig
 from perceiver_jax.section import Section, Tiny, duration_steps
@@ -80,12 +81,12 @@ class Config(Section):
         """What the data source says it holds, as the model sees it: with the coordinates that `augment` adds to `shape`."""
         spec = source_module(self.data.source).spec(self.data)
         *grid, channels = spec.shape
-        return dataclasses.replace(spec, shape=(*grid, channels + modality_module(spec).num_coordinates(self.augment)))
+        return dataclasses.replace(spec, shape=(*grid, channels + modality_of(spec).num_coordinates(self.augment)))
 
     @property
     def num_coordinates(self) -> int:
         """How many of the last channels of an example's features are coordinates that it brings with it."""
-        return modality_module(self.spec).num_coordinates(self.augment)
+        return modality_of(self.spec).num_coordinates(self.augment)
 
     @property
     def num_inputs(self) -> int:
@@ -120,11 +121,6 @@ def source_module(name: str) -> ModuleType:
     if name not in names:
         raise config_faults.unknown_value("data.source", name, names)
     return importlib.import_module(f"perceiver_jax.data.sources.{name}")
-
-
-def modality_module(spec: Spec) -> ModuleType:
-    """The module that knows the kind of input that a data source holds."""
-    return importlib.import_module(f"perceiver_jax.modalities.{spec.modality}")
 
 
 def source_names() -> list[str]:
@@ -169,7 +165,7 @@ def _parse(values: dict[str, Any]) -> Config:
         raise config_faults.missing_tag("data.source", given, DataConfig.model_fields)
     source = source_module(str(given["source"]))
     data = _validate(source.Config, given, ("data",), values)
-    augment = _validate(modality_module(source.spec(data)).AugmentConfig, values["augment"], ("augment",), values)
+    augment = _validate(modality_of(source.spec(data)).AugmentConfig, values["augment"], ("augment",), values)
     return _validate(Config, values | {"data": data, "augment": augment}, (), values)
 
 

@@ -1,6 +1,7 @@
 """Stopping on request: the first SIGTERM or SIGINT asks the run to save and end, the second one ends it at once."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import sys
@@ -63,3 +64,13 @@ class StopFlag:
                 # A closed stderr must not cost the second signal.
                 with contextlib.suppress(OSError, ValueError, AttributeError):
                     os.write(sys.__stderr__.fileno(), line.encode())
+
+
+def end_with_parent() -> None:
+    """Makes this process end as soon as the one that started it does: a killed parent can tell its workers nothing."""
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)

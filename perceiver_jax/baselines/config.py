@@ -9,7 +9,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from perceiver_jax.model.config import Positions
+from perceiver_jax.model.config import Positions, check_heads, self_attend_flops
 from perceiver_jax.section import Count, Fraction, Section, Tiny
 
 
@@ -32,16 +32,13 @@ class LayersConfig(BaselineConfig):
 
     @model_validator(mode="after")
     def _check(self) -> "LayersConfig":
-        channels, heads = self.channels, self.num_heads
-        if channels % heads:
-            near = " or ".join(str(n) for n in (channels // heads * heads, (channels // heads + 1) * heads) if n)
-            raise ValueError(f"model.channels {channels} not divisible by model.num_heads {heads}; try {near}")
+        check_heads(channels=self.channels, num_heads=self.num_heads)
         return self
 
     def _flops(self, num_tokens: int, token_inputs: int, extra_tokens: int, num_classes: int) -> int:
         """Of one example: a linear map to tokens, the layers over them and some more, the classifier."""
         n, d = num_tokens + extra_tokens, self.channels
-        layer = (8 + 4 * self.widening_factor) * n * d * d + 4 * n * n * d + 3 * self.num_heads * n * n
+        layer = self_attend_flops(n, d, self.num_heads, self.widening_factor)
         return 2 * num_tokens * token_inputs * d + self.num_layers * layer + 2 * d * num_classes
 
 

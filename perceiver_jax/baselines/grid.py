@@ -90,13 +90,3 @@ def patches(x: Float[Array, "b *grid c"], size: int) -> Float[Array, "b n pc"]:
     x = x.reshape(x.shape[0], *(n for length in x.shape[1:-1] for n in (length // size, size)), x.shape[-1])
     x = x.transpose(0, *axes, *(axis + 1 for axis in axes), x.ndim - 1)
     return x.reshape(x.shape[0], -1, size ** len(grid) * x.shape[-1])
-
-
-def activation_dtype(config: BaselineConfig) -> jnp.dtype | None:
-    """The type of activations; None is that of the inputs: float32, or float64 in tests."""
-    return None if config.compute_dtype == "float32" else jnp.dtype(config.compute_dtype)
-
-
-def as_logits(x: Float[Array, "B Y"]) -> Float[Array, "B Y"]:
-    """Logits in float32 or better."""
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -14,10 +14,10 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from perceiver_jax.baselines import config as sizes
-from perceiver_jax.baselines.grid import GridArray, activation_dtype, as_logits
+from perceiver_jax.baselines.grid import GridArray
 from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.norm import EPSILON
-from perceiver_jax.model.perceiver import Output
+from perceiver_jax.model.perceiver import Output, activation_dtype, as_logits
 
 
 class Moments(NamedTuple):
@@ -141,7 +141,7 @@ class ResNet(nnx.Module):
         """The last `num_coordinates` of the features say where each input stands; 0: its place on the grid does."""
         if len(grid) != 2:
             raise ValueError(f"inputs on a grid of {tuple(grid)}: expected two axes")
-        dtype = activation_dtype(config)
+        dtype = activation_dtype(config.compute_dtype)
         self.remat = config.remat
         self.inputs = GridArray(config, grid, num_features, rngs, num_coordinates)
         self.stem = NormedConv(self.inputs.channels, config.stem_channels, sizes.STEM_SIZE, 2, dtype, rngs)

@@ -1,5 +1,6 @@
 """The Transformer baseline (tables 1, 2, 4): the latents' own layers, applied to every input."""
 
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -7,10 +8,9 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from perceiver_jax.baselines.config import LayersConfig, TransformerConfig
-from perceiver_jax.baselines.grid import Embed, GridArray, activation_dtype, as_logits
-from perceiver_jax.model.attention import SelfAttend
+from perceiver_jax.baselines.grid import Embed, GridArray
 from perceiver_jax.model.linear import Linear
-from perceiver_jax.model.perceiver import Output
+from perceiver_jax.model.perceiver import Output, activation_dtype, as_logits, in_turn, self_attends
 
 
 class Layers(nnx.Module):
@@ -18,22 +18,13 @@ class Layers(nnx.Module):
 
     def __init__(self, config: LayersConfig, rngs: nnx.Rngs):
         self.remat = config.remat
-        dtype = activation_dtype(config)
-
-        @nnx.split_rngs(splits=config.num_layers)
-        @nnx.vmap
-        def self_attends(rngs: nnx.Rngs) -> SelfAttend:
-            return SelfAttend(config.channels, config.num_heads, config.widening_factor, dtype, rngs)
-
-        self.self_attends = self_attends(rngs)
+        sizes = config.num_layers, config.channels, config.num_heads, config.widening_factor
+        self.self_attends = self_attends(*sizes, activation_dtype(config.compute_dtype), rngs)
 
     def __call__(self, tokens: Float[Array, "B N D"]) -> Float[Array, "B N D"]:
         """The tokens after all layers."""
-
-        def layer(tokens: Float[Array, "B N D"], layer: SelfAttend) -> tuple[Float[Array, "B N D"], None]:
-            return layer(tokens), None
-
-        return jax.lax.scan(jax.checkpoint(layer) if self.remat == "layer" else layer, tokens, self.self_attends)[0]
+        through = functools.partial(in_turn, around=jax.checkpoint) if self.remat == "layer" else in_turn
+        return through(tokens, self.self_attends)
 
 
 class Transformer(nnx.Module):
@@ -53,7 +44,7 @@ class Transformer(nnx.Module):
         num_coordinates: int = 0,
     ):
         """The last `num_coordinates` of the features say where each input stands; 0: its place on the grid does."""
-        dtype = activation_dtype(config)
+        dtype = activation_dtype(config.compute_dtype)
         self.inputs = GridArray(config, grid, num_features, rngs, num_coordinates)
         self.embed = Embed(self.inputs, 1, config.channels, dtype, rngs)
         self.layers = Layers(config, rngs)

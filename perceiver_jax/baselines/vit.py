@@ -7,11 +7,11 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from perceiver_jax.baselines.config import VitConfig
-from perceiver_jax.baselines.grid import Embed, GridArray, activation_dtype, as_logits
+from perceiver_jax.baselines.grid import Embed, GridArray
 from perceiver_jax.baselines.transformer import Layers
 from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.norm import LayerNorm
-from perceiver_jax.model.perceiver import Output
+from perceiver_jax.model.perceiver import Output, activation_dtype, as_logits
 
 EMBEDDING_SCALE = 0.02  # of ViT's position embeddings before training
 
@@ -32,7 +32,7 @@ class Vit(nnx.Module):
         num_coordinates: int = 0,
     ):
         """The last `num_coordinates` of the features say where each input stands; 0: its place on the grid does."""
-        dtype = activation_dtype(config)
+        dtype = activation_dtype(config.compute_dtype)
         self.inputs = GridArray(config, grid, num_features, rngs, num_coordinates)
         self.embed = Embed(self.inputs, config.patch_size, config.channels, dtype, rngs)
         self.class_token = nnx.Param(jnp.zeros(config.channels))

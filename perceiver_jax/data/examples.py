@@ -32,6 +32,11 @@ def source_of(config: DataConfig) -> ModuleType:
     return importlib.import_module(f"perceiver_jax.data.sources.{config.source}")
 
 
+def modality_of(spec: Spec) -> ModuleType:
+    """The module that knows the kind of input that a data source holds."""
+    return importlib.import_module(f"perceiver_jax.modalities.{spec.modality}")
+
+
 def spec_of(config: DataConfig) -> Spec:
     """What a config's data source holds."""
     return source_of(config).spec(config)
@@ -64,7 +69,7 @@ class Examples:
     @property
     def modality(self) -> ModuleType:
         """The module that knows this kind of input."""
-        return importlib.import_module(f"perceiver_jax.modalities.{self._spec.modality}")
+        return modality_of(self._spec)
 
     def _read(self, index: int) -> tuple[np.ndarray, int]:
         example = self._published[self._first + index]
@@ -105,7 +110,7 @@ def example_inputs(config: DataConfig, augment: Section, split: str, index: int)
 def file_inputs(config: DataConfig, augment: Section, file: Path) -> Float32[np.ndarray, "*grid features"]:
     """A person's own file, as evaluation would see it. Raises Failure(DATA) where it is nothing the model could take."""
     spec = spec_of(config)
-    modality = importlib.import_module(f"perceiver_jax.modalities.{spec.modality}")
+    modality = modality_of(spec)
     if not file.is_file():
         raise Failure(Code.DATA, f"{file}: {'is a directory' if file.is_dir() else 'does not exist'}")
     features = modality.evaluation_features(modality.read(file.read_bytes(), str(file)), augment, spec.shape)

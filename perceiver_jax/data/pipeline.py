@@ -7,14 +7,10 @@ JAX, so functions import it.
 
 import functools
 import hashlib
-import importlib
 import json
 import math
-import multiprocessing
-import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -23,9 +19,10 @@ from absl import flags
 from jaxtyping import Integer
 
 from perceiver_jax.data.config import DataConfig, split_sizes
-from perceiver_jax.data.examples import Batch, Examples, eval_batch, source_of, spec_of, split_size, train_batch
+from perceiver_jax.data.examples import Batch, Examples, eval_batch, modality_of, source_of, spec_of, split_size, train_batch
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.section import Section
+from perceiver_jax.signals import end_with_parent
 
 if TYPE_CHECKING:
     import grain
@@ -113,9 +110,8 @@ def _ids(config: DataConfig, augment: Section, seed: int) -> "grain.MapDataset":
     """The example ids of every step of a run: an endless sequence, epoch after epoch, cut into steps."""
     import grain
 
-    modality = importlib.import_module(f"perceiver_jax.modalities.{spec_of(config).modality}")
     order = grain.MapDataset.range(split_size(config, "train")).seed(seed).shuffle().repeat()
-    return order.batch(config.batch_size * (2 if modality.mixes(augment) else 1))
+    return order.batch(config.batch_size * (2 if modality_of(spec_of(config)).mixes(augment) else 1))
 
 
 def _read_ahead(batches: "grain.MapDataset", config: DataConfig) -> Batches:
@@ -139,14 +135,9 @@ def _enter_worker(worker: int, num_workers: int) -> None:
     """Makes a worker process live exactly as long as its parent wants it.
 
     A terminal or a scheduler sends its stop signals to every process, but only the parent can stop in good order, and
-    may need batches until then. A parent that was killed can tell its workers nothing: they would wait for ever.
+    may need batches until then.
     """
     del worker, num_workers
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    end_with_parent()

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
+from perceiver_jax.modalities.opencv import opencv
+
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
@@ -44,7 +46,7 @@ def decode(data: bytes) -> UInt8[np.ndarray, "H W 3"]:
     """The picture in the bytes of a JPEG or PNG file; raises BadImage."""
     header = _open(data)
     if _is_ordinary(header):
-        cv2 = _opencv()
+        cv2 = opencv()
         flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)  # None for any picture that is cut off
         if pixels is not None:
@@ -174,12 +176,3 @@ def _pillow() -> ModuleType:
     from PIL import Image, JpegImagePlugin, PngImagePlugin  # noqa: F401
 
     return PIL
-
-
-@functools.cache
-def _opencv() -> ModuleType:
-    """OpenCV, without threads of its own."""
-    import cv2
-
-    cv2.setNumThreads(0)
-    return cv2

@@ -64,12 +64,7 @@ class PerceiverConfig(Section):
 
     @model_validator(mode="after")
     def _check(self) -> "PerceiverConfig":
-        channels, heads = self.latent_channels, self.num_self_attend_heads
-        if channels % heads:
-            near = " or ".join(str(n) for n in (channels // heads * heads, (channels // heads + 1) * heads) if n)
-            raise ValueError(
-                f"model.latent_channels {channels} not divisible by model.num_self_attend_heads {heads}; try {near}"
-            )
+        check_heads(latent_channels=self.latent_channels, num_self_attend_heads=self.num_self_attend_heads)
         if self.arrangement == "interleaved" and 0 < self.num_blocks < self.num_cross_attends:
             raise ValueError(
                 f"model.num_cross_attends {self.num_cross_attends} > model.num_blocks {self.num_blocks}: interleaved, each"
@@ -124,10 +119,23 @@ class PerceiverConfig(Section):
             projections = 4 * n * d * c + 4 * m * c * c
             return projections + 4 * n * m * c + 3 * heads * n * m + 4 * w * n * d * d
 
-        self_attends = 8 * n * d * d + 4 * n * n * d + 3 * self.num_self_attend_heads * n * n + 4 * w * n * d * d
+        self_attends = self_attend_flops(n, d, self.num_self_attend_heads, w)
         each = {
             "cross_attend": cross_attend(n, math.prod(grid), input_channels, self.num_cross_attend_heads, w),
             "self_attends": self.num_self_attends_per_block * self_attends,
         }
         head = 2 * d * num_classes + (cross_attend(1, n, d, 1, 1) if self.head == "query" else 0)
         return sum(each[use.kind] for use in self.schedule) + head
+
+
+def check_heads(**sizes: int) -> None:
+    """Raises ValueError where the second of two fields of a model, its heads, does not divide the first, its channels."""
+    (name, channels), (heads_name, heads) = sizes.items()
+    if channels % heads:
+        near = " or ".join(str(n) for n in (channels // heads * heads, (channels // heads + 1) * heads) if n)
+        raise ValueError(f"model.{name} {channels} not divisible by model.{heads_name} {heads}; try {near}")
+
+
+def self_attend_flops(n: int, d: int, heads: int, w: int) -> int:
+    """FLOPs of one self-attend with its MLP by the paper's rule: N tokens of D channels, MLP widened by w."""
+    return (8 + 4 * w) * n * d * d + 4 * n * n * d + 3 * heads * n * n

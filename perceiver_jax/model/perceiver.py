@@ -53,8 +53,7 @@ class Perceiver(nnx.Module):
     ):
         """The last `num_coordinates` of the features say where each input stands; 0: its place on the grid does."""
         self.config = config
-        # Without a dtype a layer computes in that of its parameters and inputs: float32, or float64 in tests.
-        dtype = None if config.compute_dtype == "float32" else jnp.dtype(config.compute_dtype)
+        dtype = activation_dtype(config.compute_dtype)
         shape = (config.num_latents, config.latent_channels)
         self.latents = nnx.Param(nnx.initializers.truncated_normal(config.latent_init_scale)(rngs.params(), shape))
         self.inputs = InputArray(config.positions, grid, num_features, rngs, num_coordinates)
@@ -62,18 +61,15 @@ class Perceiver(nnx.Module):
         def cross_attend(input_channels: int, num_heads: int, widening_factor: int) -> CrossAttend:
             return CrossAttend(config.latent_channels, input_channels, num_heads, widening_factor, dtype, rngs)
 
-        @nnx.split_rngs(splits=config.num_self_attends_per_block)
-        @nnx.vmap
-        def self_attends(rngs: nnx.Rngs) -> SelfAttend:
-            return SelfAttend(config.latent_channels, config.num_self_attend_heads, config.widening_factor, dtype, rngs)
-
+        sizes = config.latent_channels, config.num_self_attend_heads, config.widening_factor
+        layers = functools.partial(self_attends, config.num_self_attends_per_block, *sizes, dtype, rngs)
         self.cross_attends = nnx.List(
             [
                 cross_attend(self.inputs.channels, config.num_cross_attend_heads, config.widening_factor)
                 for _ in range(config.num_weights("cross_attend"))
             ]
         )
-        self.self_attends = nnx.List([self_attends(rngs) for _ in range(config.num_weights("self_attends"))])
+        self.self_attends = nnx.List([layers() for _ in range(config.num_weights("self_attends"))])
         self.head = Head(config, cross_attend, num_classes, dtype, rngs)
 
     def __call__(
@@ -140,7 +136,7 @@ class Perceiver(nnx.Module):
                 latents, logits = cross_attend(module, latents, inputs)
                 captured += [logits] if capture else []
             else:  # a latent Transformer: its layers, stacked, in turn
-                through = functools.partial(_in_turn, around=jax.checkpoint) if self.config.remat == "layer" else _layers
+                through = functools.partial(in_turn, around=jax.checkpoint) if self.config.remat == "layer" else _layers
                 latents = through(latents, module)
         return latents, captured
 
@@ -165,7 +161,30 @@ def _for_gradient(written_out: Callable[..., Array], looped: Callable[..., Array
     return function
 
 
-def _in_turn(
+def activation_dtype(compute_dtype: str) -> jnp.dtype | None:
+    """The type that layers compute in; None: that of their parameters and inputs, float32, or float64 in tests."""
+    return None if compute_dtype == "float32" else jnp.dtype(compute_dtype)
+
+
+def as_logits(x: Float[Array, "B Y"]) -> Float[Array, "B Y"]:
+    """Logits in float32 or better."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def self_attends(
+    num_layers: int, channels: int, num_heads: int, widening_factor: int, dtype: jnp.dtype | None, rngs: nnx.Rngs
+) -> SelfAttend:
+    """The layers of a Transformer, stacked in one module."""
+
+    @nnx.split_rngs(splits=num_layers)
+    @nnx.vmap
+    def layer(rngs: nnx.Rngs) -> SelfAttend:
+        return SelfAttend(channels, num_heads, widening_factor, dtype, rngs)
+
+    return layer(rngs)
+
+
+def in_turn(
     latents: Float[Array, "B N D"],
     layers: SelfAttend,
     around: Callable[[Callable], Callable] = lambda layer: layer,
@@ -178,7 +197,7 @@ def _in_turn(
 
 # A latent Transformer: a loop has each layer's weights at hand when they are used, but going back it would copy out, and in
 # again, all that is kept for the gradient.
-_layers = _for_gradient(functools.partial(_in_turn, written_out=True), _in_turn)
+_layers = _for_gradient(functools.partial(in_turn, written_out=True), in_turn)
 
 
 def _stacked(modules: Sequence[nnx.Module]) -> nnx.Module:
@@ -211,5 +230,4 @@ class Head(nnx.Module):
             pooled = self.cross_attend(query, [Segment(latents)])[0][:, 0]
         else:
             pooled = latents.mean(axis=1)
-        logits = self.logits(pooled)
-        return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+        return as_logits(self.logits(pooled))

@@ -15,12 +15,14 @@ from typing import Any
 
 from perceiver_jax.data.preparation.items import BadItem, Example, Item
 from perceiver_jax.data.preparation.tar import Archive
+from perceiver_jax.data.sources import imagenet2012 as published
 from perceiver_jax.data.sources import package_file
+from perceiver_jax.data.sources.imagenet2012 import TFDS_SPLITS
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import image_files
 
 NAME, VERSION = "imagenet2012", "5.1.0"  # as TFDS has it
-PUBLISHED = {"train": 1_281_167, "validation": 50_000}  # pictures
+PUBLISHED = {TFDS_SPLITS[split]: size for split, size in published.PUBLISHED.items()}  # pictures
 SHARDS = {"train": 1024, "validation": 64}  # of the whole data set, as TFDS has it
 ARCHIVES = {"train": ("ILSVRC2012_img_train.tar", 147_897_477_120), "validation": ("ILSVRC2012_img_val.tar", 6_744_924_160)}
 PRELOAD = (__name__, "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "cv2", "tensorflow_datasets.proto.tf_example_pb2")

@@ -7,9 +7,7 @@ what they need and nothing else, in milliseconds.
 import collections
 import dataclasses
 import multiprocessing
-import os
 import signal
-import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -22,6 +20,7 @@ from perceiver_jax.data.preparation import shard
 from perceiver_jax.data.preparation.items import Convert, Unit
 from perceiver_jax.data.preparation.shard import ShardRecord
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.signals import end_with_parent
 
 DECODE_SECONDS = 30.0  # for one item; the largest picture allowed takes 2
 POLL_SECONDS = 0.5
@@ -126,7 +125,7 @@ class Pool:
 def _work(unit: Unit, recipe: str, convert: Convert, folder: Path, skip: dict, pipe: Connection) -> None:
     """A worker process: sends the items that it decodes, then the record, or a Failure."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent says when to end
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         record = shard.finished(unit, recipe, folder) or shard.write(unit, recipe, convert, folder, skip, pipe.send)
         pipe.send(record)
@@ -137,8 +136,3 @@ def _work(unit: Unit, recipe: str, convert: Convert, folder: Path, skip: dict, p
         pipe.send(Failure(Code.WORKDIR, f"cannot write {folder / unit.shard}", found=disk.reason(error), hint=hint))
     except Exception:  # noqa: BLE001 told by the parent
         pipe.send(Failure(Code.FAULT, f"worker of {unit.shard}", traceback.format_exc()))
-
-
-def _exit_with_parent() -> None:
-    multiprocessing.parent_process().join()
-    os._exit(1)

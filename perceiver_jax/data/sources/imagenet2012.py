@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NUM_CLASSES = 1000
 PUBLISHED = {"train": 1_281_167, "test": 50_000}
-_TFDS_SPLITS = {"train": "train", "test": "validation"}
+TFDS_SPLITS = {"train": "train", "test": "validation"}
 _FORMAT = "array_record"
 
 
@@ -79,7 +79,7 @@ def load(config: Config, split: Literal["train", "test"]) -> "EncodedPictures":
     info = dataset_info.read_proto_from_builder_dir(tree.folder)
     template = naming.ShardedFileTemplate(data_dir=tree.folder, dataset_name=info.name, filetype_suffix=_FORMAT)
     by_name = splits.SplitDict.from_proto(repeated_split_infos=info.splits, filename_template=template)
-    instructions = by_name[_TFDS_SPLITS[split]].file_instructions
+    instructions = by_name[TFDS_SPLITS[split]].file_instructions
     for instruction in instructions:
         path = Path(instruction.filename)
         size = path.stat().st_size if path.is_file() else None
@@ -167,7 +167,7 @@ class _Tree:
 
     def length(self, split: str) -> int:
         """The examples of a split; 0 where it is not there."""
-        splits = [entry for entry in self.info["splits"] if entry["name"] == _TFDS_SPLITS[split]]
+        splits = [entry for entry in self.info["splits"] if entry["name"] == TFDS_SPLITS[split]]
         return sum(int(length) for entry in splits for length in entry["shardLengths"])
 
 
