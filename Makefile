@@ -29,5 +29,5 @@ $(READY): requirements.lock
 
 # Made anew when setup.py changes.
 lock:
-	$(BIN)/python -m uv pip compile setup.py --extra examples --extra dev --universal --python-version 3.11 \
+	$(BIN)/python -m uv pip compile setup.py --extra examples --extra points --extra dev --universal --python-version 3.11 \
 		--fork-strategy fewest --generate-hashes --no-header --quiet --output-file requirements.lock
