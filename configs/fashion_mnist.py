@@ -71,6 +71,7 @@ def get_config(variant: str = "fourier") -> ConfigDict:
                 label_smoothing=0.1,
                 log_every="100 steps",
                 eval_every="2 epochs",
+                eval_splits=("test",),
                 checkpoint_every="2 epochs",
                 keep_checkpoints=2,
             ),

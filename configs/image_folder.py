@@ -68,6 +68,7 @@ def get_config() -> ConfigDict:
                 label_smoothing=0.1,
                 log_every="20 steps",
                 eval_every="5 epochs",
+                eval_splits=("test",),
                 checkpoint_every="5 epochs",
                 keep_checkpoints=2,
             ),

@@ -143,6 +143,7 @@ def get_config(variant: str = "fourier") -> ConfigDict:
                 label_smoothing=0.0,
                 log_every="100 steps",
                 eval_every="1 epochs",
+                eval_splits=("test",),
                 checkpoint_every="1 epochs",
                 keep_checkpoints=2,
             ),

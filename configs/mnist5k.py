@@ -65,6 +65,7 @@ def get_config(variant: str = "full") -> ConfigDict:
                 label_smoothing=0.1,
                 log_every="50 steps",
                 eval_every="1000 steps",
+                eval_splits=("test",),
                 checkpoint_every="1000 steps",
                 keep_checkpoints=2,
             ),

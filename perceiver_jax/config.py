@@ -54,6 +54,13 @@ class Config(Section):
         if split_sizes(self.data, self.spec)["train"] < 1:
             whole = self.spec.num_examples["train"]
             raise ValueError(f"data.validation_examples {self.data.validation_examples}: split train has {whole} examples")
+        held_out, evaluated = self.data.validation_examples, self.train.eval_splits
+        if (held_out > 0) != ("validation" in evaluated):
+            splits = ("test",) if held_out == 0 else ("validation", "test")
+            raise ValueError(
+                f"train.eval_splits {evaluated} with data.validation_examples {held_out}: validation examples are evaluated"
+                f" where there are any; try {splits}"
+            )
         return self
 
     def _check_model(self, grid: tuple[int, ...]) -> None:

@@ -39,7 +39,6 @@ class _Run:
 
     def __init__(self, config: Config, workdir: Workdir, stop: StopFlag):
         self.config, self.workdir, self.stop = config, workdir, stop
-        self.split = "validation" if config.data.validation_examples else "test"
         # Once: durations look the data set up, which takes as long as a small step.
         self.last = config.num_steps
         self.every = {name: config.steps(getattr(config.train, name)) for name in EVENTS}
@@ -98,15 +97,20 @@ class _Run:
     def _due(self, name: str, step: int) -> bool:
         return step > 0 and (step % self.every[name] == 0 or step == self.last)
 
+    def _missing(self, step: int) -> list[str]:
+        """The splits whose evaluation at a step is due and not yet recorded."""
+        splits = self.config.train.eval_splits if self._due("eval_every", step) else ()
+        return [split for split in splits if (step, split) not in self.records]
+
     def _between_steps(self, state: TrainState, step: int) -> None:
         """Saves and evaluates where it is time to; saves and raises Stopped where a signal has asked for it."""
         saved = self._due("checkpoint_every", step) and self._save(state, step)
-        if self._due("eval_every", step) and (step, self.split) not in self.records:
+        for split in self._missing(step):
             with self.meter.away():
-                numbers = evaluate(self.experiment, state.evaluated, self.split, self.stop)
+                numbers = evaluate(self.experiment, state.evaluated, split, self.stop)
             if numbers is not None:
-                self._write(step, self.split, numbers)
-        done = step == self.last and (step, self.split) in self.records
+                self._write(step, split, numbers)
+        done = step == self.last and not self._missing(step)
         if self.stop.should_stop is not None and not done:
             if step and not saved:
                 self._save(state, step)
@@ -135,7 +139,9 @@ class _Run:
             "parameters": accounting.count_parameters(self.config),
             "flops_per_example": accounting.paper_flops(self.config),
             "metrics": {
-                split: self.records[step, split] for split in ("train", self.split) if (step, split) in self.records
+                split: self.records[step, split]
+                for split in ("train", *self.config.train.eval_splits)
+                if (step, split) in self.records
             },
             "seconds": self.meter.seconds,
         }

@@ -288,6 +288,11 @@ FAULTS = [
         {"optim.accumulation_steps": 3, "data.batch_size": 32},
         "optim.accumulation_steps 3 does not divide data.batch_size 32",
     ),
+    (
+        {"train.eval_splits": ("validation", "test")},
+        "train.eval_splits ('validation', 'test') with data.validation_examples 0: validation examples are evaluated where"
+        " there are any; try ('test',)",
+    ),
     ({"data.validation_examples": 1347}, "data.validation_examples 1347: split train has 1347 examples"),
     *(
         (
@@ -430,7 +435,8 @@ def test_durations_in_steps_of_32_of_1347_examples(duration, steps):
 
 
 def test_an_epoch_lacks_the_examples_held_out_for_validation():
-    config = parse(with_changes(digits.get_config(), {"data.validation_examples": 347, "data.batch_size": 32}))
+    changes = {"data.validation_examples": 347, "train.eval_splits": ("validation", "test"), "data.batch_size": 32}
+    config = parse(with_changes(digits.get_config(), changes))
     assert config.steps("32 epochs") == 1000
 
 

@@ -25,6 +25,7 @@ SETTINGS = [
     "--config.train.checkpoint_every=4 steps",
     "--config.train.eval_every=4 steps",
     "--config.data.validation_examples=100",
+    "--config.train.eval_splits=('validation',)",
     "--config.optim.ema_decay=0.8",
     "--config.optim.learning_rate=0.1",  # so that a few steps change answers
 ]

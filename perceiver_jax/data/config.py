@@ -26,11 +26,16 @@ class Spec:
 
     modality: str  # a module of perceiver_jax.modalities, and the key of the features in an example
     shape: tuple[int, ...]  # of one example's features: the grid, then the channels
-    num_classes: int
+    classes: tuple[str, ...]  # their names, in the order of their labels
     num_examples: Mapping[str, int]  # by split, as published: no validation split taken from train yet
     mean: tuple[float, ...]  # per channel, of the raw features (pictures: 0 to 255) of the whole train split
     std: tuple[float, ...]
     baselines: Mapping[str, float]  # accuracy of simple models on the test split, to print beside ours
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.classes)
 
 
 def split_sizes(config: DataConfig, spec: Spec) -> dict[str, int]:

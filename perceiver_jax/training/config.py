@@ -59,6 +59,7 @@ class TrainConfig(Section):
     label_smoothing: Fraction
     log_every: Annotated[Duration, Tiny("1 steps")]
     eval_every: Annotated[Duration, Tiny("3 steps")]
+    eval_splits: Annotated[tuple[Literal["validation", "test"], ...], Field(min_length=1)]
     checkpoint_every: Annotated[Duration, Tiny("3 steps")]
     keep_checkpoints: Count
 

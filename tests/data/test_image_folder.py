@@ -140,7 +140,7 @@ def test_a_folder_that_is_no_data_set_is_refused(names, message, tmp_path):
 
 def test_a_config_can_be_looked_at_before_its_folder_is_there(tmp_path):
     spec = image_folder.spec(config_of(tmp_path / "nowhere"))
-    assert (spec.num_classes, spec.num_examples) == image_folder.UNKNOWN
+    assert (spec.classes, spec.num_examples) == image_folder.UNKNOWN
 
 
 def test_the_identity_is_of_names_and_sizes(tmp_path):

@@ -16,8 +16,7 @@ from typing import Any
 from perceiver_jax.data.preparation.items import BadItem, Example, Item
 from perceiver_jax.data.preparation.tar import Archive
 from perceiver_jax.data.sources import imagenet2012 as published
-from perceiver_jax.data.sources import package_file
-from perceiver_jax.data.sources.imagenet2012 import TFDS_SPLITS
+from perceiver_jax.data.sources.imagenet2012 import TFDS_SPLITS, published_file, synsets
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import image_files
 
@@ -32,19 +31,9 @@ _NAMES = {"train": r"(n\d{8})_\d+\.JPE?G", "validation": r"ILSVRC2012_val_(\d{8}
 _CLASS = re.compile(r"n\d{8}")
 
 
-def synsets() -> list[str]:
-    """The 1,000 classes in the order of their labels."""
-    return _published("labels.txt")
-
-
 def validation_synsets() -> list[str]:
     """The class of each validation picture, by its number less 1."""
-    return _published("validation_labels.txt")
-
-
-def _published(name: str) -> list[str]:
-    path = package_file(NAME, "tensorflow_datasets", "tensorflow-datasets", f"datasets/{NAME}/{name}")
-    return path.read_text().split()
+    return published_file("validation_labels.txt").read_text().split()
 
 
 class BadEntry(BadItem):

@@ -27,7 +27,7 @@ def spec(config: Config) -> Spec:
     return Spec(
         modality="image",
         shape=(8, 8, 1),
-        num_classes=10,
+        classes=tuple("0123456789"),
         num_examples={"train": NUM_TRAIN, "test": 450},
         mean=(77.753,),
         std=(95.756,),

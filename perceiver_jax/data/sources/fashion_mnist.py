@@ -18,6 +18,9 @@ from perceiver_jax.data.sources import ArraySource, sha256
 from perceiver_jax.errors import Code, Failure
 
 FILES = {"train": "train", "test": "t10k"}  # what the names of each split's two files begin with
+CLASSES = (
+    "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+)  # fmt: skip
 BYTES = 8  # the code of IDX for numbers from 0 to 255
 
 
@@ -37,7 +40,7 @@ def spec(config: Config) -> Spec:
     return Spec(
         modality="image",
         shape=(28, 28, 1),
-        num_classes=10,
+        classes=CLASSES,
         num_examples={"train": 60_000, "test": 10_000},
         mean=(72.94,),
         std=(90.021,),

@@ -22,7 +22,7 @@ from perceiver_jax.section import Count, Tiny
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 TEST_NAMES = ("test", "val", "validation")
-UNKNOWN = (2, {"train": 1000, "test": 100})  # classes and examples of a folder that is not there
+UNKNOWN = (("?", "??"), {"train": 1000, "test": 100})  # classes and examples of a folder that is not there
 LAYOUT = "train/CLASS/*.jpg with test/CLASS/*.jpg, or CLASS/*.jpg"
 
 
@@ -70,15 +70,15 @@ def spec(config: Config) -> Spec:
 
     Raises Failure(DATA) where the names make no data set.
     """
-    num_classes, num_examples = UNKNOWN
+    classes, num_examples = UNKNOWN
     if _root(config).is_dir():
         listing = _listing(config)
-        num_classes = len(listing.classes)
+        classes = listing.classes
         num_examples = {split: len(pictures) for split, pictures in listing.splits.items()}
     return Spec(
         modality="image",
         shape=(config.image_size, config.image_size, 3),
-        num_classes=num_classes,
+        classes=classes,
         num_examples=num_examples,
         mean=(0.485 * 255, 0.456 * 255, 0.406 * 255),
         std=(0.229 * 255, 0.224 * 255, 0.225 * 255),

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from perceiver_jax.data.config import DataConfig, Spec
+from perceiver_jax.data.sources import package_file
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.section import Count, Tiny
 
 if TYPE_CHECKING:
     from array_record.python.array_record_data_source import FileInstruction
 
-NUM_CLASSES = 1000
 PUBLISHED = {"train": 1_281_167, "test": 50_000}
 TFDS_SPLITS = {"train": "train", "test": "validation"}
 _FORMAT = "array_record"
@@ -44,12 +44,23 @@ def spec(config: Config) -> Spec:
     return Spec(
         modality="image",
         shape=(config.image_size, config.image_size, 3),
-        num_classes=NUM_CLASSES,
+        classes=synsets(),
         num_examples={split: tree.length(split) for split in PUBLISHED} if tree and tree.partial else PUBLISHED,
         mean=(0.485 * 255, 0.456 * 255, 0.406 * 255),
         std=(0.229 * 255, 0.224 * 255, 0.225 * 255),
         baselines={},
     )
+
+
+@functools.cache
+def synsets() -> tuple[str, ...]:
+    """The 1,000 classes in the order of their labels."""
+    return tuple(published_file("labels.txt").read_text().split())
+
+
+def published_file(name: str) -> Path:
+    """A file that TFDS has beside its own builder of the data set."""
+    return package_file("imagenet2012", "tensorflow_datasets", "tensorflow-datasets", f"datasets/imagenet2012/{name}")
 
 
 def identity(config: Config) -> str:
@@ -109,8 +120,8 @@ class EncodedPictures:
 
     def __getitem__(self, index: int) -> dict[str, bytes | int | str]:
         image, label, key = self._fields(index)
-        if not 0 <= label < NUM_CLASSES:
-            raise self._wrong(index, f"label {label} not in 0..{NUM_CLASSES - 1}", key)
+        if not 0 <= label < len(synsets()):
+            raise self._wrong(index, f"label {label} not in 0..{len(synsets()) - 1}", key)
         return {"image": image, "label": label, "name": self._place(index, key)}
 
     def _fields(self, index: int) -> tuple[bytes, int, str]:

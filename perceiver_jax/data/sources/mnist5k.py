@@ -30,7 +30,7 @@ def spec(config: Config) -> Spec:
     return Spec(
         modality="image",
         shape=(28, 28, 1),
-        num_classes=10,
+        classes=tuple("0123456789"),
         num_examples={"train": NUM_TRAIN, "test": NUM_EXAMPLES - NUM_TRAIN},
         mean=(33.393,),
         std=(78.551,),
