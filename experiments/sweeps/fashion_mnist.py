@@ -1,0 +1,19 @@
+"""The paper's questions in small, three seeds each. Use with --config configs/fashion_mnist.py.
+
+Fourier features or learned positions (table 2), cross-attends interleaved or all at the start (table 6), weights shared or
+not (table 7): two epochs each, a few minutes, where the config's own length takes an hour.
+"""
+
+DURATION = "2 epochs"
+SEEDS = (0, 1, 2)
+CHANGES = (
+    {},
+    {"model.positions": {"kind": "learned", "channels": 34, "init_scale": 1.0}},  # as many channels as the Fourier features
+    {"model.arrangement": "at_start"},
+    {"model.sharing": "none"},
+)
+
+
+def get_sweep() -> list[dict]:
+    """Each change with each seed."""
+    return [{"seed": seed, "train.duration": DURATION, **changes} for changes in CHANGES for seed in SEEDS]
