@@ -3,6 +3,7 @@
 import json
 
 import cv2
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -49,7 +50,7 @@ def test_a_file_gets_the_probabilities_of_the_example_that_it_holds(run, launche
     experiment = Experiment(config)
     variables = experiment.restore(run / "checkpoints", 4).evaluated
     inputs = example_inputs(config.data, config.augment, "test", 3)
-    logits = np.asarray(experiment.forward(variables, inputs[None]).logits[0], np.float64)
+    logits = np.asarray(experiment.forward(variables, jnp.asarray(inputs[None])).logits[0], np.float64)
     expected = np.exp(logits) / np.exp(logits).sum()
     assert (found["file"], found["step"]) == (str(run / "3.png"), 4)
     assert [one["class"] for one in found["classes"]] == [str(label) for label in np.argsort(-expected)]

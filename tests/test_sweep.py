@@ -70,7 +70,7 @@ def test_each_setting_is_trained_once_in_a_directory_of_its_name(swept, tmp_path
         "--config.optim.schedule={'kind': 'constant'}",
     ]
     assert "base" in told
-    assert "test        0.25" in told
+    assert "test       0.25" in told
 
 
 def test_a_wrong_setting_ends_the_sweep_before_its_first_run(swept):
