@@ -16,6 +16,7 @@ from absl import flags
 from perceiver_jax import command
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import say
+from perceiver_jax.report.selection import reported_split
 from perceiver_jax.report.tables import table
 
 flags.DEFINE_string("workdir", None, "Directory for the runs, one in it for each setting.")
@@ -61,7 +62,7 @@ def tell(workdir: Path, codes: dict[str, int]) -> None:
     for name in codes:
         file = workdir / name / "result.json"
         result = json.loads(file.read_text()) if file.exists() else None
-        split = next((split for split in result["metrics"] if split != "train"), "train") if result else ""
+        split = reported_split(result["metrics"]) if result else ""
         counts = [result[count] for count in ("parameters", "flops_per_example")] if result else ["-"] * 2
         rows.append([name, *counts, split, result["metrics"][split]["accuracy"] if result else "-"])
     say(table(["run", "parameters", "flops_per_example", "split", "accuracy"], rows))

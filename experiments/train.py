@@ -13,6 +13,7 @@ from perceiver_jax import command, workdir
 from perceiver_jax.config import Config, dump
 from perceiver_jax.data import pipeline
 from perceiver_jax.report.progress import say
+from perceiver_jax.report.selection import reported_split
 from perceiver_jax.report.tables import summary
 from perceiver_jax.signals import StopFlag
 
@@ -42,11 +43,18 @@ def finished(place: workdir.Workdir, config: Config) -> dict[str, Any] | None:
 
 
 def tell(result: dict[str, Any], config: Config, place: workdir.Workdir) -> None:
-    """Prints how the run ended: its score among the baselines, its cost, its pictures."""
-    split = next(name for name in result["metrics"] if name != "train")
-    baselines = config.spec.baselines if split == "test" else {}
+    """Prints how the run ended: its score among the baselines and at its best step, its cost, its pictures."""
+    split = reported_split(result["metrics"])
+    others = dict(config.spec.baselines) if split == "test" else {}
+    chosen = {name: result[name] for name in ("best_by_validation", "best_by_test") if name in result}
+    if split == "test" and "best_by_validation" in chosen:
+        best = chosen["best_by_validation"]
+        others[f"best by validation (step {best['step']:,})"] = best["test"]["accuracy"]
     accuracy = result["metrics"][split]["accuracy"]
-    say(summary(split, "accuracy", accuracy, baselines, result["parameters"], result["step"], result["seconds"]))
+    say(summary(split, "accuracy", accuracy, others, result["parameters"], result["step"], result["seconds"]))
+    if chosen.keys() == {"best_by_validation", "best_by_test"}:
+        best = chosen["best_by_test"]
+        say(f"best by test, chosen by the score itself (step {best['step']:,}): {100 * best['test']['accuracy']:.1f} %")
     say(f"state_sha256 {result['state_sha256']}")
     say("\n".join(str(picture) for picture in sorted(place.plots.glob("*.png"))))
 

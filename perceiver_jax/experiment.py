@@ -33,6 +33,7 @@ class Experiment:
         self.optimizer = optim.optimizer(config.optim, config.num_steps)
         shapes = jax.eval_shape(self._create)
         self._sharding = devices.state_sharding(self.mesh, shapes)
+        self._everywhere = NamedSharding(self.mesh, PartitionSpec())
         self.abstract_state = jax.tree.map(_placed, shapes, self._sharding)  # shapes, types and shardings
 
     def _create(self) -> TrainState:
@@ -60,11 +61,8 @@ class Experiment:
         with jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh):
             return nnx.merge(self.graph, variables.params)(inputs, capture=capture, **options)
 
-    def _loss(self, variables: Variables, batch: Batch) -> tuple[jax.Array, tuple[metrics.Sums, Any]]:
-        """The mean loss of a batch, its metric sums and its statistics.
-
-        Weight 0 marks padding, and a mixed example counts by `labels`.
-        """
+    def _losses(self, variables: Variables, batch: Batch) -> tuple[Output, jax.Array]:
+        """The model's output for a batch and the loss of each example."""
         output = self.forward(variables, batch["inputs"])
         logits = output.logits
         smoothing = self.config.train.label_smoothing
@@ -73,8 +71,20 @@ class Experiment:
             each = losses.mixed_softmax_cross_entropy(logits, *mixed, smoothing)
         else:
             each = losses.softmax_cross_entropy(logits, batch["labels"], smoothing)
-        weights = batch["weights"] if "weights" in batch else jnp.ones_like(each)
-        return each.mean(), (metrics.classification_sums(logits, batch["labels"], each, weights), output.statistics)
+        return output, each
+
+    def _loss(self, variables: Variables, batch: Batch) -> tuple[jax.Array, tuple[metrics.Sums, Any]]:
+        """The mean loss of a batch, its metric sums and its statistics; a mixed example counts by `labels`."""
+        output, each = self._losses(variables, batch)
+        sums = metrics.classification_sums(output.logits, batch["labels"], each, jnp.ones_like(each))
+        return each.mean(), (sums, output.statistics)
+
+    def _evaluation(self, variables: Variables, batch: Batch) -> metrics.Sums:
+        """The metric sums and the confusion matrix of a batch, in which weight 0 marks padding."""
+        output, each = self._losses(variables, batch)
+        labels, weights = batch["labels"], batch["weights"]
+        sums = metrics.classification_sums(output.logits, labels, each, weights)
+        return sums | {"confusion": metrics.confusion(output.logits, labels, weights)}
 
     @functools.cached_property
     def step(self) -> Callable[[TrainState, Batch], tuple[TrainState, metrics.Sums]]:
@@ -87,13 +97,17 @@ class Experiment:
             config.ema_decay,
             model.statistics_decay if isinstance(model, ResNetConfig) else None,
         )
-        everywhere = NamedSharding(self.mesh, PartitionSpec())
-        return jax.jit(step, donate_argnums=0, out_shardings=(self._sharding, everywhere))
+        return jax.jit(step, donate_argnums=0, out_shardings=(self._sharding, self._everywhere))
 
     @functools.cached_property
     def evaluate(self) -> Callable[[Variables, Batch], metrics.Sums]:
-        """The jitted function (variables, batch) -> metric sums."""
-        return jax.jit(lambda variables, batch: self._loss(variables, batch)[1][0])
+        """The jitted function (variables, batch with weights) -> metric sums, `confusion` among them."""
+        return jax.jit(self._evaluation, out_shardings=self._everywhere)
+
+    @functools.cached_property
+    def probabilities(self) -> Callable[[Variables, jax.Array], jax.Array]:
+        """The jitted function (variables, inputs) -> the probability of each class."""
+        return jax.jit(lambda variables, inputs: jax.nn.softmax(self.forward(variables, inputs).logits))
 
 
 def _placed(leaf: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:

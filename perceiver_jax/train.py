@@ -16,6 +16,7 @@ from perceiver_jax.experiment import Experiment
 from perceiver_jax.report.curves import draw_curves
 from perceiver_jax.report.log import MetricsLog, read_metrics
 from perceiver_jax.report.progress import Progress
+from perceiver_jax.report.selection import best_evaluations
 from perceiver_jax.signals import StopFlag
 from perceiver_jax.training import checkpoint, devices, manifest
 from perceiver_jax.training.meter import Meter, check_finite
@@ -81,7 +82,7 @@ class _Run:
         """What earlier launches logged up to the step this one starts at."""
         path = self.workdir.path / "metrics.jsonl"
         records = read_metrics(path) if path.exists() else []
-        self.records = {(record["step"], record["split"]): record for record in records}
+        self.records = {(record.pop("step"), record.pop("split")): record for record in records}
         seconds = max((record["seconds"] for record in records if "seconds" in record), default=0.0)
         self.meter = Meter(self.config.data.batch_size, self.experiment.schedule, seconds)
 
@@ -143,6 +144,7 @@ class _Run:
                 for split in ("train", *self.config.train.eval_splits)
                 if (step, split) in self.records
             },
+            **best_evaluations(self.records),
             "seconds": self.meter.seconds,
         }
         draw_curves(self.workdir.path / "metrics.jsonl", self.workdir.plots / "curves.png", self.config.data.source)

@@ -224,7 +224,7 @@ import pkgutil, importlib, sys
 import perceiver_jax.baselines.config, perceiver_jax.data.sources, perceiver_jax.modalities
 from perceiver_jax import command, config, disk, errors, section, signals, workdir
 from perceiver_jax.data import pipeline
-from perceiver_jax.report import progress, tables
+from perceiver_jax.report import confusion, progress, selection, tables
 from perceiver_jax.training import manifest
 for package in (perceiver_jax.data.sources, perceiver_jax.modalities):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):

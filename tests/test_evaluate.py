@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +13,7 @@ from perceiver_jax import workdir
 from perceiver_jax.config import dump
 from perceiver_jax.data import pipeline
 from perceiver_jax.errors import Code
-from perceiver_jax.evaluate import evaluate
+from perceiver_jax.evaluate import evaluate, split_sums, voted_accuracy
 from perceiver_jax.experiment import Experiment
 from perceiver_jax.report.log import read_metrics
 from perceiver_jax.signals import StopFlag
@@ -35,6 +36,11 @@ SETTINGS = [
 def run(launcher, once):
     """The workdir of a run with checkpoints 4 and 8 and an average of its parameters."""
     return once("evaluated", lambda path: launcher.finish(path, *SETTINGS))
+
+
+def copy_of(run, path):
+    """Copies the run, without the pictures that others may be drawing."""
+    shutil.copytree(run, path, ignore=shutil.ignore_patterns("plots"))
 
 
 def evaluated(launcher, path, *arguments):
@@ -66,7 +72,7 @@ def test_it_repeats_what_training_said_at_that_step_while_a_trainer_holds_the_ru
 
 
 def test_without_a_step_it_takes_the_newest_valid_one_and_changes_nothing(run, launcher, tmp_path):
-    shutil.copytree(run, tmp_path / "run")
+    copy_of(run, tmp_path / "run")
     (tmp_path / "run" / "checkpoints" / "8" / "manifest.json").write_text("{}")
     found = evaluated(launcher, tmp_path / "run")
     assert (found["step"], found["split"]) == (4, "test")
@@ -79,6 +85,8 @@ def test_without_a_step_it_takes_the_newest_valid_one_and_changes_nothing(run, l
         (["--split", "validatoin"], Code.CONFIG, "error[2] data set digits has no split 'validatoin'"),
         (["--step", "5"], Code.CHECKPOINT, "error[4] no checkpoint at {run}/checkpoints/5"),
         (["--step", "x"], Code.CONFIG, "error[2] flag --step=x: "),
+        (["--votes", "0"], Code.CONFIG, "error[2] flag --votes=0: 0 is not a positive integer"),
+        (["--votes", "-3"], Code.CONFIG, "error[2] flag --votes=-3: -3 is not a positive integer"),
     ],
 )
 def test_what_is_not_there_is_named(arguments, code, words, run, launcher):
@@ -106,7 +114,7 @@ def test_every_example_counts_once_whatever_the_batch_size(run):
     assert whole["accuracy"] not in (0, 1)
     for size in (7, 16, 128):
         found = numbers(run, size)
-        assert (found["accuracy"], found["top5"]) == (whole["accuracy"], whole["top5"])
+        assert {**found, "loss": 0} == {**whole, "loss": 0}
         assert found["loss"] == pytest.approx(whole["loss"], rel=1e-6)
 
 
@@ -133,3 +141,78 @@ def test_an_example_s_logits_do_not_depend_on_its_batch(run):
     alone = np.concatenate([forward(variables, inputs[i : i + 1]) for i in range(8)])
     np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(forward(variables, jnp.asarray(others))[0], together[0])
+
+
+# Which class is taken for which
+
+
+@pytest.mark.usefixtures("fast_compilation")
+def test_the_confusion_matrix_counts_each_example_where_it_belongs(run):
+    experiment = Experiment(config_of(*SETTINGS, "--config.data.eval_batch_size=16"))
+    variables = trained(run, experiment).evaluated
+    sums = split_sums(experiment, variables, "test", StopFlag())
+    expected = np.zeros((10, 10))
+    for batch in pipeline.eval_batches(experiment.config.data, "test", experiment.config.augment):
+        answers = np.argmax(experiment.probabilities(variables, batch["inputs"]), axis=1)
+        np.add.at(expected, (batch["labels"], answers), batch["weights"])
+    np.testing.assert_array_equal(sums["confusion"], expected)
+    assert sums["accuracy"] == np.trace(expected)
+
+
+def test_it_draws_the_confusion_matrix_of_each_split_beside_the_curves(run, launcher, tmp_path):
+    copy_of(run, tmp_path / "run")
+    plots = tmp_path / "run" / "plots"
+    command = launcher.start("experiments.evaluate", "--workdir", tmp_path / "run")
+    assert command.wait() == 0, command.stderr
+    assert command.stdout.endswith(f"\n{plots}/confusion_test.png\n")
+    evaluated(launcher, tmp_path / "run", "--split", "validation")
+    pictures = sorted(file.name for file in plots.iterdir())
+    assert pictures == ["confusion_test.png", "confusion_validation.png"]
+    test, validation = (cv2.imread(str(plots / name)) for name in pictures)
+    assert test.shape != validation.shape or (test != validation).any()
+
+
+def test_where_no_picture_can_be_written_the_metrics_are_told_all_the_same(run, launcher, tmp_path):
+    copy_of(run, tmp_path / "run")
+    (tmp_path / "run" / "plots").write_text("a file")
+    command = launcher.start("experiments.evaluate", "--workdir", tmp_path / "run", "--json")
+    assert command.wait() == 0, command.stderr
+    assert "mean_class_accuracy" in json.loads(command.stdout)
+    assert command.stderr.startswith("error[6] no picture: ")
+
+
+# Votes
+
+
+def voted(path, votes, *settings):
+    """The voted accuracy of the test split, of settings other than the run's."""
+    experiment = Experiment(config_of(*SETTINGS, *settings))
+    return voted_accuracy(experiment, trained(path, experiment).evaluated, "test", votes, StopFlag())
+
+
+@pytest.mark.usefixtures("fast_compilation")
+def test_votes_are_the_same_whatever_the_batch_size(run):
+    assert {voted(run, 3, f"--config.data.eval_batch_size={size}") for size in (16, 128, 450)} == {voted(run, 3)}
+
+
+@pytest.mark.usefixtures("fast_compilation")
+def test_votes_are_of_the_mean_probabilities_under_the_changes_of_training(run):
+    experiment = Experiment(config_of(*SETTINGS))
+    data, augment, variables = experiment.config.data, experiment.config.augment, trained(run, experiment).evaluated
+    views = list(pipeline.vote_batches(data, "test", augment, experiment.config.seed, 3))
+    mean = np.mean([experiment.probabilities(variables, view["inputs"]) for view in views], axis=0)
+    assert len({np.argmax(experiment.probabilities(variables, view["inputs"]), axis=1).tobytes() for view in views}) == 3
+    assert voted(run, 3) == pytest.approx(np.mean(np.argmax(mean, axis=1) == views[0]["labels"]))
+
+
+@pytest.mark.usefixtures("fast_compilation")
+def test_votes_on_what_nothing_changes_are_the_plain_answers(run):
+    assert voted(run, 2, "--config.augment={'kind': 'none'}") == numbers(run, 450)["accuracy"]
+
+
+def test_votes_are_told_beside_the_plain_metrics_under_names_of_their_own(run, launcher):
+    plain, found = evaluated(launcher, run), evaluated(launcher, run, "--votes", "2")
+    assert {name: found[name] for name in plain} == plain
+    assert set(found) - set(plain) == {"votes", "voted_accuracy"}
+    assert found["votes"] == 2
+    assert 0 < found["voted_accuracy"] < 1

@@ -27,7 +27,7 @@ SETTINGS = [
     "--config.train.eval_every=10 steps",
     "--config.train.keep_checkpoints=10",
 ]
-LEARNED = ("loss", "accuracy", "top5", "grad_norm", "learning_rate")  # what no clock has a part in
+LEARNED = ("loss", "accuracy", "mean_class_accuracy", "top5", "grad_norm", "learning_rate")  # what no clock has a part in
 
 
 def learned(path):

@@ -32,7 +32,8 @@ def swept(monkeypatch, capsys, tmp_path):
             if not code:
                 place = Path(words[words.index("--workdir") + 1])
                 place.mkdir(parents=True, exist_ok=True)
-                result = {"parameters": 7, "flops_per_example": 9, "metrics": {"train": {}, "test": {"accuracy": 0.25}}}
+                metrics = {"train": {}, "validation": {"accuracy": 0.75}, "test": {"accuracy": 0.25}}
+                result = {"parameters": 7, "flops_per_example": 9, "metrics": metrics}
                 (place / "result.json").write_text(json.dumps(result))
             return subprocess.CompletedProcess(words, code)
 
@@ -69,7 +70,7 @@ def test_each_setting_is_trained_once_in_a_directory_of_its_name(swept, tmp_path
         "--config.optim.schedule={'kind': 'constant'}",
     ]
     assert "base" in told
-    assert "0.25" in told
+    assert "test       0.25" in told
 
 
 def test_a_wrong_setting_ends_the_sweep_before_its_first_run(swept):

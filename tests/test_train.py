@@ -21,6 +21,7 @@ from perceiver_jax import experiment
 from perceiver_jax.config import parse
 from perceiver_jax.data import pipeline
 from perceiver_jax.errors import Code
+from perceiver_jax.report.log import read_metrics
 from perceiver_jax.training import devices, manifest
 from tests.launch import SMALL, config_of
 
@@ -40,6 +41,7 @@ GOLDEN_SETTINGS = [  # all that configs/digits.py may come to tune
 ]
 UPDATE = "PERCEIVER_JAX_UPDATE_GOLDEN"
 METRICS = {"loss", "accuracy", "top5"}
+EVALUATION_METRICS = METRICS | {"mean_class_accuracy"}
 TRAIN_METRICS = METRICS | {"grad_norm", "learning_rate", "seconds"} | {
     "steps_per_second",
     "examples_per_second",
@@ -108,7 +110,7 @@ def test_metrics_are_logged_with_every_key(tiny):
     train, test = ([(step, split) for step in steps] for split, steps in (("train", range(1, 7)), ("test", (3, 6))))
     assert sorted(keys) == sorted(train + test)
     for (_, split), record in zip(keys, records, strict=True):
-        assert record.keys() == (TRAIN_METRICS if split == "train" else METRICS)
+        assert record.keys() == (TRAIN_METRICS if split == "train" else EVALUATION_METRICS)
         assert all(type(value) is float and math.isfinite(value) for value in record.values())
         assert 0 <= record["accuracy"] <= record["top5"] <= 1
     first = records[keys.index((1, "train"))]
@@ -126,15 +128,66 @@ def test_the_result_says_what_the_run_came_to(tiny):
         "parameters": int,
         "flops_per_example": int,
         "metrics": dict,
+        "best_by_test": dict,
         "seconds": float,
     }
     assert result["step"] == 6
     assert result["state_sha256"] == manifest.verify(path / "checkpoints", 6).state_sha256
-    assert result["metrics"]["test"].keys() == METRICS
+    assert result["metrics"]["test"].keys() == EVALUATION_METRICS
     assert result["metrics"]["train"].keys() == TRAIN_METRICS
     assert f"state_sha256 {result['state_sha256']}\n" in stdout
     assert stdout.endswith(f"{path}/plots/attention_maps.png\n{path}/plots/curves.png\n")
     assert f"{result['metrics']['test']['accuracy']:.1%}".replace("%", " %") in stdout
+
+
+def test_a_run_without_a_validation_split_tells_of_no_step_but_its_last(tiny):
+    assert "best by" not in tiny[1]
+
+
+def evaluations(path):
+    """What metrics.jsonl says of both splits, by step."""
+    found = {}
+    for record in read_metrics(path / "metrics.jsonl"):
+        step, split = record.pop("step"), record.pop("split")
+        if split != "train":
+            found.setdefault(step, {})[split] = record
+    return found
+
+
+def test_the_step_that_validation_chooses_is_told_beside_the_last_also_after_a_resume(launcher, tmp_path):
+    settings = [
+        *SMALL,
+        "--config.train.duration=12 steps",
+        "--config.train.eval_every=3 steps",
+        "--config.train.checkpoint_every=6 steps",
+        "--config.train.eval_splits=('validation', 'test')",
+        "--config.data.validation_examples=100",
+        "--config.optim.learning_rate=0.1",
+    ]
+    path, said = tmp_path / "run", []
+    for _ in range(2):
+        run = launcher.train(path, *settings)
+        assert run.wait() == 0, run.stderr
+        result = json.loads((path / "result.json").read_text())
+        said.append((result["metrics"]["test"], result["best_by_validation"], result["best_by_test"]))
+        (path / "result.json").unlink()
+        shutil.rmtree(path / "checkpoints" / "12")
+    assert "resumed at step 6\n" in run.stderr
+    assert said[0] == said[1]
+    last, validation, test = said[0]
+    found = evaluations(path)
+    assert last == found[12]["test"]
+    for split, chosen in (("validation", validation), ("test", test)):
+        best = max(found, key=lambda step: (found[step][split]["accuracy"], -step))
+        assert chosen == {"step": best, **found[best]}
+    lines = run.stdout.splitlines()
+    of_validation = f"best by validation (step {validation['step']})"
+    (row,) = [line for line in lines if line.startswith(of_validation)]
+    assert row.split()[-2:] == [f"{100 * validation['test']['accuracy']:.1f}", "%"]
+    (row,) = [line for line in lines if line.startswith("Perceiver (this run)")]
+    assert row.split()[-2:] == [f"{100 * last['accuracy']:.1f}", "%"]
+    score = f"{100 * test['test']['accuracy']:.1f} %"
+    assert f"best by test, chosen by the score itself (step {test['step']}): {score}" in lines
 
 
 def test_progress_goes_to_stderr_line_by_line(tiny):

@@ -1,7 +1,7 @@
 """Examples of a split: read, made into features by their modality, put together as batches."""
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NotRequired, TypedDict
@@ -144,6 +144,16 @@ def train_batch(step: int, examples: Examples, ids: "grain.MapDataset", slots: r
 
 def eval_batch(share: int, examples: Examples, size: int) -> Batch:
     """The examples of one share of a split, `size` long, padded where the split ends."""
-    places = range(share * size, min((share + 1) * size, len(examples)))
-    weights = (np.arange(size) < len(places)).astype(np.float32)
-    return Batch(**examples.batch(map(examples.evaluation, places), size), weights=weights)
+    return _padded(share, examples, size, examples.evaluation)
+
+
+def vote_batch(place: tuple[int, int], examples: Examples, size: int, seed: int) -> Batch:
+    """The same of a place (share, vote), changed at random as in training, by chance of (seed, vote, index in the split)."""
+    share, vote = place
+    return _padded(share, examples, size, lambda i: examples.training(i, np.random.default_rng((seed, vote, i))))
+
+
+def _padded(share: int, examples: Examples, size: int, example: Callable[[int], tuple[np.ndarray, int]]) -> Batch:
+    indices = range(share * size, min((share + 1) * size, len(examples)))
+    weights = (np.arange(size) < len(indices)).astype(np.float32)
+    return Batch(**examples.batch(map(example, indices), size), weights=weights)

@@ -19,7 +19,17 @@ from absl import flags
 from jaxtyping import Integer
 
 from perceiver_jax.data.config import DataConfig, split_sizes
-from perceiver_jax.data.examples import Batch, Examples, eval_batch, modality_of, source_of, spec_of, split_size, train_batch
+from perceiver_jax.data.examples import (
+    Batch,
+    Examples,
+    eval_batch,
+    modality_of,
+    source_of,
+    spec_of,
+    split_size,
+    train_batch,
+    vote_batch,
+)
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.section import Section
 from perceiver_jax.signals import end_with_parent
@@ -92,8 +102,27 @@ def eval_batches(config: DataConfig, split: str, augment: Section, *, host: int 
 
     share = config.eval_batch_size // num_hosts
     build = functools.partial(eval_batch, examples=Examples(config, split, augment), size=share)
-    shares = grain.MapDataset.range(host, num_eval_batches(config, split) * num_hosts, num_hosts)
-    return _read_ahead(shares.map(build), config)
+    return _read_ahead(grain.MapDataset.source(_shares(config, split, host, num_hosts)).map(build), config)
+
+
+def vote_batches(
+    config: DataConfig, split: str, augment: Section, seed: int, votes: int, *, host: int = 0, num_hosts: int = 1
+) -> Batches:
+    """The batches of `eval_batches`, each `votes` times in a row, their examples changed at random as in training.
+
+    What is random in vote v of example i of the split comes from (seed, v, i). No examples are mixed.
+    """
+    import grain
+
+    size = config.eval_batch_size // num_hosts
+    build = functools.partial(vote_batch, examples=Examples(config, split, augment), size=size, seed=seed)
+    places = [(share, vote) for share in _shares(config, split, host, num_hosts) for vote in range(votes)]
+    return _read_ahead(grain.MapDataset.source(places).map(build), config)
+
+
+def _shares(config: DataConfig, split: str, host: int, num_hosts: int) -> range:
+    """Which of a split's pieces, of one host's part of a batch each, are a host's."""
+    return range(host, num_eval_batches(config, split) * num_hosts, num_hosts)
 
 
 def num_eval_batches(config: DataConfig, split: str) -> int:

@@ -27,13 +27,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
 
 
 def summary(
-    split: str, metric: str, score: float, baselines: Mapping[str, float], parameters: int, steps: int, seconds: float
+    split: str, metric: str, score: float, others: Mapping[str, float], parameters: int, steps: int, seconds: float
 ) -> str:
-    """The last words of a run: its score among those of simple models, best first, then its size and cost.
+    """The last words of a run: its final score among others, as of simple models, best first, then its size and cost.
 
     The scores are fractions (0 to 1) on the same split, shown in percent; `metric` may be a key of metrics.jsonl.
     """
-    scores = {"Perceiver (this run)": score} | dict(baselines)
+    scores = {"Perceiver (this run)": score} | dict(others)
     best_first = sorted(scores.items(), key=lambda item: -item[1])
     rows = [(name, f"{100 * value:.1f} %") for name, value in best_first]
     plural = "" if steps == 1 else "s"

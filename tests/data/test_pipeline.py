@@ -17,6 +17,7 @@ import pytest
 from perceiver_jax.data import pipeline
 from perceiver_jax.data.sources import digits, mnist5k
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.modalities import image
 from perceiver_jax.modalities.image.config import Affine, Inception, NoAugment
 
 PLAIN = NoAugment(kind="none")
@@ -204,6 +205,47 @@ def test_evaluation_sees_each_example_once_in_order_and_marks_the_padding(split,
     assert labels[:size].tolist() == [source[first + i]["label"] for i in range(size)]
     spec = digits.spec(config)
     np.testing.assert_array_equal(inputs[5], (source[first + 5]["image"] - np.float32(spec.mean)) / np.float32(spec.std))
+
+
+def test_votes_are_the_examples_changed_by_chance_of_seed_vote_and_index():
+    config = config_of(validation_examples=100)
+    batches = take(pipeline.vote_batches(config, "validation", AFFINE, SEED, 3), None)
+    source, spec = digits.load(config, "train"), digits.spec(config)
+    for place, batch in enumerate(batches):
+        share, vote = divmod(place, 3)
+        plain = take(pipeline.eval_batches(config, "validation", AFFINE), None)[share]
+        np.testing.assert_array_equal(batch["labels"], plain["labels"])
+        np.testing.assert_array_equal(batch["weights"], plain["weights"])
+        index = share * 64 + 7
+        rng = np.random.default_rng((SEED, vote, index))
+        features = image.training_features(source[1247 + index]["image"], AFFINE, spec.shape, rng)
+        np.testing.assert_array_equal(batch["inputs"][7], image.normalize(features, spec.mean, spec.std))
+        assert not batch["inputs"][36:].any() or share == 0
+    assert len(batches) == 6
+
+
+def test_votes_do_not_depend_on_batches_workers_or_hosts():
+    def batches(size, workers=0, **host):
+        config = config_of(eval_batch_size=size, num_workers=workers)
+        return take(pipeline.vote_batches(config, "test", AFFINE, SEED, 2, **host), None)
+
+    def inputs(batches):
+        return [np.concatenate([b["inputs"][b["weights"] > 0] for b in batches[vote::2]]) for vote in range(2)]
+
+    first, second = inputs(batches(90))
+    assert (first != second).any()
+    hosts = [batches(90, host=host, num_hosts=2) for host in range(2)]
+    joined = [
+        {name: np.concatenate([share[name] for share in shares]) for name in ("inputs", "weights")}
+        for shares in zip(*hosts, strict=True)
+    ]
+    for other in (batches(64), batches(90, workers=1), joined):
+        np.testing.assert_array_equal(inputs(other), [first, second])
+
+
+def test_votes_mix_no_examples():
+    batch = take(pipeline.vote_batches(config_of(), "test", MIXED, SEED, 1), 1)[0]
+    assert batch.keys() == {"inputs", "labels", "weights"}
 
 
 def test_validation_examples_are_never_trained_on():

@@ -1,0 +1,28 @@
+"""Which of a run's evaluations stand for it: that of the end, and those of the steps that one split or the other prefers."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Records = Mapping[tuple[int, str], Mapping[str, float]]  # the metrics of a run, by (step, split)
+
+
+def best_evaluations(records: Records) -> dict[str, dict[str, Any]]:
+    """What result.json says of the best steps: {"step": its number, split: the metrics of that split then, ...} of each.
+
+    `best_by_validation`, where there is a validation split, is honest: test examples have no say in it.
+    `best_by_test` is how table 4 of the paper was selected; a run of a single evaluation had nothing to select.
+    """
+    found = {}
+    for split, least in (("validation", 1), ("test", 2)):
+        scores = {step: numbers["accuracy"] for (step, of), numbers in records.items() if of == split}
+        if len(scores) >= least:
+            best = min(scores, key=lambda step: (-scores[step], step))  # the earliest of equal ones
+            evaluated = {of: dict(numbers) for (step, of), numbers in records.items() if step == best and of != "train"}
+            found[f"best_by_{split}"] = {"step": best, **evaluated}
+    return found
+
+
+def reported_split(splits: Iterable[str]) -> str:
+    """The split whose score a run is known by: test wherever it was evaluated."""
+    evaluated = [split for split in splits if split != "train"]
+    return "test" if "test" in evaluated else evaluated[0]
