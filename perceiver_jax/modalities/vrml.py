@@ -33,16 +33,16 @@ def read_vrml(data: bytes) -> Mesh:
         raise BadShape(
             "vrml-node", f"has a {refused[1].decode()} node; only shapes that stand where they are written are read"
         )
-    vertices, faces, count = [np.zeros((0, 3))], [np.zeros((0, 3), np.int64)], 0
+    vertices, corners, count = [np.zeros((0, 3))], [np.zeros(0, np.int64)], 0
     for number, start in enumerate(_FACE_SET.finditer(text), 1):
-        points, triangles = _face_set(text[start.end() : _closing(text, start.end())], number)
+        points, indices = _face_set(text[start.end() : _closing(text, start.end())], number)
         vertices.append(points)
-        faces.append(triangles + count)
+        corners += [np.where(indices < 0, -1, indices + count), [-1]]  # the last polygon need not be ended
         count += len(points)
-    mesh = Mesh(np.concatenate(vertices), np.concatenate(faces))
-    if not len(mesh.faces):
+    faces = _fans(np.concatenate(corners))
+    if not len(faces):
         raise BadShape("no-faces", "has no faces")
-    return mesh
+    return Mesh(np.concatenate(vertices), faces)
 
 
 def _closing(text: bytes, start: int) -> int:
@@ -55,8 +55,8 @@ def _closing(text: bytes, start: int) -> int:
     raise BadShape("truncated", "ends inside an IndexedFaceSet")
 
 
-def _face_set(node: bytes, number: int) -> tuple[Float64[np.ndarray, "V 3"], Int64[np.ndarray, "F 3"]]:
-    """The vertices and triangles of an IndexedFaceSet, the `number`th of its file."""
+def _face_set(node: bytes, number: int) -> tuple[Float64[np.ndarray, "V 3"], Int64[np.ndarray, " n"]]:
+    """The vertices and the corners, with a -1 between polygons, of an IndexedFaceSet, the `number`th of its file."""
     where = f"IndexedFaceSet {number}"
     points, indices = _COORDINATES.search(node), _INDICES.search(node)
     if not points or not indices:
@@ -67,7 +67,7 @@ def _face_set(node: bytes, number: int) -> tuple[Float64[np.ndarray, "V 3"], Int
     vertices = vertices.reshape(-1, 3)
     if corners.min(initial=-1) < -1 or corners.max(initial=-1) >= len(vertices):
         raise BadShape("face", f"{where}: a corner is none of its {len(vertices):,} points")
-    return vertices, _fans(corners)
+    return vertices, corners
 
 
 def _numbers(text: bytes, dtype: type, where: str) -> np.ndarray:

@@ -21,7 +21,9 @@ from perceiver_jax.modalities import point_files
 from perceiver_jax.modalities.surface import BadShape
 from perceiver_jax.section import Count, Tiny
 
-DENSITY = 4  # times the inputs, of which training takes others each time; the whole surface each time would cost as much again
+DENSITY = (
+    4  # times the inputs, of which training takes others each time; the whole surface each time would cost as much again
+)
 SHAPES = Kind(point_files.SUFFIXES, "shapes", f"files of {', '.join(point_files.SUFFIXES)}", "*.ply")
 
 
