@@ -2,7 +2,7 @@
 
 python -m scripts.prepare_kicad --source /usr/share/kicad/3dmodels --data_dir DIR [--num_points 4096] [--num_workers 2]
 
---source is where Debian's package kicad-packages3d puts them. Written are DIR/train/CLASS/NAME.npy, DIR/test/CLASS/NAME.npy, of
+--source is where Debian's package kicad-packages3d puts them. Written are DIR/{train,test}/CLASS/NAME.npy, each of as many
 points drawn uniformly from each surface, and DIR/bad_items.jsonl, the files that gave none: the same bytes with any number
 of workers. Nothing has the name DIR before all is there.
 
