@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -82,6 +83,12 @@ def test_a_file_is_read_once_and_its_points_cannot_be_written_to(folder):
         points[0] = 0
 
 
+def test_a_worker_process_gets_the_same_source(folder):
+    source = point_folder.load(config_of(folder), "train")
+    copy = pickle.loads(pickle.dumps(source))
+    assert (copy[3]["point_cloud"] == source[3]["point_cloud"]).all()
+
+
 def test_plain_class_folders_are_split_and_other_files_told(tmp_path, capsys):
     write(tmp_path, {f"{label}/{i}.xyz": b"" for label in "ab" for i in range(30)} | {"a/picture.jpg": b""})
     sizes = point_folder.spec(config_of(tmp_path)).num_examples
@@ -130,10 +137,9 @@ def test_the_identity_is_of_names_and_sizes(folder):
     assert point_folder.identity(config_of(folder)) != first
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_shapes_of_all_kinds_become_batches(num_workers, folder):
+def test_shapes_of_all_kinds_become_batches(folder):
     write(folder, {"train/b/few.xyz": b"0 0 0\n1 0 0\n0 1 0\n"})
-    config = config_of(folder, num_workers=num_workers)
+    config = config_of(folder)
     pipeline.check(config)
     with contextlib.closing(pipeline.train_batches(config, AUGMENT, 0, 0)) as batches:
         for batch in itertools.islice(batches, 5):
