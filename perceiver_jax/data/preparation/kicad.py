@@ -60,8 +60,8 @@ def list_models(source: Path) -> list[Model]:
         paths = _without_copies(paths) if len(paths) >= MIN_MODELS else []
         label = folder.name.removesuffix(FOLDER)
         if len(paths) >= MIN_MODELS and len({family(path) for path in paths}) > 1:
-            kept = sorted(sorted(paths, key=lambda path: _hash(path.stem))[:MAX_MODELS])
-            test = _test_families(kept)
+            kept = sorted(sorted(paths, key=lambda path: _hash(label, path.stem))[:MAX_MODELS])
+            test = _test_families(label, kept)
             models += [Model(path, "test" if family(path) in test else "train", label) for path in kept]
     if not models:
         expected = f"folders NAME{FOLDER} of {MIN_MODELS} models *.wrl or more"
@@ -86,24 +86,23 @@ def _without_copies(paths: list[Path]) -> list[Path]:
     return list(first.values())
 
 
-def _test_families(paths: list[Path]) -> set[str]:
+def _test_families(label: str, paths: list[Path]) -> set[str]:
     """The families of a class that are its test split.
 
     In the order of their hashes, each that brings the split's size nearer to `TEST_FRACTION`: of two or more families
-    that is always one, and never all. The order knows nothing of the class, so that vertical pin headers of one pitch are
-    not trained on where those of another are the test.
+    that is always one, and never all.
     """
     sizes = collections.Counter(map(family, paths))
     chosen, count, wanted = set(), 0, TEST_FRACTION * len(paths)
-    for name in sorted(sizes, key=_hash):
+    for name in sorted(sizes, key=lambda name: _hash(label, name)):
         if abs(count + sizes[name] - wanted) < abs(count - wanted):
             chosen.add(name)
             count += sizes[name]
     return chosen
 
 
-def _hash(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()
+def _hash(label: str, name: str) -> str:
+    return hashlib.sha256(f"{label}/{name}".encode()).hexdigest()
 
 
 def convert(path: Path, num_points: int) -> Outcome:
