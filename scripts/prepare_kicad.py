@@ -12,6 +12,7 @@ The points are one: pass them on only under that licence, with the names of the 
 
 import collections
 import concurrent.futures
+import contextlib
 import functools
 import json
 import multiprocessing
@@ -20,7 +21,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from absl import flags
 from perceiver_jax import command, disk
 from perceiver_jax.data.preparation import kicad
 from perceiver_jax.data.preparation.dataset import BAD_ITEMS, SHOWN
-from perceiver_jax.data.preparation.kicad import Model
+from perceiver_jax.data.preparation.kicad import Model, Outcome
 from perceiver_jax.errors import Code, Failure, Stopped
 from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.signals import StopFlag, end_with_parent
@@ -75,29 +76,25 @@ def main() -> None:
 def prepare(models: Sequence[Model], folder: Path) -> list[Model]:
     """Writes the points of all models into `folder`; those that gave some. Raises Stopped on request."""
     written, bad = [], []
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([kicad.__name__])
-    with StopFlag() as stop, Progress(len(models), 0) as progress:
-        pool = concurrent.futures.ProcessPoolExecutor(_NUM_WORKERS.value, context, initializer=_be_a_worker)
-        with pool:
-            convert = functools.partial(kicad.convert, num_points=_NUM_POINTS.value)
-            outcomes = pool.map(convert, [model.path for model in models], chunksize=CHUNK)
-            before = (time.monotonic(), 0)
-            for done, (model, outcome) in enumerate(zip(models, outcomes, strict=True), 1):
-                if stop.should_stop is not None:
-                    pool.shutdown(cancel_futures=True)
-                    raise Stopped(stop.should_stop, done)
-                if outcome.points is None:
-                    bad.append((model, outcome))
-                else:
-                    target = folder / model.target
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    np.save(target, outcome.points)
-                    written.append(model)
-                now, (then, count) = time.monotonic(), before
-                shown = now - then >= LOG_SECONDS or done == len(models)
-                progress.update(done, {"examples_per_second": (done - count) / (now - then)} if shown else {})
-                before = (now, done) if shown else before
+    convert = functools.partial(kicad.convert, num_points=_NUM_POINTS.value)
+    with contextlib.ExitStack() as stack:
+        stop, progress = stack.enter_context(StopFlag()), stack.enter_context(Progress(len(models), 0))
+        outcomes = in_order(convert, [model.path for model in models], stack)
+        before = (time.monotonic(), 0)
+        for done, (model, outcome) in enumerate(zip(models, outcomes, strict=True), 1):
+            if stop.should_stop is not None:
+                raise Stopped(stop.should_stop, done)
+            if outcome.points is None:
+                bad.append((model, outcome))
+            else:
+                target = folder / model.target
+                target.parent.mkdir(parents=True, exist_ok=True)
+                np.save(target, outcome.points)
+                written.append(model)
+            now, (then, count) = time.monotonic(), before
+            shown = now - then >= LOG_SECONDS or done == len(models)
+            progress.update(done, {"examples_per_second": (done - count) / (now - then)} if shown else {})
+            before = (now, done) if shown else before
         for model, outcome in bad[:SHOWN]:
             progress.note(f"left out {model.path.name}: {outcome.code}: {outcome.sentence}")
         if len(bad) > SHOWN:
@@ -108,6 +105,17 @@ def prepare(models: Sequence[Model], folder: Path) -> list[Model]:
     disk.write_atomically(folder / BAD_ITEMS, "".join(lines).encode())
     _check_classes(models, written)
     return written
+
+
+def in_order(convert: Callable[[Path], Outcome], paths: Sequence[Path], stack: contextlib.ExitStack) -> Iterator[Outcome]:
+    """What becomes of each file, in their order: made here, or by more than one process, which end with the `stack`."""
+    if _NUM_WORKERS.value == 1:
+        return map(convert, paths)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([kicad.__name__])
+    pool = concurrent.futures.ProcessPoolExecutor(_NUM_WORKERS.value, context, initializer=_be_a_worker)
+    stack.callback(pool.shutdown, cancel_futures=True)
+    return pool.map(convert, paths, chunksize=CHUNK)
 
 
 def _check_classes(models: Sequence[Model], written: Sequence[Model]) -> None:

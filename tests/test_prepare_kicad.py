@@ -161,7 +161,11 @@ def test_large_classes_and_large_files_are_cut(source, monkeypatch):
     ("arguments", "code", "message"),
     [
         (["--source=nowhere"], 3, "error[3] --source nowhere: is no directory\n"),
-        (["--source={tmp}/full"], 3, "error[3] has no class of models: {tmp}/full\n  expected: folders NAME.3dshapes of 12 models"),
+        (
+            ["--source={tmp}/full"],
+            3,
+            "error[3] has no class of models: {tmp}/full\n  expected: folders NAME.3dshapes of 12 models",
+        ),
         (["--data_dir={tmp}/library/a"], 6, "error[6] --data_dir {tmp}/library/a: lies in --source\n"),
         (["--data_dir={tmp}/full"], 6, "error[6] output is not empty: {tmp}/full\n  try: another --data_dir\n"),
         (["--data_dir={tmp}/full/file/a"], 6, "error[6] cannot write to {tmp}/full/file/a\n  found: "),
