@@ -1,4 +1,4 @@
-"""What the latents of a trained model look at in an example: attention logits of its cross-attends, as pictures (Fig. 3)."""
+"""What the latents of a trained model look at in an example: attention logits of its cross-attends, drawn (Fig. 3)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from jaxtyping import Float, Float32
 
 from perceiver_jax.config import Config
 from perceiver_jax.experiment import Experiment
+from perceiver_jax.report.clouds import draw_attention_clouds
 from perceiver_jax.report.maps import draw_attention_maps
 from perceiver_jax.training.step import Variables
 
@@ -31,11 +32,15 @@ def draw_maps(
 ) -> None:
     """Draws one example's maps, of cross-attends counted from 1 and latents counted from 0; None: those there is room for.
 
-    With `overlay` a map is the input itself, dark where the latent looks least.
+    With `overlay` a map of a picture is the input itself, dark where the latent looks least; that of a cloud always is.
     """
     maps = attention_maps(experiment, variables, inputs, cross_attends)
     titled = [(f"cross-attend {n}", one) for n, one in zip(cross_attends, maps, strict=True)]
-    draw_attention_maps(_picture(experiment.config, inputs), titled, output, latents, overlay)
+    if experiment.config.spec.modality == "point_cloud":
+        flat = [(title, logits.reshape(len(logits), -1)) for title, logits in titled]
+        draw_attention_clouds(inputs.reshape(-1, inputs.shape[-1]), flat, output, latents)
+    else:
+        draw_attention_maps(_picture(experiment.config, inputs), titled, output, latents, overlay)
 
 
 def attention_maps(

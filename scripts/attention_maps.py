@@ -22,7 +22,9 @@ _SPLIT = flags.DEFINE_string("split", "test", "Split of the examples, where no f
 _EXAMPLES = flags.DEFINE_list("examples", ["0"], "Which examples of the split, counted from 0.")
 _CROSS_ATTENDS = flags.DEFINE_list("cross_attends", None, "Which, counted from 1; without it the first, second and last.")
 _LATENTS = flags.DEFINE_list("latents", None, "Which, counted from 0; without it the first that there is room for.")
-_OVERLAY = flags.DEFINE_bool("overlay", False, "Show the input itself, dark where a latent looks least.")
+_OVERLAY = flags.DEFINE_bool(
+    "overlay", False, "Show the picture itself, dark where a latent looks least; clouds always are."
+)
 
 
 def main(files: list[Path]) -> None:

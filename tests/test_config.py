@@ -229,7 +229,8 @@ FAULTS = [
     ),
     (
         {"data.data_dir": "x"},
-        "key data.data_dir is not used with this data.source; only with fashion_mnist, image_folder, imagenet2012",
+        "key data.data_dir is not used with this data.source; only with"
+        " fashion_mnist, image_folder, imagenet2012, modelnet40, point_folder",
     ),
     # another kind of model
     ({"model.kind": MISSING}, f"missing key model.kind{WRITTEN_OUT}"),

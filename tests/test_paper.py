@@ -5,8 +5,9 @@ The exact counts beside them are worked out by hand from the paper's text, and r
 
 import pytest
 
-from configs import imagenet
+from configs import imagenet, modelnet40
 from perceiver_jax import accounting, config
+from perceiver_jax.model.positions import bands
 
 # variant: parameters, as published in millions; FLOPs of one image by the paper's rule, as published in billions
 TABLE5 = {
@@ -100,3 +101,37 @@ def test_rate_falls_at_epochs_84_102_and_114_of_120():
 
 def test_perceiver_ios_run_is_137625_steps():
     assert parsed("io").num_steps == 137_625
+
+
+# ModelNet40: the counts are worked out by hand, since the paper prints accuracies alone.
+
+
+def clouds(num_points: int) -> config.Config:
+    values = modelnet40.get_config()
+    values.data.grid = (num_points,)
+    return config.parse(values)
+
+
+def test_a_cloud_is_2048_inputs_of_387_channels():
+    run = config.parse(modelnet40.get_config())
+    assert (run.num_inputs, run.input_channels) == (2048, 3 * (2 * 64 + 1))
+
+
+def test_the_highest_frequency_of_a_point_is_1120():
+    positions = modelnet40.get_config().model.positions
+    assert [bands(positions.num_bands, mu)[-1] for mu in positions.max_resolution] == [1120] * 3
+
+
+@pytest.mark.parametrize(("num_points", "billions"), [(2048, "101.89"), (2000, "101.76")])
+def test_clouds_take_44_772_202_parameters_and_102_billion_flops(num_points, billions):
+    run = clouds(num_points)
+    count, flops = accounting.count_parameters(run), accounting.paper_flops(run)
+    assert (count, f"{flops / 1e9:.2f}") == (44_772_202, billions)
+    (line,) = [line for line in modelnet40.__doc__.splitlines() if line.startswith("| perceiver ")]
+    assert {f"{count:,}", "101.9"} <= {cell.strip() for cell in line.split("|")}
+
+
+def test_clouds_are_trained_on_for_50000_steps_at_a_constant_rate():
+    run = config.parse(modelnet40.get_config())
+    assert (run.num_steps, run.data.batch_size, run.optim.learning_rate) == (50_000, 512, 0.001)
+    assert run.optim.schedule.kind == "constant"

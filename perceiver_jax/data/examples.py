@@ -74,7 +74,7 @@ class Examples:
     def _read(self, index: int) -> tuple[np.ndarray, int]:
         example = self._published[self._first + index]
         name = example["name"] if "name" in example else f"example {self._first + index} of split {self._split}"
-        return self.modality.read(example[self._spec.modality], name), example["label"]
+        return self.modality.read(example[self._spec.modality], name, self._spec.shape), example["label"]
 
     def training(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
         """One example's features under random changes, not yet normalised, and its label."""
@@ -113,7 +113,8 @@ def file_inputs(config: DataConfig, augment: Section, file: Path) -> Float32[np.
     modality = modality_of(spec)
     if not file.is_file():
         raise Failure(Code.DATA, f"{file}: {'is a directory' if file.is_dir() else 'does not exist'}")
-    features = modality.evaluation_features(modality.read(file.read_bytes(), str(file)), augment, spec.shape)
+    raw = modality.read(file.read_bytes(), str(file), spec.shape)
+    features = modality.evaluation_features(raw, augment, spec.shape)
     return modality.normalize(np.asarray(features, np.float32), spec.mean, spec.std)
 
 

@@ -7,8 +7,9 @@ standard deviation, the one furthest from looking everywhere alike. Each map has
 (black) to its highest (white); as an overlay it is the input that is shown in this light.
 """
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +43,14 @@ class Canvas(NamedTuple):
     letter: float  # font size in points
 
 
+class Drawing(NamedTuple):
+    """How an example and its maps become pixels."""
+
+    example: Callable[[int], Picture] | None  # of a side; None leaves its place out
+    enlarged: Callable[[Float[np.ndarray, " *grid"], int], Picture]  # one map, of a side
+    panel: Callable[[Float[np.ndarray, "N *grid"], int, int], Picture]  # small maps, in columns and rows
+
+
 def draw_attention_maps(
     image: Float[np.ndarray, "Y_in X_in F"] | None,
     maps: Sequence[tuple[str, Maps]],
@@ -55,13 +64,7 @@ def draw_attention_maps(
     the first that there is room for. Raises Failure(NUMERICS) for a map with NaN (minus infinity, a masked input, is
     black), OSError where the picture cannot be written.
     """
-    import cv2
-
-    canvas = compose(image, maps, latents, overlay)
-    _write_titles(canvas)
-    small_file = [cv2.IMWRITE_PNG_COMPRESSION, 6, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT]
-    _, png = cv2.imencode(".png", canvas.pixels[..., ::-1], small_file)  # OpenCV's order is blue, green, red
-    write_atomically(Path(output_png), png.tobytes())
+    write(compose(image, maps, latents, overlay), output_png)
 
 
 def compose(
@@ -71,26 +74,41 @@ def compose(
     overlay: bool = False,
 ) -> Canvas:
     """The layout, pixel by pixel. Raises Failure(NUMERICS) for a map with NaN."""
+    lit = image if overlay else None
+    drawing = Drawing(
+        example=None if image is None else lambda side: _rgb(_scaled(np.asarray(image, np.float32), side)),
+        enlarged=lambda logits, side: _rgb(_scaled(_shown(logits, lit), side)),
+        panel=lambda logits, columns, rows: _grid(logits, columns, rows, lit),
+    )
+    return arranged(drawing, maps, latents)
+
+
+def arranged(
+    drawing: Drawing, maps: Sequence[tuple[str, Float[np.ndarray, "N *grid"]]], latents: Sequence[int] | None
+) -> Canvas:
+    """The layout of maps of any kind. Raises Failure(NUMERICS) for a map with NaN."""
     names = range(len(maps[0][1])) if latents is None else latents
     maps = [(title, logits[list(names)]) for title, logits in maps]
-    lit = image if overlay else None
     for title, logits in maps:
-        for latent in np.flatnonzero(np.isnan(logits).any(axis=(1, 2)))[:1]:
+        for latent in np.flatnonzero(np.isnan(logits.reshape(len(logits), -1)).any(axis=1))[:1]:
             raise Failure(Code.NUMERICS, "attention logits are NaN", f"{title}, latent {names[latent]}")
-    rows = [FIRST_ROWS, *[LATER_ROWS] * (len(maps) - 1)] if latents is None else [len(names)] * len(maps)
-    grids = [_grid(logits, count, lit) for (_, logits), count in zip(maps, rows, strict=True)]
+    columns = columns_of(len(names))
+    most = [FIRST_ROWS, *[LATER_ROWS] * (len(maps) - 1)] if latents is None else [len(names)] * len(maps)
+    rows = [min(count, math.ceil(len(names) / columns)) for count in most]
+    grids = [drawing.panel(logits, columns, count) for (_, logits), count in zip(maps, rows, strict=True)]
     unit = max(1, round(max(grid.shape[1] for grid in grids) / WIDTH))
     space, margin = SPACE * unit, MARGIN * unit
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(maps))]
     panels = [_framed(grid, colour, unit) for grid, colour in zip(grids, colours, strict=True)]
 
-    pictures = [] if image is None else [("input", np.asarray(image, np.float32), GREY)]
+    pictures = [] if drawing.example is None else [("input", drawing.example, GREY)]
     for (title, logits), colour in zip(maps, colours, strict=True):
-        latent = int(np.argmax(np.nanstd(np.where(np.isfinite(logits), logits, np.nan), axis=(1, 2))))
-        pictures.append((f"{title}, latent {names[latent]}", _shown(logits[latent], lit), colour))
+        finite = np.where(np.isfinite(logits), logits, np.nan).reshape(len(logits), -1)
+        latent = int(np.argmax(np.nanstd(finite, axis=1)))
+        pictures.append((f"{title}, latent {names[latent]}", functools.partial(drawing.enlarged, logits[latent]), colour))
     width = max(*(panel.shape[1] for panel in panels), len(pictures) * (LEAST_ENLARGED + space) - space)
     side = (width + space) // len(pictures) - space - 2 * FRAME * unit
-    top = [_framed(_rgb(_scaled(picture, side)), colour, unit) for _, picture, colour in pictures]
+    top = [_framed(picture(side), colour, unit) for _, picture, colour in pictures]
 
     letter = LETTER * unit  # about 1.4 pixels a point high, with what hangs below the line
     baseline, caption = margin + round(1.4 * letter), round(2.1 * letter)
@@ -105,6 +123,16 @@ def compose(
         _paste(pixels, panel, margin + caption + sum(heights[: i + 1]) + space * (i + 1), margin)
     titles = [(left, baseline, title, colour) for left, (title, _, colour) in zip(lefts, pictures, strict=True)]
     return Canvas(pixels, titles, letter)
+
+
+def write(canvas: Canvas, output_png: str | Path) -> None:
+    """Writes a layout and its words as a PNG file; raises OSError where it cannot be written."""
+    import cv2
+
+    _write_titles(canvas)
+    small_file = [cv2.IMWRITE_PNG_COMPRESSION, 6, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT]
+    _, png = cv2.imencode(".png", canvas.pixels[..., ::-1], small_file)  # OpenCV's order is blue, green, red
+    write_atomically(Path(output_png), png.tobytes())
 
 
 def _write_titles(canvas: Canvas) -> None:
@@ -128,7 +156,7 @@ def columns_of(num_latents: int) -> int:
     return min(COLUMNS, max(LEAST_COLUMNS, math.ceil(num_latents / FIRST_ROWS)), num_latents)
 
 
-def grey(logits: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W"]:
+def grey(logits: Float[np.ndarray, " *grid"]) -> Float[np.ndarray, " *grid"]:
     """One map from 0 (its lowest finite logit) to 1 (its highest); 0.5 all over where it is constant."""
     finite = logits[np.isfinite(logits)].astype(np.float32)
     low, high = (finite.min(), finite.max()) if finite.size else (np.float32(0), np.float32(0))
@@ -148,18 +176,21 @@ def _shown(logits: Float[np.ndarray, "H W"], lit: Float[np.ndarray, "Y_in X_in F
     return light * image.reshape(*light.shape[:2], -1)
 
 
-def _grid(logits: Maps, rows: int, lit: Float[np.ndarray, "Y_in X_in F"] | None) -> Picture:
+def _grid(logits: Maps, columns: int, rows: int, lit: Float[np.ndarray, "Y_in X_in F"] | None) -> Picture:
     """The first latents' maps, row by row, with thin white lines between them."""
-    columns = columns_of(len(logits))
-    rows = min(rows, math.ceil(len(logits) / columns))
     side = min(max(*logits.shape[1:], min(WIDTH // columns, GROWN)), LARGEST)
     tiles = [_rgb(_scaled(_shown(one, lit), side)) for one in logits[: rows * columns]]
     height, width = tiles[0].shape[:2]
-    gap = GAP * max(1, round(columns * width / WIDTH))
+    gap = gap_of(columns, width)
     pixels = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), PAPER, np.uint8)
     for i, tile in enumerate(tiles):
         _paste(pixels, tile, i // columns * (height + gap), i % columns * (width + gap))
     return pixels
+
+
+def gap_of(columns: int, width: int) -> int:
+    """The lines between small maps of a width, in pixels."""
+    return GAP * max(1, round(columns * width / WIDTH))
 
 
 def _scaled(picture: Float[np.ndarray, "H W F"], side: int) -> Float[np.ndarray, "Y X F"]:

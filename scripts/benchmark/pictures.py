@@ -56,7 +56,7 @@ def photographs() -> list[bytes]:
 
 
 def ours(file: bytes, config: Inception, spec: Spec, rng: np.random.Generator) -> np.ndarray:
-    picture = image.read(file, "photograph")
+    picture = image.read(file, "photograph", spec.shape)
     return image.normalize(image.training_features(picture, config, spec.shape, rng), spec.mean, spec.std)
 
 

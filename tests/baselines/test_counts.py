@@ -11,7 +11,7 @@ from flax import nnx
 from jax.extend import core
 from ml_collections import ConfigDict
 
-from configs import imagenet_baselines
+from configs import imagenet_baselines, modelnet40_baselines
 from perceiver_jax import accounting
 from perceiver_jax.baselines.config import Bottleneck
 from perceiver_jax.config import Config, parse
@@ -53,8 +53,30 @@ def test_parameters_and_flops_are_those_the_config_says(variant, row, order):
     assert {f"{count:,}", billions} <= {cell.strip() for cell in line.split("|")}
 
 
+# Of points: 387 channels, 40 classes, and for ViT a place for the class and for each patch.
+VIT_LAYERS = 12 * (12 * 768 * 768 + 13 * 768) + 2 * 768 + 768 + 769 * 40
+CLOUDS = {
+    "transformer44": (8 * (6 * (512 * 512 + 512) + 4 * 512) + 388 * 512 + 513 * 40, "111.6"),
+    **{
+        f"vit{size}": (VIT_LAYERS + (size * size * 387 + 1) * 768 + (patches + 1) * 768, billions)
+        for size, patches, billions in ((2, 22 * 22, "92.3"), (4, 11 * 11, "22.4"), (8, 6 * 6, "7.7"), (16, 3 * 3, "3.1"))
+    },
+    "resnet50": (25_557_032 + 7 * 7 * (387 - 3) * 64 - 2049 * (1000 - 40), "1.6"),
+}
+
+
+@pytest.mark.parametrize(("variant", "row"), CLOUDS.items(), ids=list(CLOUDS))
+def test_parameters_and_flops_of_clouds_are_those_the_config_says(variant, row):
+    config = parse(modelnet40_baselines.get_config(variant))
+    count, billions = accounting.count_parameters(config), f"{accounting.paper_flops(config) / 1e9:.1f}"
+    assert (count, billions) == row
+    (line,) = [line for line in modelnet40_baselines.__doc__.splitlines() if line.startswith(f"| {variant} ")]
+    assert {f"{count:,}", billions} <= {cell.strip() for cell in line.split("|")}
+
+
 def test_every_variant_has_a_row_here():
     assert set(imagenet_baselines.VARIANTS) == {order + variant for order in ("", "permuted_") for variant in EXACT}
+    assert set(modelnet40_baselines.VARIANTS) == set(CLOUDS)
 
 
 def products(program: core.Jaxpr) -> Iterator[int]:

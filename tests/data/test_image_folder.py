@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from perceiver_jax.data import pipeline
+from perceiver_jax.data import class_folders, pipeline
 from perceiver_jax.data.sources import image_folder
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities.image.config import Inception
@@ -27,7 +27,7 @@ AUGMENT = Inception(
 
 @pytest.fixture(autouse=True)
 def _fresh():
-    image_folder.list_folder.cache_clear()
+    class_folders.list_folder.cache_clear()
 
 
 def config_of(folder, **changes):
@@ -80,7 +80,7 @@ def test_plain_class_folders_are_split_by_each_name_alone(tmp_path):
     assert sorted(name for split in before.values() for name, _ in split) == sorted(names)
     assert 70 < len(before["test"]) < 130
     write(tmp_path, *[f"cat/more{i}.jpg" for i in range(50)])
-    image_folder.list_folder.cache_clear()
+    class_folders.list_folder.cache_clear()
     after = listed(config_of(tmp_path, test_percent=25.0))
     assert all(set(before[split]) < set(after[split]) for split in before)
     more = listed(config_of(tmp_path, test_percent=50.0))
@@ -140,14 +140,14 @@ def test_a_folder_that_is_no_data_set_is_refused(names, message, tmp_path):
 
 def test_a_config_can_be_looked_at_before_its_folder_is_there(tmp_path):
     spec = image_folder.spec(config_of(tmp_path / "nowhere"))
-    assert (spec.classes, spec.num_examples) == image_folder.UNKNOWN
+    assert (spec.classes, spec.num_examples) == class_folders.UNKNOWN
 
 
 def test_the_identity_is_of_names_and_sizes(tmp_path):
     write(tmp_path, "train/cat/1.jpg", "test/cat/1.jpg")
 
     def identity():
-        image_folder.list_folder.cache_clear()
+        class_folders.list_folder.cache_clear()
         return image_folder.identity(config_of(tmp_path))
 
     first = identity()

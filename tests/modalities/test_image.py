@@ -147,13 +147,13 @@ def test_normalize_works_per_channel_on_pictures_and_batches():
 def test_bytes_are_decoded_and_arrays_stay(monkeypatch):
     decoded = picture(9, 8, 3)
     monkeypatch.setattr(image_files, "decode", lambda data: {b"file": decoded}[data])
-    assert modality.read(b"file", "a") is decoded
-    assert modality.read(decoded, "a") is decoded
+    assert modality.read(b"file", "a", (1, 1, 3)) is decoded
+    assert modality.read(decoded, "a", (1, 1, 3)) is decoded
 
 
 def test_bytes_that_are_no_picture_are_named_with_the_reason():
     with pytest.raises(Failure) as failure:
-        modality.read(b"", "cats/1.jpg")
+        modality.read(b"", "cats/1.jpg", (1, 1, 3))
     assert failure.value.code == Code.DATA
     assert str(failure.value) == (
         "error[3] picture empty-file: cats/1.jpg\n  found: has no bytes\n  try: a whole copy of it, or remove it"

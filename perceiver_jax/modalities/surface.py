@@ -1,0 +1,81 @@
+"""Points on the surface of a mesh, and an order of points in which every beginning is well spread.
+
+A mesh's vertices are no sample of its shape: a wardrobe has 46. Nor can its coordinates be used as they are: some
+published files have 1e11 in them, whose products no float32 holds.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+_NO_AREA = 1e-15  # of a face in the unit cube: what rounding makes of corners on one line
+
+
+class BadShape(Exception):
+    """A file that gives no shape: `code` for programs, the text for people."""
+
+    def __init__(self, code: str, sentence: str):
+        super().__init__(code, sentence)
+        self.code, self.sentence = code, sentence
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class Mesh(NamedTuple):
+    """Triangles in space."""
+
+    vertices: Float64[np.ndarray, "vertices 3"]
+    faces: Int64[np.ndarray, "faces 3"]  # the rows of their corners in `vertices`
+
+
+def sample(mesh: Mesh, num_points: int, rng: np.random.Generator) -> Float64[np.ndarray, "points 3"]:
+    """Points drawn uniformly from the surface, in the unit cube: its longest side goes from -1 to 1, around the middle.
+
+    Raises BadShape where there is no surface.
+    """
+    if not len(mesh.faces):
+        raise BadShape("no-faces", "has no faces, so no surface to draw points from")
+    corners = _in_unit_cube(mesh.vertices[mesh.faces])
+    origin, sides = corners[:, 0], corners[:, 1:] - corners[:, :1]
+    areas = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1) / 2
+    areas[areas < _NO_AREA] = 0
+    if not areas.any():
+        raise BadShape("degenerate", "no face has an area")
+    chosen = rng.choice(len(areas), num_points, p=areas / areas.sum())
+    along = rng.random((num_points, 2))  # of a parallelogram; its other half is folded back onto the triangle
+    along = np.where(along.sum(axis=1, keepdims=True) > 1, 1 - along, along)
+    return origin[chosen] + np.einsum("ps,psx->px", along, sides[chosen])
+
+
+def farthest_first(points: Float64[np.ndarray, "points 3"], num_points: int) -> Float64[np.ndarray, "chosen 3"]:
+    """`num_points` of the points: first the one farthest from their mean, then always the one farthest from all before.
+
+    Of equal ones the earlier; none twice. There must be that many.
+    """
+    rows = np.ascontiguousarray(points.T)
+    order = np.empty(num_points, np.int64)
+    nearest = np.full(len(points), np.inf)  # of each point its squared distance to the chosen ones
+    difference = rows - rows.mean(axis=1, keepdims=True)
+    farthest = int(np.argmax(np.square(difference).sum(axis=0)))
+    for i in range(num_points):
+        order[i] = farthest
+        np.subtract(rows, rows[:, farthest, None], out=difference)
+        np.square(difference, out=difference)
+        np.minimum(nearest, difference[0] + difference[1] + difference[2], out=nearest)
+        nearest[farthest] = -1
+        farthest = int(np.argmax(nearest))
+    return points[order]
+
+
+def _in_unit_cube(corners: Float64[np.ndarray, "faces 3 3"]) -> Float64[np.ndarray, "faces 3 3"]:
+    """The corners of faces, moved and scaled alike; vertices that no face has do not count. Raises BadShape."""
+    largest = np.abs(corners).max()
+    if largest > 0:
+        corners = corners / largest  # first, so that no difference overflows
+    low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
+    longest = (high - low).max()
+    if longest == 0:
+        raise BadShape("degenerate", "all points are equal")
+    return (corners - (low + high) / 2) * (2 / longest)

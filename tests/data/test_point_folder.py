@@ -1,0 +1,157 @@
+"""Folders of shapes as people have them: what they hold, and what is said of a file that holds none."""
+
+import contextlib
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+
+from perceiver_jax.data import class_folders, examples, pipeline
+from perceiver_jax.data.sources import point_folder
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.modalities.point_cloud.config import Points
+
+AUGMENT = Points(
+    kind="points",
+    subset="random",
+    rotate_degrees=0.0,
+    point_scale=0.0,
+    jitter=0.0,
+    half_side=1.0,
+    object_scale=0.0,
+    object_translate=0.0,
+)
+TETRAHEDRON = b"OFF\n4 4 6\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
+
+
+@pytest.fixture(autouse=True)
+def _fresh():
+    class_folders.list_folder.cache_clear()
+    point_folder.read_shape.cache_clear()
+
+
+def config_of(folder, **changes):
+    values = {"source": "point_folder", "data_dir": str(folder), "grid": (16,), "test_percent": 50.0, "batch_size": 2}
+    values |= {"eval_batch_size": 2, "validation_examples": 0, "num_workers": 0, "prefetch_batches": 1}
+    return point_folder.Config(**values | changes)
+
+
+def write(folder, contents):
+    for name, content in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def cloud(seed, count=40):
+    return "\n".join(" ".join(map(str, row)) for row in np.random.default_rng(seed).normal(size=(count, 3))).encode()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    names = {f"{split}/{label}/{i}.xyz": cloud(i) for split in ("train", "test") for label in "ab" for i in range(3)}
+    return write(tmp_path, names | {"train/a/mesh.off": TETRAHEDRON, "test/b/mesh.OFF": TETRAHEDRON})
+
+
+def test_shapes_have_their_points_class_and_name(folder):
+    config = config_of(folder)
+    source = point_folder.load(config, "train")
+    assert [(source[i]["name"], source[i]["label"]) for i in range(len(source))] == [
+        *((f"{folder}/train/a/{name}", 0) for name in ("0.xyz", "1.xyz", "2.xyz", "mesh.off")),
+        *((f"{folder}/train/b/{name}", 1) for name in ("0.xyz", "1.xyz", "2.xyz")),
+    ]
+    assert [len(source[i]["point_cloud"]) for i in range(len(source))] == [40, 40, 40, 16 * point_folder.DENSITY, 40, 40, 40]
+    spec = point_folder.spec(config)
+    assert (spec.modality, spec.shape, spec.classes) == ("point_cloud", (16, 0), ("a", "b"))
+    assert spec.num_examples == {"train": 7, "test": 7}
+
+
+def test_a_grid_of_two_axes_has_as_many_points_as_their_product(folder):
+    config = config_of(folder, grid=(4, 5))
+    assert point_folder.spec(config).shape == (4, 5, 0)
+    assert len(point_folder.load(config, "train")[3]["point_cloud"]) == 20 * point_folder.DENSITY
+
+
+def test_a_file_is_read_once_and_its_points_cannot_be_written_to(folder):
+    source = point_folder.load(config_of(folder), "train")
+    points = source[0]["point_cloud"]
+    (folder / "train/a/0.xyz").unlink()
+    assert point_folder.load(config_of(folder), "train")[0]["point_cloud"] is points
+    with pytest.raises(ValueError, match="read-only"):
+        points[0] = 0
+
+
+def test_a_worker_process_gets_the_same_source(folder):
+    source = point_folder.load(config_of(folder), "train")
+    copy = pickle.loads(pickle.dumps(source))
+    assert (copy[3]["point_cloud"] == source[3]["point_cloud"]).all()
+
+
+def test_plain_class_folders_are_split_and_other_files_told(tmp_path, capsys):
+    write(tmp_path, {f"{label}/{i}.xyz": b"" for label in "ab" for i in range(30)} | {"a/picture.jpg": b""})
+    sizes = point_folder.spec(config_of(tmp_path)).num_examples
+    assert sizes["train"] + sizes["test"] == 60
+    assert min(sizes.values()) > 15
+    assert capsys.readouterr().err == f"{tmp_path}: left out 1 format-not-allowed\n"
+
+
+def test_a_folder_without_shapes_is_refused(tmp_path):
+    write(tmp_path, {"train/a/1.jpg": b"", "test/a/1.off": b""})
+    with pytest.raises(Failure) as failure:
+        point_folder.load(config_of(tmp_path), "train")
+    assert str(failure.value) == (
+        f"error[3] class a has no shapes: {tmp_path}/train/a\n"
+        "  expected: files of .off, .obj, .ply, .stl, .glb, .npy, .npz, .xyz, .txt, .csv, .pts"
+    )
+
+
+def test_a_config_can_be_looked_at_before_its_folder_is_there(tmp_path):
+    spec = point_folder.spec(config_of(tmp_path / "nowhere"))
+    assert (spec.classes, spec.num_examples) == class_folders.UNKNOWN
+
+
+BAD = {
+    "empty": (b"", "empty-file", "has no bytes"),
+    "no points": (b"# nothing\n", "no-points", "has no points"),
+    "nan": (b"1 2 3\n1 2 nan\n", "non-finite", "line 2: (1.0, 2.0, nan) is not finite"),
+}
+
+
+@pytest.mark.parametrize(("content", "code", "sentence"), BAD.values(), ids=BAD)
+def test_a_bad_file_ends_training_with_its_name_and_the_reason(content, code, sentence, folder):
+    for path in folder.glob("train/*/*"):
+        path.unlink()
+    write(folder, {"train/a/1.xyz": content, "train/b/1.xyz": content})
+    batches = pipeline.train_batches(config_of(folder), AUGMENT, 0, 0)
+    with contextlib.closing(batches), pytest.raises(Failure) as failure:
+        next(batches)
+    assert (failure.value.code, failure.value.what, failure.value.found) == (Code.DATA, f"shape {code}", sentence)
+    assert failure.value.where.startswith(f"{folder}/train/")
+
+
+def test_the_identity_is_of_names_and_sizes(folder):
+    first = point_folder.identity(config_of(folder))
+    write(folder, {"train/a/0.xyz": cloud(0, 41)})
+    assert point_folder.identity(config_of(folder)) != first
+
+
+def test_shapes_of_all_kinds_become_batches(folder):
+    write(folder, {"train/b/few.xyz": b"0 0 0\n1 0 0\n0 1 0\n"})
+    config = config_of(folder)
+    pipeline.check(config)
+    with contextlib.closing(pipeline.train_batches(config, AUGMENT, 0, 0)) as batches:
+        for batch in itertools.islice(batches, 5):
+            assert batch["inputs"].shape == (2, 16, 3)
+            np.testing.assert_allclose(np.abs(batch["inputs"]).max(axis=(1, 2)), 1, rtol=1e-6)
+    with contextlib.closing(pipeline.eval_batches(config, "test", AUGMENT)) as batches:
+        labels = [label for batch in batches for label in batch["labels"][batch["weights"] > 0].tolist()]
+    assert labels == [0, 0, 0, 1, 1, 1, 1]
+
+
+def test_training_sees_other_points_of_a_mesh_each_time(folder):
+    split = examples.Examples(config_of(folder), "train", AUGMENT)
+    first, second = (split.training(3, np.random.default_rng(seed))[0] for seed in (0, 1))
+    assert not np.isin(first, second).all()
+    assert (split.evaluation(3)[0] == split.evaluation(3)[0]).all()

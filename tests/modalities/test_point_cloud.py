@@ -1,0 +1,259 @@
+"""Clouds in their cube, chance within its limits and from the given generator alone, what is refused and in which words."""
+
+import math
+
+import numpy as np
+import pytest
+
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.modalities import point_cloud as modality
+from perceiver_jax.modalities.point_cloud.config import NoAugment, Points
+
+SHAPE = (64, 0)
+AS_THEY_ARE = NoAugment(kind="none", half_side=1.0)
+LIMITS = ("rotate_degrees", "point_scale", "jitter", "object_scale", "object_translate")
+
+
+def points(**changes):
+    values = {"kind": "points", "subset": "random", "half_side": 1.0} | dict.fromkeys(LIMITS, 0.0)
+    return Points(**values | changes)
+
+
+def cloud(num_points=64, seed=0):
+    """A slanted box somewhere, no two of its extents alike."""
+    return (np.random.default_rng(seed).uniform(-1, 1, (num_points, 3)) * (3, 2, 1) + (10, -20, 30)).astype(np.float32)
+
+
+def train(cloud, config, seed=0, shape=SHAPE):
+    return modality.training_features(cloud, config, shape, np.random.default_rng(seed))
+
+
+def evaluate(cloud, config=AS_THEY_ARE, shape=SHAPE):
+    return modality.evaluation_features(cloud, config, shape)
+
+
+def refusal(function, *arguments):
+    with pytest.raises(Failure) as failure:
+        function(*arguments)
+    return failure.value.code, str(failure.value)
+
+
+@pytest.mark.parametrize("half_side", [1.0, 0.5])
+def test_a_cloud_has_mean_zero_and_fills_the_cube_by_one_factor(half_side):
+    given = cloud()
+    made = evaluate(given, NoAugment(kind="none", half_side=half_side))
+    assert (made.dtype, made.shape) == (np.float32, (64, 3))
+    np.testing.assert_allclose(made.mean(0), 0, atol=1e-6)
+    assert np.abs(made).max() == np.float32(half_side)
+    ratios = np.ptp(made, axis=0) / np.ptp(given, axis=0)
+    np.testing.assert_allclose(ratios, ratios[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e11])
+def test_the_size_of_a_cloud_does_not_matter(scale):
+    given = cloud() - np.float32(20)
+    np.testing.assert_allclose(evaluate(np.float32(scale) * given), evaluate(given), atol=1e-5)
+
+
+def test_evaluation_takes_the_first_points():
+    given = cloud(200)
+    np.testing.assert_array_equal(evaluate(given), evaluate(given[:64]))
+
+
+@pytest.mark.parametrize("config", [points(point_scale=0.5, jitter=0.5, rotate_degrees=90.0), AS_THEY_ARE])
+def test_evaluation_is_without_chance(config):
+    given = cloud(200)
+    np.testing.assert_array_equal(evaluate(given, config), evaluate(given))
+
+
+def test_without_augmentation_training_sees_what_evaluation_does():
+    given = cloud(200)
+    np.testing.assert_array_equal(train(given, AS_THEY_ARE), evaluate(given))
+
+
+def test_with_every_limit_at_zero_a_whole_cloud_stays_as_it_is():
+    np.testing.assert_allclose(train(cloud(), points()), evaluate(cloud()), atol=1e-6)
+
+
+def test_the_first_subset_is_the_same_every_time():
+    given = cloud(200)
+    np.testing.assert_allclose(train(given, points(subset="first")), evaluate(given), atol=1e-6)
+
+
+@pytest.fixture
+def unscaled(monkeypatch):
+    """Leaves points where they are, instead of putting them into the cube."""
+    monkeypatch.setattr(modality, "_in_cube", lambda points: points.astype(np.float64))
+
+
+def rows(points):
+    return {tuple(point) for point in points.reshape(-1, 3).tolist()}
+
+
+@pytest.mark.usefixtures("unscaled")
+def test_a_random_subset_is_of_different_points_and_another_every_time():
+    given = cloud(200)
+    one, other = (rows(train(given, points(), seed)) for seed in (0, 1))
+    assert len(one) == len(other) == 64
+    assert one != other
+    assert (one | other) <= rows(given)
+    every = set().union(*(rows(train(given, points(), seed)) for seed in range(40)))
+    assert every == rows(given)
+
+
+@pytest.mark.parametrize("config", [points(), points(**dict.fromkeys(LIMITS, 0.3))], ids=["subset", "all"])
+def test_all_chance_comes_from_the_generator(config):
+    given = cloud(200)
+    np.testing.assert_array_equal(train(given, config, 5), train(given, config, 5))
+    assert (train(given, config, 5) != train(given, config, 6)).any()
+
+
+# What each setting does, in the cube or where points are left as they are
+
+
+@pytest.mark.usefixtures("unscaled")
+def test_each_point_is_scaled_by_its_own_factor():
+    given = cloud()
+    factors = train(given, points(point_scale=0.25)) / given
+    np.testing.assert_allclose(factors, factors[:, :1].repeat(3, 1), rtol=1e-5)
+    low, high = factors.min(), factors.max()
+    assert 0.75 <= low < 0.8
+    assert 1.2 < high <= 1.25
+
+
+@pytest.mark.usefixtures("unscaled")
+def test_jitter_moves_each_coordinate_by_itself():
+    given = cloud()
+    moves = train(given, points(jitter=0.5)) - given
+    assert -0.5 - 1e-5 <= moves.min() < -0.45
+    assert 0.45 < moves.max() <= 0.5 + 1e-5
+    assert np.abs(np.corrcoef(moves.T) - np.eye(3)).max() < 0.5
+
+
+def test_after_scaling_and_jitter_each_cloud_still_fills_the_cube():
+    made = train(cloud(), points(point_scale=0.5, jitter=0.5))
+    np.testing.assert_allclose(made.mean(0), 0, atol=1e-6)
+    assert np.abs(made).max() == 1
+
+
+def test_an_object_is_scaled_by_one_factor_after_the_cube():
+    sides = [np.abs(train(cloud(), points(object_scale=0.25), seed)).max() for seed in range(100)]
+    assert 0.75 <= min(sides) < 0.8
+    assert 1.2 < max(sides) <= 1.25
+
+
+def test_an_object_is_moved_along_each_axis_after_the_cube():
+    moves = np.stack([train(cloud(), points(object_translate=0.25), seed) - evaluate(cloud()) for seed in range(100)])
+    np.testing.assert_allclose(moves, moves[:, :1].repeat(64, 1), atol=1e-5)
+    low, high = moves[:, 0].min(0), moves[:, 0].max(0)
+    assert (low >= -0.25 - 1e-5).all() and (low < -0.22).all()  # noqa: PT018
+    assert (high > 0.22).all() and (high <= 0.25 + 1e-5).all()  # noqa: PT018
+    assert np.abs(np.corrcoef(moves[:, 0].T) - np.eye(3)).max() < 0.4
+
+
+def test_moves_are_in_halves_of_the_side():
+    small, large = (train(cloud(), points(jitter=0.1, object_translate=0.3, half_side=side)) for side in (0.5, 1.0))
+    np.testing.assert_allclose(2 * small, large, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("unscaled")
+def test_rotation_is_about_the_vertical_up_to_its_limit():
+    given = cloud()
+    angles = []
+    for seed in range(100):
+        made = train(given, points(rotate_degrees=30.0), seed)
+        np.testing.assert_array_equal(made[:, 2], given[:, 2])
+        turned = (made[:, 0] + 1j * made[:, 1]) / (given[:, 0] + 1j * given[:, 1])
+        np.testing.assert_allclose(turned, turned[0], rtol=1e-4)
+        angles.append(math.degrees(np.angle(turned[0])))
+    assert -30 - 1e-3 <= min(angles) < -25
+    assert 25 < max(angles) <= 30 + 1e-3
+
+
+# Grids of more than one axis
+
+
+@pytest.mark.usefixtures("unscaled")
+def test_on_a_grid_of_two_axes_the_first_points_stand_in_a_random_order():
+    given, shape = cloud(200), (8, 8, 0)
+    one, other = (train(given, points(subset="first"), seed, shape) for seed in (0, 1))
+    assert one.shape == (8, 8, 3)
+    assert rows(one) == rows(other) == rows(given[:64])
+    assert (one != other).any()
+
+
+@pytest.mark.usefixtures("unscaled")
+def test_in_evaluation_that_order_is_always_the_same_and_not_that_of_the_cloud():
+    given, shape = cloud(200), (8, 8, 0)
+    made = evaluate(given, shape=shape)
+    np.testing.assert_array_equal(made, evaluate(given, shape=shape))
+    assert rows(made) == rows(given[:64])
+    assert (made.reshape(-1, 3) != given[:64]).any(1).mean() > 0.9
+
+
+# What the modality says of itself
+
+
+def test_points_are_three_coordinates_and_nothing_else():
+    assert modality.num_coordinates(AS_THEY_ARE) == modality.num_coordinates(points()) == 3
+    features = evaluate(cloud())
+    np.testing.assert_array_equal(modality.normalize(features, (), ()), features)
+    assert not modality.mixes(points())
+
+
+# Reading, and what is refused
+
+
+def test_arrays_stay_as_they_are():
+    given = cloud()
+    assert modality.read(given, "a", SHAPE) is given
+
+
+def test_a_file_is_read_by_its_suffix_with_at_least_as_many_points_as_inputs(monkeypatch):
+    asked = []
+    monkeypatch.setattr(modality.point_files, "read_points", lambda *given: asked.append(given) or cloud())
+    modality.read(b"bytes", "shapes/chair.V2.OFF", (44, 44, 0))
+    assert asked == [(b"bytes", ".off", 1936)]
+
+
+def test_a_file_that_is_no_shape_is_named_with_the_reason(monkeypatch):
+    def bad(*_):
+        raise modality.BadShape("empty-file", "has no bytes")
+
+    monkeypatch.setattr(modality.point_files, "read_points", bad)
+    assert refusal(modality.read, b"", "chairs/1.off", SHAPE) == (
+        Code.DATA,
+        "error[3] shape empty-file: chairs/1.off\n  found: has no bytes\n  try: a whole copy of it, or remove it",
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_coordinate_that_is_no_number_is_refused_by_name(value):
+    given = cloud()
+    given[17, 1] = value
+    told = "error[3] point cloud non-finite: item 3\n  found: a coordinate that is no finite number"
+    assert refusal(modality.read, given, "item 3", SHAPE) == (Code.DATA, told)
+
+
+@pytest.mark.parametrize("num_points", [0, 1, 64])
+def test_points_in_one_place_are_refused_by_name(num_points):
+    given = np.full((num_points, 3), 0.1, np.float32)
+    told = "error[3] point cloud degenerate: item 3\n  found: no two points in different places"
+    assert refusal(modality.read, given, "item 3", SHAPE) == (Code.DATA, told)
+
+
+def test_a_cloud_whose_first_points_are_in_one_place_is_refused():
+    given = np.concatenate([np.full((64, 3), 0.1, np.float32), cloud()])
+    code, told = refusal(evaluate, given)
+    assert (code, told.splitlines()[0]) == (Code.DATA, "error[3] point cloud degenerate")
+
+
+@pytest.mark.parametrize("function", [evaluate, lambda given: train(given, points())], ids=["evaluation", "training"])
+def test_a_cloud_of_too_few_points_is_refused(function):
+    assert refusal(function, cloud(63)) == (
+        Code.CONFIG,
+        "error[2] a point cloud has fewer points than the model has inputs\n"
+        "  found: 63 points\n"
+        "  expected: at least 64, the product of data.grid\n"
+        "  try: a smaller data.grid, or prepare the data set with more points",
+    )
