@@ -1,13 +1,22 @@
-# Two commands on a fresh machine with Python >= 3.11: `make quickstart` and `make test`.
+# Two commands on a fresh machine with Python >= 3.11: `make quickstart` (or `make quickstart MODALITY=points`) and `make test`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
+# The first run of each modality: its config, then its directory.
+MODALITY ?= images
+FIRST_images := configs/mnist5k.py:quickstart runs/quickstart
+FIRST_points := configs/mnist5k_points.py runs/quickstart_points
+FIRST := $(FIRST_$(MODALITY))
+ifeq ($(FIRST),)
+$(error MODALITY=$(MODALITY): expected images or points)
+endif
+
 .PHONY: quickstart test lint check lock
 
 quickstart: $(READY)
-	$(BIN)/python -m experiments.train --config configs/mnist5k.py:quickstart --workdir runs/quickstart
+	$(BIN)/python -m experiments.train --config $(word 1,$(FIRST)) --workdir $(word 2,$(FIRST))
 
 test: $(READY)
 	$(BIN)/python -m pytest

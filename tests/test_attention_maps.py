@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from perceiver_jax import workdir
 from perceiver_jax.attention_maps import attention_maps, figure_3
-from perceiver_jax.data.examples import example_inputs
+from perceiver_jax.config import read
+from perceiver_jax.data.examples import example_inputs, source_of
 from perceiver_jax.experiment import Experiment
 from tests.launch import SMALL, config_of
 
@@ -82,6 +84,29 @@ def test_a_file_that_is_no_picture_is_told_with_its_name(run, launcher, tmp_path
     code, err = refused(launcher, run, tmp_path, tmp_path / "page.png")
     assert code == 3
     assert "page.png" in err
+
+
+CLOUDS = ["--tiny", "--config.train.duration=2 steps", "--config.data.grid=(40,)"]
+
+
+@pytest.fixture(scope="module")
+def run_of_clouds(launcher, once):
+    """The workdir of a finished run on digits as clouds."""
+    return once("seen_in_clouds", lambda path: launcher.finish(path, *CLOUDS, config="configs/mnist5k_points.py"))
+
+
+def test_a_run_on_clouds_leaves_the_same_picture_as_the_command_draws(run_of_clouds, launcher, tmp_path):
+    pictures = drawn(launcher, run_of_clouds, tmp_path, "--examples=0,1")
+    np.testing.assert_array_equal(pictures["test_0"], cv2.imread(str(run_of_clouds / "plots" / "attention_maps.png")))
+    assert (pictures["test_0"] != pictures["test_1"]).any()
+
+
+def test_a_file_of_points_is_drawn_as_the_example_that_it_holds(run_of_clouds, launcher, tmp_path):
+    config = read(workdir.read_config(str(run_of_clouds)))
+    cloud = source_of(config.data).load(config.data, "test")[3]["point_cloud"]
+    np.savetxt(tmp_path / "mine.xyz", cloud[: config.num_inputs], fmt="%.9g")
+    of_file = drawn(launcher, run_of_clouds, tmp_path / "a", tmp_path / "mine.xyz")["mine"]
+    np.testing.assert_array_equal(of_file, drawn(launcher, run_of_clouds, tmp_path / "b", "--examples=3")["test_3"])
 
 
 @pytest.mark.usefixtures("fast_compilation")

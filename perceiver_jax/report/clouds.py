@@ -18,7 +18,7 @@ from perceiver_jax.report import maps as layout
 
 SIDE = 112  # pixels of a small map
 MARGIN = 0.05  # around a cloud, of the side
-DOT, LEAST_DOT = 0.6, 1.8  # diameter, of the distance between points if they filled the picture evenly; in pixels
+DOT, LEAST_DOT = 0.5, 1.8  # diameter, of the distance between points if they filled the picture evenly; in pixels
 FLAT = 0.25  # thickness, of the largest extent, below which a cloud is seen from its flat side
 COLOUR_MAP = "viridis"
 BACKGROUND, FAR, NEAR = 0, 0.35, 1.0  # grey of the paper, and of the farthest and nearest point of the cloud itself

@@ -1,0 +1,39 @@
+"""The two commands of a fresh machine run what they say, and tell a modality that is not there."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+def dry_run(*arguments):
+    """The exit code and what would be run."""
+    done = subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "config", "workdir"),
+    [
+        ((), "configs/mnist5k.py:quickstart", "runs/quickstart"),
+        (("MODALITY=images",), "configs/mnist5k.py:quickstart", "runs/quickstart"),
+        (("MODALITY=points",), "configs/mnist5k_points.py", "runs/quickstart_points"),
+    ],
+)
+def test_each_modality_has_a_first_run(arguments, config, workdir):
+    code, told = dry_run("quickstart", *arguments)
+    assert code == 0
+    assert told.splitlines()[-1].endswith(f"python -m experiments.train --config {config} --workdir {workdir}")
+    assert (ROOT / config.partition(":")[0]).is_file()
+
+
+@pytest.mark.parametrize("name", ["smells", ""])
+def test_an_unknown_modality_is_told(name):
+    code, told = dry_run("quickstart", f"MODALITY={name}")
+    assert code != 0
+    assert f"MODALITY={name}: expected images or points" in told
