@@ -184,8 +184,7 @@ def _split(files: ByClass, test_percent: float) -> dict[str, ByClass]:
     """Train and test of a folder that has one set: a file's own name decides, so others can come and go."""
 
     def is_test(label: str, name: str) -> bool:
-        digest = hashlib.sha256(f"{label}/{name}".encode()).digest()
-        return int.from_bytes(digest[:8], "big") < test_percent / 100 * 2**64
+        return int.from_bytes(_digest(label, name)[:8], "big") < test_percent / 100 * 2**64
 
     halves: dict[str, ByClass] = {"train": {}, "test": {}}
     for label, names in files.items():
@@ -196,21 +195,23 @@ def _split(files: ByClass, test_percent: float) -> dict[str, ByClass]:
     return halves
 
 
+def _digest(label: str, name: str) -> bytes:
+    return hashlib.sha256(f"{label}/{name}".encode()).digest()
+
+
 def _numbered(root: Path, folders: dict[str, str], files: dict[str, ByClass], kind: Kind) -> Listing:
-    """The listing, each class as its number among the sorted names of those that are trained on."""
+    """The listing, each class as its number among the sorted names of those that are trained on.
+
+    Files are mixed, the same way everywhere, so that the part that is held out for validation has all classes.
+    """
     classes = sorted(files["train"])
     unknown = sorted(set(files["test"]) - set(classes))
     if unknown:
         raise Failure(Code.DATA, f"class {unknown[0]} is in test, but not in train", f"{root}")
     if not files["test"]:
         raise Failure(Code.DATA, f"has no test {kind.items}", f"{root}", hint="a larger data.test_percent")
-    splits = {
-        split: tuple(
-            (os.path.join(folders[split], label, name), number)
-            for number, label in enumerate(classes)
-            if label in by_class
-            for name in by_class[label]
-        )
-        for split, by_class in files.items()
-    }
+    splits = {}
+    for split, by_class in files.items():
+        mixed = sorted((_digest(label, name), label, name) for label, names in by_class.items() for name in names)
+        splits[split] = tuple((os.path.join(folders[split], label, name), classes.index(label)) for _, label, name in mixed)
     return Listing(root, tuple(classes), splits)

@@ -62,7 +62,7 @@ def identity(config: Config) -> str:
 
 
 def load(config: Config, split: Literal["train", "test"]) -> Pictures:
-    """The pictures of a split, sorted by class and name."""
+    """The pictures of a split, mixed in the same way everywhere."""
     return Pictures(_listing(config), split)
 
 
