@@ -52,7 +52,7 @@ class Workdir:
 
     @property
     def plots(self) -> Path:
-        """Curves and attention maps."""
+        """Curves, attention maps, confusion matrices."""
         return self.path / "plots"
 
 
