@@ -86,7 +86,7 @@ def test_a_file_that_is_no_picture_is_told_with_its_name(run, launcher, tmp_path
     assert "page.png" in err
 
 
-CLOUDS = ["--tiny", "--config.train.duration=2 steps", "--config.data.grid=(40,)"]
+CLOUDS = [*SETTINGS, "--config.data.grid=(40,)", "--config.data.eval_batch_size=500"]
 
 
 @pytest.fixture(scope="module")
