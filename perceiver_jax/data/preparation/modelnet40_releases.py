@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from perceiver_jax.data.preparation import listing as listings
 from perceiver_jax.data.preparation import zip as zips
 from perceiver_jax.data.preparation.items import BadItem, Files, Item, Row, read
 from perceiver_jax.data.preparation.listing import BadEntry, Listing, file_item, scan
@@ -18,6 +19,7 @@ from perceiver_jax.data.sources.modelnet40 import CLASSES, PUBLISHED, PUBLISHED_
 from perceiver_jax.errors import Code, Failure, printable
 
 DEPTH = 5  # of folders that are looked into
+SHOWN = 5  # names of what is missing
 ARCHIVE = "ModelNet40.zip"
 LABELS = {name: label for label, name in enumerate(CLASSES)}
 LAYOUTS = f"{ARCHIVE}, its class folders, modelnet40_normal_resampled or modelnet40_ply_hdf5_2048"
@@ -52,6 +54,19 @@ def list_source(source: Path) -> tuple[str, Listing]:
     for split in listing.published:
         listing.sort(split)
     return found[0], listing
+
+
+def check_complete(listing: Listing, allow_partial: bool) -> list[str]:
+    """Lines on how much of each split is there. Raises Failure(DATA) where it is not all, unless that is allowed."""
+    absent = ", ".join(listing.absent[:SHOWN]) + (", ..." if len(listing.absent) > SHOWN else "")
+    if listing.absent and not allow_partial:
+        what = f"{len(listing.absent):,} files that the release lists are not there"
+        raise Failure(Code.DATA, what, found=f"no {absent}", hint="download it again; or --allow_partial, for a subset")
+    lines = listings.check_complete(listing, CLASSES, "shapes", dict.fromkeys(listing.published, LAYOUTS), allow_partial)
+    for split, items in listing.items.items():
+        missing = [name for label, name in enumerate(CLASSES) if label not in {item.label for item in items}]
+        lines += [f"{split} lacks {', '.join(missing)}"] if missing else []
+    return lines + ([f"{len(listing.absent):,} files that the release lists are not there: {absent}"] if absent else [])
 
 
 def _entries(source: Path) -> tuple[Entries, list[str]]:
@@ -112,6 +127,8 @@ def _fill_resampled(entries: Entries, listing: Listing) -> None:
         for number, key in _lines(entries, title, used):
             where = f"{title} line {number}"
             label = class_of(key)
+            if not label:
+                raise Failure(Code.DATA, f"no name of a shape: {printable(key)}", where, expected="CLASS_0001")
             _check_class(label, where)
             if key in seen:
                 raise Failure(Code.DATA, f"duplicate key {key}", f"{seen[key]}, {where}")
