@@ -50,6 +50,12 @@ class Stopped(Exception):
         self.code, self.step = code, step
 
 
+def printable(text: str, length: int = 200) -> str:
+    """What stands in a file, as it may be printed: one line, of a decent length."""
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: length + 1])
+    return shown if len(shown) <= length else f"{shown[:length]}..."
+
+
 def nearest(name: str, names: Iterable[str], likeness: float = 0.6) -> str:
     """The known name most like `name`, or "" where none is close: less alike than `likeness`, of at most 1."""
     return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=likeness)), "")

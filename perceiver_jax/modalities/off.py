@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from perceiver_jax.errors import printable
 from perceiver_jax.modalities.surface import BadShape, Mesh
 
 MAX_LINE_BYTES = 1_000_000
@@ -173,7 +174,5 @@ def _fans(
     return np.concatenate(triangles)
 
 
-def _shown(text: bytes) -> str:
-    """What stands in a file, as it may be printed: one line, of a decent length."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[:80].strip().decode("utf-8", "backslashreplace"))
-    return line if len(text) <= 80 else f"{line}..."
+def _shown(line: bytes) -> str:
+    return printable(line.strip()[:200].decode("utf-8", "backslashreplace"), 80)

@@ -63,7 +63,9 @@ def farthest_first(points: Float64[np.ndarray, "points 3"], num_points: int) -> 
         order[i] = farthest
         np.subtract(rows, rows[:, farthest, None], out=difference)
         np.square(difference, out=difference)
-        np.minimum(nearest, difference[0] + difference[1] + difference[2], out=nearest)
+        difference[0] += difference[1]
+        difference[0] += difference[2]
+        np.minimum(nearest, difference[0], out=nearest)
         nearest[farthest] = -1
         farthest = int(np.argmax(nearest))
     return points[order]

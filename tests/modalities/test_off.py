@@ -168,7 +168,7 @@ def test_cut_anywhere_a_file_is_refused_or_says_the_same():
 
 def test_damage_anywhere_is_no_other_error():
     rng = np.random.default_rng(0)
-    for _ in range(2000):
+    for _ in range(400):
         data = bytearray(PLAIN.encode())
         for place in rng.integers(len(data), size=3):
             data[place] = rng.integers(256)

@@ -42,11 +42,14 @@ class Plan:
     partial: bool  # on purpose less than the published data set
     features: Callable[[], Any]
     description: Mapping[str, Any]  # further arguments of `tfds.core.DatasetInfo`
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of the conversion, kept with the data set
+    example_bytes: int | None = None  # what an item becomes; None: about its own size
 
     @property
     def recipe(self) -> str:
         """What else than its items a shard's bytes depend on."""
-        return f"{self.name} {self.version} format {FORMAT}"
+        settings = "".join(f" {name}={value}" for name, value in self.settings.items())
+        return f"{self.name} {self.version} format {FORMAT}{settings}"
 
     @property
     def fingerprint(self) -> str:
@@ -89,13 +92,23 @@ def prepare(
 def _already(plan: Plan, final: Path) -> Path:
     """The finished data set at `final`; raises Failure(WORKDIR) where it is another one than planned."""
     try:
-        ours = json.loads((final / MANIFEST).read_bytes())["fingerprint"] == plan.fingerprint
+        manifest = {"settings": {}} | json.loads((final / MANIFEST).read_bytes())
+        ours = manifest["fingerprint"] == plan.fingerprint
     except (OSError, ValueError, KeyError, TypeError):
         raise Failure(Code.WORKDIR, f"output is not empty: {final}", hint="another --data_dir") from None
     if not ours:
         what = f"{final} holds a data set made from another source"
-        raise Failure(Code.WORKDIR, what, hint="another --data_dir, or remove that folder")
+        found = expected = ""
+        if manifest["settings"] != plan.settings:
+            what = f"{final} holds a data set made with other settings"
+            found, expected = (_listed(settings) for settings in (manifest["settings"], plan.settings))
+        hint = "another --data_dir, or remove that folder"
+        raise Failure(Code.WORKDIR, what, found=found, expected=expected, hint=hint)
     return final
+
+
+def _listed(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
 @contextlib.contextmanager
@@ -119,7 +132,8 @@ def _claimed(folder: Path) -> Iterator[None]:
 
 def _check_space(plan: Plan, folder: Path) -> None:
     missing = [unit for unit in plan.units if not (folder / unit.shard).exists()]
-    needed = round(_SPARE * sum(item.size for unit in missing for item in unit.items))
+    sizes = (item.size if plan.example_bytes is None else plan.example_bytes for unit in missing for item in unit.items)
+    needed = round(_SPARE * sum(sizes))
     free = shutil.disk_usage(folder).free
     if needed > free:
         what = f"not enough space at {folder}"
@@ -176,6 +190,8 @@ def _write_metadata(plan: Plan, records: dict[str, ShardRecord], folder: Path) -
     partial = plan.partial or bool(plan.bad) or any(record.bad for record in records.values())
     shards = {name: {"size": record.size, "sha256": record.sha256} for name, record in records.items()}
     manifest = {"format": FORMAT, "fingerprint": plan.fingerprint, "partial": partial, "shards": shards}
+    if plan.settings:
+        manifest["settings"] = dict(plan.settings)
     disk.write_atomically(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
     splits = []
     for split in sorted({unit.split for unit in plan.units}):

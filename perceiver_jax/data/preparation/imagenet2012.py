@@ -4,16 +4,14 @@ Everything here is known from headers and names; no picture is read. A validatio
 its name: lists by position are wrong from the first missing picture on.
 """
 
-import collections
-import dataclasses
-import os
 import re
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from perceiver_jax.data.preparation import listing as listings
 from perceiver_jax.data.preparation.items import BadItem, Example, Item
+from perceiver_jax.data.preparation.listing import BadEntry, Listing, file_item, scan, share
 from perceiver_jax.data.preparation.tar import Archive
 from perceiver_jax.data.sources import imagenet2012 as published
 from perceiver_jax.data.sources.imagenet2012 import TFDS_SPLITS, published_file, synsets
@@ -36,74 +34,28 @@ def validation_synsets() -> list[str]:
     return published_file("validation_labels.txt").read_text().split()
 
 
-class BadEntry(BadItem):
-    """A bad item that was found in a listing, with its split."""
-
-    def __init__(self, split: str, key: str, code: str, sentence: str):
-        super().__init__(key, code, sentence)
-        self.split = split
-
-
-@dataclasses.dataclass
-class Listing:
-    """What a source holds."""
-
-    items: dict[str, list[Item]] = dataclasses.field(default_factory=lambda: {split: [] for split in PUBLISHED})
-    bad: list[BadEntry] = dataclasses.field(default_factory=list)
-    ignored: list[str] = dataclasses.field(default_factory=list)  # what is no picture by its name
-
-    @property
-    def partial(self) -> bool:
-        """Whether it is less than the published data set."""
-        return any(self.found(split) < size for split, size in PUBLISHED.items())
-
-    def found(self, split: str) -> int:
-        """The pictures of a split, those included of which the listing alone shows that they are bad."""
-        return len(self.items[split]) + sum(bad.split == split for bad in self.bad)
-
-
 def list_source(source: Path, validation: Sequence[str]) -> Listing:
     """All that can be known of a source without reading a picture. `validation` holds the class of each number.
 
     Raises Failure(DATA): archives that are not whole, classes that do not exist, two pictures of one name.
     """
-    listing, labels = Listing(), {synset: label for label, synset in enumerate(synsets())}
+    listing, labels = Listing(PUBLISHED), {synset: label for label, synset in enumerate(synsets())}
     for split in PUBLISHED:
         for name, folder, item in _entries(source, split, listing, labels):
             _add(listing, split, name, folder, item, labels, validation)
-        listing.items[split].sort(key=lambda item: (item.key.casefold(), item.key))
-        for before, after in zip(listing.items[split], listing.items[split][1:], strict=False):
-            if before.key.casefold() == after.key.casefold():
-                raise Failure(Code.DATA, f"duplicate key {after.key}", f"{before.path}, {after.path}")
+        listing.sort(split)
     return listing
 
 
 def check_complete(listing: Listing, allow_partial: bool) -> list[str]:
     """Lines on how much of each split is there. Raises Failure(DATA) where it is not all, unless that is allowed."""
-    lines, names = [], synsets()
-    for split, size in PUBLISHED.items():
-        items = listing.items[split]
-        counts = collections.Counter(item.label for item in items)
-        lines.append(f"{split}: {len(counts):,} of {len(names):,} classes, {len(items):,} of {size:,} pictures")
-        archive = ARCHIVES[split][0]
-        if not items:
-            expected = f"{archive}, or the folder {FOLDERS[split]}"
-            raise Failure(Code.DATA, f"no pictures for {split}", expected=expected, hint="--source=DIR that holds them")
-        if allow_partial:
-            continue
-        hint = "download it again; or --allow_partial, for a subset"
-        if len(counts) < len(names):
-            missing = [name for label, name in enumerate(names) if label not in counts]
-            what = f"{len(counts)} of {len(names)} classes in {split}; missing {', '.join(missing[:5])}"
-            raise Failure(Code.DATA, what + (", ..." if len(missing) > 5 else ""), hint=hint)
-        if listing.found(split) != size:
-            raise Failure(Code.DATA, f"{listing.found(split):,} pictures in {split}", expected=f"{size:,}", hint=hint)
-    return lines
+    wanted = {split: f"{name}, or the folder {FOLDERS[split]}" for split, (name, _) in ARCHIVES.items()}
+    return listings.check_complete(listing, synsets(), "pictures", wanted, allow_partial)
 
 
 def num_shards(split: str, num_pictures: int) -> int:
     """As many as TFDS makes; of a subset its share."""
-    return min(num_pictures, -(-SHARDS[split] * num_pictures // PUBLISHED[split]))
+    return share(SHARDS[split], num_pictures, PUBLISHED[split])
 
 
 def convert(item: Item, data: bytes) -> Example:
@@ -156,10 +108,10 @@ def _entries(source: Path, split: str, listing: Listing, labels: dict[str, int])
             archive.check_unchanged()
         return
     folder = source / FOLDERS[split]
-    for entry in _scan(folder) if folder.is_dir() else ():
+    for entry in scan(folder) if folder.is_dir() else ():
         if entry.is_dir() and _CLASS.fullmatch(entry.name):
             _check_class(entry.name, labels, entry.path)
-            files = _scan(Path(entry.path))
+            files = scan(Path(entry.path))
         elif split == "validation" and not entry.is_dir(follow_symlinks=False):
             files = [entry]
         else:
@@ -167,18 +119,7 @@ def _entries(source: Path, split: str, listing: Listing, labels: dict[str, int])
             continue
         synset = entry.name if entry.is_dir() else ""
         for file in files:
-            state = file.stat(follow_symlinks=False)
-            size = state.st_size if stat.S_ISREG(state.st_mode) else -1
-            yield file.path, synset, Item("", 0, file.path, 0, size, state.st_mtime_ns)
-
-
-def _scan(folder: Path) -> list[os.DirEntry]:
-    """A folder's entries by name; raises Failure(DATA) where it cannot be read."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError as error:
-        raise Failure(Code.DATA, f"cannot read {folder}", os.strerror(error.errno).lower()) from None
+            yield file.path, synset, file_item(file)
 
 
 def _check_class(synset: str, labels: dict[str, int], where: str) -> None:

@@ -3,14 +3,33 @@
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from perceiver_jax.errors import Code, Failure
 
+CACHE_BYTES = 2**26  # of chunks of an HDF5 file; ModelNet40's arrays have 50 MB
+
+
+class Packed(NamedTuple):
+    """How a zip archive holds a member."""
+
+    deflated: bool  # or stored as it is
+    size: int  # unpacked
+    crc: int
+
+
+class Row(NamedTuple):
+    """A row of an array in an HDF5 file; the item's offset is its number."""
+
+    array: str
+
 
 class Item(NamedTuple):
-    """One example's source: a file, or a member of an archive."""
+    """One example's source: a file, a member of an archive, or a row of an array."""
 
     key: str  # unique in its split
     label: int
@@ -18,6 +37,7 @@ class Item(NamedTuple):
     offset: int
     size: int
     stamp: int  # modification time of `path` in ns when it was listed
+    form: Packed | Row | None = None  # None: the range of `path` is what is wanted
 
 
 class BadItem(Exception):
@@ -47,7 +67,7 @@ class Unit(NamedTuple):
 
     def fingerprint(self, recipe: str) -> str:
         """The SHA-256 of all that the shard's bytes depend on; `recipe` names how items become records."""
-        sources = [(item.key, item.label, item.offset, item.size, item.stamp) for item in self.items]
+        sources = [item[:2] + item[3:6] + (tuple(item.form) if item.form else ()) for item in self.items]  # not the path
         return hashlib.sha256(json.dumps([recipe, self.shard, sources]).encode()).hexdigest()
 
 
@@ -75,11 +95,28 @@ def read(item: Item, files: "Files") -> bytes:
     try:
         descriptor = files.open(item.path)
         state = os.fstat(descriptor)
-        data = b"" if state.st_mtime_ns != item.stamp else os.pread(descriptor, item.size, item.offset)
+        changed = state.st_mtime_ns != item.stamp
+        if isinstance(item.form, Row) and not changed:
+            return files.row(item.path, item.form.array, item.offset)
+        data = b"" if changed else os.pread(descriptor, item.size, item.offset)
     except OSError as error:
-        raise BadItem(item.key, "unreadable", f"cannot be read: {os.strerror(error.errno).lower()}") from None
-    if state.st_mtime_ns != item.stamp or len(data) != item.size:
+        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        raise BadItem(item.key, "unreadable", f"cannot be read: {reason}") from None
+    if changed or len(data) != item.size:
         raise Failure(Code.DATA, f"changed while it was read: {item.path}", hint="the same command again, to read it anew")
+    return _unpacked(item.key, data, item.form) if isinstance(item.form, Packed) else data
+
+
+def _unpacked(key: str, data: bytes, form: Packed) -> bytes:
+    """A member of a zip archive; never more than the size that it claims. Raises BadItem."""
+    if form.deflated:
+        stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            data = stream.decompress(data, form.size + 1)
+        except zlib.error as error:
+            raise BadItem(key, "damaged", f"cannot be unpacked: {error}") from None
+    if len(data) != form.size or zlib.crc32(data) != form.crc:
+        raise BadItem(key, "damaged", "is not what its archive's checksum says: download it again")
     return data
 
 
@@ -88,6 +125,7 @@ class Files:
 
     def __init__(self) -> None:
         self._path, self._descriptor = "", -1
+        self._arrays: Any = None  # the same file, as h5py knows it
 
     def open(self, path: str) -> int:
         """A descriptor for reading, valid until the next call."""
@@ -98,8 +136,19 @@ class Files:
             self._path = path
         return self._descriptor
 
+    def row(self, path: str, array: str, number: int) -> bytes:
+        """A row of an array in the open HDF5 file, as numbers of 32 bits. Raises OSError."""
+        import h5py
+
+        if self._arrays is None:  # with a cache for the whole array: its chunks hold pieces of many rows
+            self._arrays = h5py.File(path, "r", rdcc_nbytes=CACHE_BYTES)
+        return np.asarray(self._arrays[array][number], "<f4").tobytes()
+
     def close(self) -> None:
         """Closes the file that is open, if any."""
+        if self._arrays is not None:
+            self._arrays.close()
+            self._arrays = None
         if self._path:
             os.close(self._descriptor)
         self._path = ""

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from perceiver_jax.errors import Code, Failure
+from perceiver_jax.errors import Code, Failure, printable
 
 MAX_HEADER_BYTES = 1_000_000  # a member's name and attributes; the format allows any number
 MAX_MEMBERS = 2_000_000  # in one archive; ImageNet's largest has 50,000
-_COMPRESSED = {b"PK": "a zip archive", b"\x1f\x8b": "compressed by gzip", b"BZh": "compressed by bzip2"}
+COMPRESSED = {b"PK": "a zip archive", b"\x1f\x8b": "compressed by gzip", b"BZh": "compressed by bzip2"}
 _LINKS = (tarfile.SYMTYPE, tarfile.LNKTYPE)
 
 
@@ -55,7 +55,7 @@ class Archive:
 
         Raises Failure(DATA) for what is no whole tar archive and for members that have no place in one of data.
         """
-        title = self.path.name + (f", {_shown(within.name)}" if within else "")
+        title = self.path.name + (f", {printable(within.name)}" if within else "")
         start, size = (within.offset, within.size) if within else (0, self.size)
         window = _Window(self._file.fileno(), start, size, title)
         self._check_beginning(window, title)
@@ -65,7 +65,7 @@ class Archive:
                 while (info := archive.next()) is not None:
                     archive.members = []  # the module would keep them all
                     if info.size < 0:  # would lead back to where it has been
-                        raise Failure(Code.DATA, f"{title}: damaged", f"member {_shown(info.name)} has {info.size} bytes")
+                        raise Failure(Code.DATA, f"{title}: damaged", f"member {printable(info.name)} has {info.size} bytes")
                     if info.offset_data + info.size > size:
                         raise self._ends_early(title, start + size)
                     if _is_file(info, title, names):
@@ -98,34 +98,39 @@ class Archive:
         except tarfile.EOFHeaderError:
             pass  # an archive of nothing: its reader says what it lacks
         except tarfile.HeaderError:
-            found = next((text for magic, text in _COMPRESSED.items() if first.startswith(magic)), "")
+            found = next((text for magic, text in COMPRESSED.items() if first.startswith(magic)), "")
             raise Failure(Code.DATA, f"{title}: is no tar archive", found=found, hint="download it again") from None
 
 
 def _is_file(info: tarfile.TarInfo, title: str, names: set[str]) -> bool:
     """Whether a member is a regular file, not a folder; raises Failure(DATA) for anything else and for bad names."""
-    name, shown = PurePosixPath(info.name), _shown(info.name)
-    if name.is_absolute() or ".." in name.parts:
-        raise Failure(Code.DATA, f"archive member leaves the target: {shown}", title)
+    shown = printable(info.name)
+    check_inside(info.name, title)
     if info.isdir():
         return False
     if info.type in _LINKS:
-        raise Failure(Code.DATA, f"archive member is a link: {shown}", title, found=f"to {_shown(info.linkname)}")
+        raise Failure(Code.DATA, f"archive member is a link: {shown}", title, found=f"to {printable(info.linkname)}")
     if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or info.sparse is not None:
         raise Failure(Code.DATA, f"archive member is no regular file: {shown}", title)
-    if str(name).casefold() in names:
-        raise Failure(Code.DATA, f"duplicate member: {shown}", title, expected="names that differ in more than case")
-    names.add(str(name).casefold())
-    if len(names) > MAX_MEMBERS:
-        raise Failure(Code.DATA, f"{title}: more than {MAX_MEMBERS:,} members")
+    check_new(info.name, title, names)
     return True
 
 
-def _shown(name: str) -> str:
-    """A name from an archive as it may be printed: one line, of a decent length."""
-    text = name.encode("utf-8", "backslashreplace").decode()
-    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return text if len(text) <= 200 else f"{text[:200]}..."
+def check_inside(name: str, title: str) -> None:
+    """Raises Failure(DATA) for a member that unpacking would put outside of the target."""
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        raise Failure(Code.DATA, f"archive member leaves the target: {printable(name)}", title)
+
+
+def check_new(name: str, title: str, names: set[str]) -> None:
+    """Adds a member to the names of those before; raises Failure(DATA) for one of them, and for too many."""
+    folded = str(PurePosixPath(name)).casefold()
+    if folded in names:
+        expected = "names that differ in more than case"
+        raise Failure(Code.DATA, f"duplicate member: {printable(name)}", title, expected=expected)
+    names.add(folded)
+    if len(names) > MAX_MEMBERS:
+        raise Failure(Code.DATA, f"{title}: more than {MAX_MEMBERS:,} members")
 
 
 class _Window:

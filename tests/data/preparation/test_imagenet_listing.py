@@ -200,7 +200,7 @@ def test_a_subset_is_reported_and_refused_unless_allowed(tmp_path):
 def test_a_picture_too_few_is_refused(tmp_path, monkeypatch):
     listing = listing_of(write_archives(tmp_path))
     monkeypatch.setattr(imagenet2012, "synsets", lambda: list(CLASSES))
-    monkeypatch.setattr(imagenet2012, "PUBLISHED", {"train": 16, "validation": 9})
+    listing.published = {"train": 16, "validation": 9}
     with pytest.raises(Failure) as failure:
         imagenet2012.check_complete(listing, allow_partial=False)
     assert str(failure.value).startswith("error[3] 15 pictures in train\n  expected: 16\n")

@@ -1,0 +1,98 @@
+"""What a source holds, split by split, and whether that is the whole data set."""
+
+import collections
+import dataclasses
+import itertools
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from perceiver_jax.data.preparation.items import BadItem, Item
+from perceiver_jax.errors import Code, Failure
+
+
+class BadEntry(BadItem):
+    """A bad item that was found in a listing, with its split."""
+
+    def __init__(self, split: str, key: str, code: str, sentence: str):
+        super().__init__(key, code, sentence)
+        self.split = split
+
+
+@dataclasses.dataclass
+class Listing:
+    """What a source holds, of `published` examples by split."""
+
+    published: Mapping[str, int]
+    items: dict[str, list[Item]] = dataclasses.field(init=False)
+    bad: list[BadEntry] = dataclasses.field(default_factory=list)
+    ignored: list[str] = dataclasses.field(default_factory=list)  # what is no example by its name
+    absent: list[str] = dataclasses.field(default_factory=list)  # what the source itself lists, but has not
+
+    def __post_init__(self) -> None:
+        self.items = {split: [] for split in self.published}
+
+    @property
+    def partial(self) -> bool:
+        """Whether it is another number of examples than published."""
+        return any(self.found(split) != size for split, size in self.published.items())
+
+    def found(self, split: str) -> int:
+        """The examples of a split, those included of which the listing alone shows that they are bad."""
+        return len(self.items[split]) + sum(bad.split == split for bad in self.bad)
+
+    def sort(self, split: str) -> None:
+        """Puts a split in the order of its keys; raises Failure(DATA) where two of them differ in no more than case."""
+        items = self.items[split]
+        items.sort(key=lambda item: (item.key.casefold(), item.key))
+        for before, after in itertools.pairwise(items):
+            if before.key.casefold() == after.key.casefold():
+                raise Failure(Code.DATA, f"duplicate key {after.key}", f"{before.path}, {after.path}")
+
+
+def check_complete(
+    listing: Listing, classes: Sequence[str], noun: str, wanted: Mapping[str, str], allow_partial: bool
+) -> list[str]:
+    """Lines on how much of each split is there. Raises Failure(DATA) where it is not all, unless that is allowed.
+
+    `noun` is what examples are called, `wanted` what holds those of each split.
+    """
+    lines = []
+    for split, size in listing.published.items():
+        items = listing.items[split]
+        counts = collections.Counter(item.label for item in items)
+        lines.append(f"{split}: {len(counts):,} of {len(classes):,} classes, {len(items):,} of {size:,} {noun}")
+        if not items:
+            raise Failure(Code.DATA, f"no {noun} for {split}", expected=wanted[split], hint="--source=DIR that holds them")
+        if allow_partial:
+            continue
+        hint = "download it again; or --allow_partial, for a subset"
+        if len(counts) < len(classes):
+            missing = [name for label, name in enumerate(classes) if label not in counts]
+            what = f"{len(counts)} of {len(classes)} classes in {split}; missing {', '.join(missing[:5])}"
+            raise Failure(Code.DATA, what + (", ..." if len(missing) > 5 else ""), hint=hint)
+        if listing.found(split) != size:
+            raise Failure(Code.DATA, f"{listing.found(split):,} {noun} in {split}", expected=f"{size:,}", hint=hint)
+    return lines
+
+
+def share(whole: int, num_items: int, of: int) -> int:
+    """The shards for a number of items, where `of` items have `whole` of them."""
+    return min(num_items, -(-whole * num_items // of))
+
+
+def file_item(file: os.DirEntry) -> Item:
+    """A whole file as an item without key and label; its size is -1 for what is no regular file."""
+    state = file.stat(follow_symlinks=False)
+    size = state.st_size if stat.S_ISREG(state.st_mode) else -1
+    return Item("", 0, file.path, 0, size, state.st_mtime_ns)
+
+
+def scan(folder: Path) -> list[os.DirEntry]:
+    """A folder's entries by name; raises Failure(DATA) where it cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise Failure(Code.DATA, f"cannot read {folder}", os.strerror(error.errno).lower()) from None

@@ -1,0 +1,114 @@
+"""From a shape of ModelNet40, in whichever release, to a record: points, in an order whose beginnings are well spread.
+
+Meshes are sampled on their surface, with more points than are wanted, which are then thinned: what the authors of PointNet
+did for the clouds that most results are on, and worth 3 points of accuracy over points drawn one by one.
+"""
+
+import functools
+import hashlib
+import io
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from perceiver_jax.data.preparation.items import BadItem, Convert, Example, Item
+from perceiver_jax.data.preparation.listing import share
+from perceiver_jax.data.sources.modelnet40 import CLASSES, PUBLISHED
+from perceiver_jax.modalities.off import read_off
+from perceiver_jax.modalities.surface import BadShape, farthest_first, sample
+
+NAME, VERSION = "modelnet40", "1.0.0"
+SHARDS = {"train": 64, "test": 16}  # of the whole data set: a run that is stopped loses one for each worker
+OVERSAMPLING = 5  # points drawn for each that is kept
+PRELOAD = (__name__, "tensorflow_datasets.proto.tf_example_pb2")
+
+
+def converter(release: str, num_points: int, seed: int) -> Convert:
+    """What makes records of a release's items; nothing of it depends on the order in which they are made."""
+    return functools.partial(_convert, release=release, num_points=num_points, seed=seed)
+
+
+def num_shards(split: str, num_shapes: int) -> int:
+    """How many shards a split has; of a subset its share."""
+    return share(SHARDS[split], num_shapes, PUBLISHED[split])
+
+
+def features() -> Any:
+    """How TFDS reads the records."""
+    import tensorflow_datasets as tfds
+
+    return tfds.features.FeaturesDict(
+        {
+            "points": tfds.features.Tensor(shape=(None, 3), dtype=np.float32, encoding="bytes"),
+            "label": tfds.features.ClassLabel(names=CLASSES),
+            "name": tfds.features.Text(),
+        }
+    )
+
+
+def _convert(item: Item, data: bytes, release: str, num_points: int, seed: int) -> Example:
+    """The record of one shape; raises BadItem."""
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    try:
+        with np.errstate(over="ignore"):  # becomes infinite
+            points = _points(item.key, data, release, num_points, seed).astype("<f4")
+        if not np.isfinite(points).all():
+            raise BadShape("non-finite", "has a point that no 32 bits hold")
+        if not np.ptp(points, axis=0).any():
+            raise BadShape("degenerate", "all points are equal")
+    except BadShape as bad:
+        raise BadItem(item.key, bad.code, bad.sentence) from None
+    example = tf_example_pb2.Example()
+    feature = example.features.feature
+    feature["points"].bytes_list.value.append(points.tobytes())
+    feature["label"].int64_list.value.append(item.label)
+    feature["name"].bytes_list.value.append(item.key.encode())
+    return Example(example.SerializeToString(deterministic=True), ())
+
+
+def _points(key: str, data: bytes, release: str, num_points: int, seed: int) -> Float64[np.ndarray, "points 3"]:
+    """The points of a shape in their order; raises BadShape."""
+    if release == "hdf5":  # in a good order already
+        return np.frombuffer(data, "<f4").astype(np.float64).reshape(-1, 3)[:num_points]
+    if release == "meshes":
+        own = np.frombuffer(hashlib.sha256(key.encode()).digest(), "<u4").tolist()
+        cloud = sample(read_off(data), OVERSAMPLING * num_points, np.random.default_rng((seed, *own)))
+    else:
+        cloud = _lines(data)
+        if len(cloud) < num_points:
+            raise BadShape("too-few-points", f"has {len(cloud):,} points; {num_points:,} are wanted")
+    return farthest_first(cloud, num_points)
+
+
+def _lines(data: bytes) -> Float64[np.ndarray, "lines 3"]:
+    """The points of a file of lines `x,y,z` or `x,y,z,nx,ny,nz`; raises BadShape."""
+    if not data.strip():
+        raise BadShape("no-vertices", "has no bytes" if not data else "is blank")
+    try:
+        rows = np.loadtxt(io.BytesIO(data), delimiter=",", comments=None, ndmin=2)
+    except ValueError:
+        raise _faulty_line(data) from None
+    infinite = ~np.isfinite(rows[:, :3]).all(axis=1)
+    if rows.shape[1] not in (3, 6) or infinite.any():
+        raise _faulty_line(data)
+    return rows[:, :3]
+
+
+def _faulty_line(data: bytes) -> BadShape:
+    """What is wrong with a file that is no table of finite numbers."""
+    columns = 0
+    for number, line in enumerate(data.splitlines(), 1):
+        words = line.split(b",")
+        if not line.strip():
+            continue
+        try:
+            fit = np.isfinite([float(word) for word in words[:3]]).all() and len(list(map(float, words))) in (3, 6)
+        except ValueError:
+            fit = False
+        columns = columns or len(words)
+        if not fit or len(words) != columns:
+            shown = line[:80].decode("utf-8", "backslashreplace")
+            return BadShape("vertex", f"line {number}: {shown}, expected x,y,z or x,y,z,nx,ny,nz")
+    return BadShape("vertex", "is no table of numbers")

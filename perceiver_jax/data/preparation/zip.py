@@ -1,0 +1,105 @@
+"""What is where in a zip archive, read from its directory alone: nothing is ever unpacked to disk.
+
+Members are then read by offset and size, in any order and from many processes.
+"""
+
+import os
+import stat
+import struct
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from perceiver_jax.data.preparation import tar
+from perceiver_jax.data.preparation.items import Item, Packed
+from perceiver_jax.errors import Code, Failure, printable
+
+MAX_MEMBER_BYTES = 2**30  # unpacked
+MAX_RATIO = 200  # of unpacked and packed bytes; meshes and text have 3 to 10
+_HEADER_BYTES = 30  # of a member, before its name and further attributes
+_ENCRYPTED = 0x41  # flags: by password, or strongly
+
+
+def members(path: Path) -> Iterator[tuple[str, Item]]:
+    """The regular files of a zip archive by name, each as an item without key and label.
+
+    Raises Failure(DATA) for what is no whole zip archive and for members that have no place in one of data.
+    """
+    title, names = path.name, set()
+    try:
+        with open(path, "rb") as file:
+            state = os.fstat(file.fileno())
+            for info in _directory(file, title):
+                if _is_file(info, title, names):
+                    offset = _offset(file, info, title, state.st_size)
+                    form = Packed(info.compress_type == zipfile.ZIP_DEFLATED, info.file_size, info.CRC)
+                    yield info.filename, Item("", 0, str(path), offset, info.compress_size, state.st_mtime_ns, form)
+        after = os.stat(path)
+    except OSError as error:
+        raise Failure(Code.DATA, f"{title}: cannot be read", found=str(error)) from None
+    if (state.st_size, state.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        found = f"{state.st_size:,} bytes, now {after.st_size:,}"
+        raise Failure(Code.DATA, f"{title}: is still being written", found=found, hint="wait until it is whole")
+
+
+def _directory(file: BinaryIO, title: str) -> list[zipfile.ZipInfo]:
+    """What the archive's directory, at its end, lists."""
+    first = file.read(512)
+    hint = "download it again"
+    if not first:
+        raise Failure(Code.DATA, f"{title}: is empty", hint=hint)
+    if not first.startswith(b"PK"):
+        page = "a web page" if b"<html" in first.lower() or b"<!doctype" in first.lower() else ""
+        found = next((text for magic, text in tar.COMPRESSED.items() if first.startswith(magic)), page)
+        raise Failure(Code.DATA, f"{title}: is no zip archive", found=found, hint=hint)
+    if not title.lower().endswith(".zip"):
+        raise Failure(Code.DATA, f"{title}: is a zip archive under another name", expected="a name that ends in .zip")
+    size = file.seek(0, os.SEEK_END)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.infolist()
+    except zipfile.BadZipFile as error:
+        if "not a zip file" in str(error):  # the directory's end is not there
+            raise Failure(Code.DATA, f"{title}: ends early at {size:,} bytes", hint=hint) from None
+        raise Failure(Code.DATA, f"{title}: damaged", str(error).lower(), hint=hint) from None
+    except (NotImplementedError, ValueError, struct.error) as error:  # all that damage to its bytes has led to
+        raise Failure(Code.DATA, f"{title}: damaged", str(error).lower(), hint=hint) from None
+
+
+def _is_file(info: zipfile.ZipInfo, title: str, names: set[str]) -> bool:
+    """Whether a member is a regular file, not a folder; raises Failure(DATA) for anything else and for bad names."""
+    shown = printable(info.filename)
+    tar.check_inside(info.filename, title)
+    kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was made without
+    if kind == stat.S_IFLNK:
+        raise Failure(Code.DATA, f"archive member is a link: {shown}", title)
+    if info.is_dir():
+        return False
+    if kind not in (0, stat.S_IFREG):
+        raise Failure(Code.DATA, f"archive member is no regular file: {shown}", title)
+    if info.flag_bits & _ENCRYPTED:
+        raise Failure(Code.DATA, f"archive member is encrypted: {shown}", title, expected="an archive without a password")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        found = f"method {info.compress_type}"
+        raise Failure(Code.DATA, f"unknown compression: {shown}", title, found=found, expected="stored or deflated")
+    if info.file_size > MAX_MEMBER_BYTES:
+        found, expected = f"{info.file_size:,} bytes", f"at most {MAX_MEMBER_BYTES:,}"
+        raise Failure(Code.DATA, f"archive member too large: {shown}", title, found=found, expected=expected)
+    if info.file_size > MAX_RATIO * info.compress_size:
+        found = f"{info.file_size:,} bytes out of {info.compress_size:,}"
+        expected = f"at most {MAX_RATIO} times as many"
+        raise Failure(Code.DATA, f"archive member grows too much: {shown}", title, found=found, expected=expected)
+    tar.check_new(info.filename, title, names)
+    return True
+
+
+def _offset(file: BinaryIO, info: zipfile.ZipInfo, title: str, size: int) -> int:
+    """Where a member's bytes begin."""
+    header = os.pread(file.fileno(), _HEADER_BYTES, info.header_offset) if 0 <= info.header_offset < size else b""
+    if len(header) == _HEADER_BYTES and header.startswith(b"PK\3\4"):
+        offset = info.header_offset + _HEADER_BYTES + sum(struct.unpack("<HH", header[-4:]))
+        if offset + info.compress_size <= size:
+            return offset
+    hint = "download it again"
+    raise Failure(Code.DATA, f"{title}: damaged", f"member {printable(info.filename)} is not where it should be", hint=hint)

@@ -1,0 +1,227 @@
+"""Data sets as TFDS trees on disk, made by a script of ours or by TFDS: found, checked, read at random.
+
+Any tree is read whose files are array_record; TensorFlow is not needed.
+"""
+
+import bisect
+import dataclasses
+import functools
+import itertools
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from perceiver_jax.errors import Code, Failure
+
+if TYPE_CHECKING:
+    from array_record.python.array_record_data_source import FileInstruction
+
+_FORMAT = "array_record"
+
+
+class Tree:
+    """A prepared data set: its folder and what is written about it."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.info = _read_json(folder / "dataset_info.json")
+        self.formats = [self.info["fileFormat"]]
+        if "alternativeFileFormats" in self.info:  # what a conversion in place has added
+            self.formats += self.info["alternativeFileFormats"]
+        ours = folder / "preparation.json"
+        manifest = {"settings": {}} | (_read_json(ours) if ours.is_file() else {"partial": False, "shards": {}})
+        self.partial: bool = manifest["partial"]
+        self.shards: Mapping[str, Any] = manifest["shards"]  # size and SHA-256 by name, of a tree of our own
+        self.settings: Mapping[str, Any] = manifest["settings"]  # likewise
+
+    def length(self, split: str) -> int:
+        """The examples of a split by TFDS's name; 0 where it is not there."""
+        splits = [entry for entry in self.info["splits"] if entry["name"] == split]
+        return sum(int(length) for entry in splits for length in entry["shardLengths"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A data set that lies below `data_dir`, as `name`/`version`, or ought to."""
+
+    name: str
+    data_dir: str
+    major: int  # of the versions that are read
+    splits: Mapping[str, str]  # TFDS's names, by ours
+    script: str  # prepares it
+
+    @property
+    def command(self) -> str:
+        """What prepares it, to be typed."""
+        return f"python -m {self.script} --source=DIR --data_dir={self.data_dir}"
+
+    def find(self) -> Tree | None:
+        """The newest version that is finished."""
+        finished = {
+            tuple(map(int, path.name.split("."))): path
+            for path in self._candidates()
+            if re.fullmatch(r"\d+\.\d+\.\d+", path.name) and (path / "dataset_info.json").is_file()
+        }
+        if len(finished) > 1:
+            _tell_choice(finished[max(finished)])
+        return Tree(finished[max(finished)]) if finished else None
+
+    def require(self, split: str) -> Tree:
+        """The tree to read a split of; raises Failure(DATA) where there is none, or none that can be read."""
+        tree = self.find()
+        if tree is None:
+            unfinished = any(self._candidates())
+            found = "preparation not finished" if unfinished else "not prepared"
+            raise self.missing(split, self._folder, found=found)
+        if _FORMAT not in tree.formats:
+            convert = f"tfds convert_format --dataset_version_dir={tree.folder} --out_file_format={_FORMAT}"
+            hint = f"{convert} (it needs TensorFlow), or from the archives: {self.command} with another --data_dir"
+            raise Failure(
+                Code.DATA, f"data set {self.name} in another file format", f"{tree.folder}",
+                found=", ".join(tree.formats), expected=_FORMAT, hint=hint,
+            )  # fmt: skip
+        return tree
+
+    def identity(self) -> str:
+        """A text that changes when the contents do: of the metadata, shards' names and sizes, recorded sums.
+
+        Raises Failure(DATA) where it is not there.
+        """
+        tree = self.require("train")
+        sizes = {path.name: path.stat().st_size for path in sorted(tree.folder.glob(f"*{_FORMAT}*"))}
+        return json.dumps([self.name, tree.info["splits"], sizes, tree.shards], sort_keys=True)
+
+    def open(self, split: str, published: int) -> "list[FileInstruction]":
+        """Where the examples of a split are, by which `Records` reads them.
+
+        Raises Failure(DATA), with the command that helps, where the data set is missing, unfinished, in another file
+        format, damaged, or less than the published number of examples without being recorded as a subset.
+        """
+        tree = self.require(split)
+        length = tree.length(self.splits[split])
+        if length != published and not tree.partial:
+            found, expected = f"{length:,} examples", f"{published:,}, or a subset made with --allow_partial"
+            raise self.missing(split, tree.folder, found=found, expected=expected)
+        from tensorflow_datasets.core import dataset_info, naming, splits
+
+        # Not its builder: that knows one file format, also of a tree that was converted in place and has two.
+        info = dataset_info.read_proto_from_builder_dir(tree.folder)
+        template = naming.ShardedFileTemplate(data_dir=tree.folder, dataset_name=info.name, filetype_suffix=_FORMAT)
+        by_name = splits.SplitDict.from_proto(repeated_split_infos=info.splits, filename_template=template)
+        instructions = by_name[self.splits[split]].file_instructions
+        for instruction in instructions:
+            self._check_shard(Path(instruction.filename), tree)
+        return instructions
+
+    def missing(self, split: str, folder: Path, found: str, expected: str = "") -> Failure:
+        """The failure for a split that is not there as it should be."""
+        what = f"data set {self.name}, split {split}"
+        return Failure(Code.DATA, what, f"{folder}", found=found, expected=expected, hint=self.command)
+
+    def _check_shard(self, path: Path, tree: Tree) -> None:
+        """Raises Failure(DATA) where a shard has not the size that it was written with."""
+        size = path.stat().st_size if path.is_file() else None
+        recorded = tree.shards[path.name]["size"] if path.name in tree.shards else size or None
+        if size is None or size != recorded:
+            found = "missing" if size is None else f"{size:,} bytes" + (f", recorded {recorded:,}" if recorded else "")
+            hint = f"restore it from a copy, or remove {tree.folder} and prepare again: {self.command}"
+            raise Failure(Code.DATA, f"damaged shard {path.name}", f"{tree.folder}", found=found, hint=hint)
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.data_dir).expanduser() / self.name
+
+    def _candidates(self) -> list[Path]:
+        """Its versions, finished or not."""
+        return list(self._folder.glob(f"{self.major}.*"))
+
+
+class Record(NamedTuple):
+    """One example as it is stored."""
+
+    data: bytes
+    label: int
+    name: str  # where it is, for messages
+
+
+class Records:
+    """Random access to a split's examples as they are stored. Can be pickled, for worker processes."""
+
+    def __init__(self, instructions: "list[FileInstruction]", data: str, key: str, num_classes: int):
+        """`data` and `key` name the features that hold an example's bytes and its name."""
+        from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+        self._instructions, self._data, self._key, self._num_classes = instructions, data, key, num_classes
+        self._ends = list(itertools.accumulate(instruction.take for instruction in instructions))
+        self._records = ArrayRecordDataSource(instructions)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> Record:
+        data, label, key = self._fields(index)
+        if not 0 <= label < self._num_classes:
+            raise self._wrong(index, f"label {label} not in 0..{self._num_classes - 1}", key)
+        return Record(data, label, self._place(index, key))
+
+    def _fields(self, index: int) -> tuple[bytes, int, str]:
+        """One example's bytes, label and key; raises Failure(DATA) where they are not there."""
+        from google.protobuf.message import DecodeError
+        from tensorflow_datasets.proto import tf_example_pb2
+
+        try:
+            record = self._records[index]
+        except Exception as error:  # noqa: BLE001 the reader raises many kinds for damaged files
+            raise self._wrong(index, f"cannot be read: {str(error).partition(chr(10))[0]}") from None
+        try:
+            feature = tf_example_pb2.Example.FromString(record).features.feature
+        except DecodeError:
+            raise self._wrong(index, "is no tf.Example") from None
+        values = {
+            self._key: feature[self._key].bytes_list.value,
+            self._data: feature[self._data].bytes_list.value,
+            "label": feature["label"].int64_list.value,
+        }
+        for name, value in values.items():
+            if len(value) != 1:
+                raise self._wrong(index, f"{len(value)} values of {name}, expected 1")
+        return values[self._data][0], values["label"][0], values[self._key][0].decode(errors="backslashreplace")
+
+    def _wrong(self, index: int, what: str, key: str = "unknown") -> Failure:
+        hint = "restore that file from a copy, or prepare the data set again"
+        return Failure(Code.DATA, f"{self._place(index, key)}: {what}", self._at(index)[0].filename, hint=hint)
+
+    def _at(self, index: int) -> "tuple[FileInstruction, int, int]":
+        """The file of an example, the file's number and the example's in it."""
+        number = bisect.bisect_right(self._ends, index)
+        instruction = self._instructions[number]
+        return instruction, number, instruction.skip + index - (self._ends[number] - instruction.take)
+
+    def _place(self, index: int, key: str) -> str:
+        _, number, record = self._at(index)
+        return f"shard {number:05} record {record} (key {key})"
+
+
+@functools.cache
+def _tell_choice(path: Path) -> None:
+    print(f"several versions in {path.parent}: using {path.name}", file=sys.stderr)
+
+
+def _read_json(path: Path) -> Any:
+    """What a JSON file holds; raises Failure(DATA), naming the line, for one that is damaged."""
+    return _parsed(path, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(path: Path, stamp: int) -> Any:
+    del stamp  # a changed file is another key
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        hint = "prepare the data set again"
+        raise Failure(Code.DATA, f"{path.name}: not JSON at line {error.lineno}", f"{path.parent}", hint=hint) from None
+    except (OSError, ValueError) as error:
+        raise Failure(Code.DATA, f"{path.name}: cannot be read", f"{path.parent}", found=str(error)) from None

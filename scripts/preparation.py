@@ -1,0 +1,90 @@
+"""What the commands that prepare data sets share: their flags, and how they run to the end of a plan."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import flags
+
+from perceiver_jax import command
+from perceiver_jax.data.preparation import dataset, items
+from perceiver_jax.data.preparation.listing import Listing
+from perceiver_jax.errors import Code, Failure, Stopped
+from perceiver_jax.report.progress import Progress, say
+from perceiver_jax.signals import StopFlag
+
+LOG_SECONDS = 10.0  # between two lines of progress
+
+flags.disclaim_key_flags()  # they are the flags of the command that defines them
+
+
+def define_flags(source: str, noun: str) -> None:
+    """Adds the flags of every such command; `source` says what --source is, `noun` what is prepared."""
+    flags.DEFINE_string("source", None, source)
+    flags.DEFINE_string("data_dir", None, "Directory of prepared data sets: the configs' data.data_dir.")
+    flags.DEFINE_integer("num_workers", os.cpu_count(), "Processes that decode and write.", lower_bound=1)
+    flags.DEFINE_bool("allow_partial", False, "Prepare a subset, recorded as such.")
+    flags.DEFINE_integer("max_bad", 0, f"{noun.capitalize()} that may be left out as unreadable.", lower_bound=0)
+
+
+def prepare(make_plan: Callable[[Path], dataset.Plan]) -> None:
+    """Prepares what the flags ask for; `make_plan` lists and checks a source."""
+    source = Path(command.require("source")).expanduser()
+    data_dir = Path(command.require("data_dir")).expanduser()
+    if source.is_dir() and data_dir.resolve().is_relative_to(source.resolve()):
+        raise Failure(Code.WORKDIR, f"--data_dir {data_dir}", "lies in --source", hint="another --data_dir")
+    num_workers, max_bad = (flags.FLAGS[name].value for name in ("num_workers", "max_bad"))
+    with StopFlag() as stop:
+        plan = make_plan(source)
+        count = sum(len(unit.items) for unit in plan.units)
+        with Progress(count, 0) as progress:
+            observe = Observer(progress, stop)
+            final = dataset.prepare(plan, data_dir, num_workers, max_bad, observe, progress.note)
+    say(f"{final} is ready: --config.data.data_dir={data_dir}")
+
+
+def allow_partial() -> bool:
+    """Whether less than the published data set is wanted."""
+    return flags.FLAGS["allow_partial"].value
+
+
+def units(name: str, listing: Listing, num_shards: Callable[[str, int], int]) -> list[items.Unit]:
+    """The units of a listing: of each split as many as `num_shards(split, number of items)`."""
+    return [
+        unit
+        for split, found in listing.items.items()
+        for unit in items.make_units(name, split, found, num_shards(split, len(found)))
+    ]
+
+
+def tell_ignored(listing: Listing, what: str) -> None:
+    """Says how many files are left out, and which."""
+    if listing.ignored:
+        shown = ", ".join(sorted(listing.ignored)[: dataset.SHOWN])
+        say_above(f"ignored {len(listing.ignored):,} files that are no {what} by their names: {shown}")
+
+
+def say_above(line: str) -> None:
+    """Tells a line on stderr, where the progress goes."""
+    print(line, file=sys.stderr)
+
+
+class Observer:
+    """Called with the items done: moves the bar, now and then says the rate, and stops on request."""
+
+    def __init__(self, progress: Progress, stop: StopFlag):
+        self._progress, self._stop = progress, stop
+        self._before = (time.monotonic(), 0)
+
+    def __call__(self, done: int) -> None:
+        """Raises Stopped once a signal has asked for it."""
+        if self._stop.should_stop is not None:
+            raise Stopped(self._stop.should_stop, done)
+        now, (then, count) = time.monotonic(), self._before
+        if now - then < LOG_SECONDS:
+            self._progress.update(done, {})
+            return
+        self._progress.update(done, {"examples_per_second": (done - count) / (now - then)})
+        self._before = (now, done)
