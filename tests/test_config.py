@@ -229,7 +229,7 @@ FAULTS = [
     ),
     (
         {"data.data_dir": "x"},
-        "key data.data_dir is not used with this data.source; only with fashion_mnist, image_folder, imagenet2012",
+        "key data.data_dir is not used with this data.source; only with fashion_mnist, image_folder, imagenet2012, ",
     ),
     # another kind of model
     ({"model.kind": MISSING}, f"missing key model.kind{WRITTEN_OUT}"),
