@@ -25,8 +25,8 @@ class Config(DataConfig):
 
     source: Literal["modelnet40"]
     data_dir: str  # holds modelnet40/<version>/
-    grid: Annotated[tuple[Count, ...], Tiny(32)]  # how the points are arranged: (2048,), or (44, 44) for models of
-    # pictures; their product is how many there are
+    # how the points are arranged: (2048,), or (44, 44) for models of pictures; their product is how many there are
+    grid: Annotated[tuple[Count, ...], Tiny(32)]
 
 
 def spec(config: Config) -> Spec:
