@@ -46,6 +46,7 @@ def get_config() -> ConfigDict:
                 rotate_degrees=10.0,
                 point_scale=0.01,
                 jitter=0.01,
+                extent=None,
                 half_side=1.0,
                 object_scale=0.1,
                 object_translate=0.1,

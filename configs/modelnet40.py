@@ -62,6 +62,7 @@ def get_config(variant: str = "perceiver") -> ConfigDict:
                 rotate_degrees=0.0,  # this and jitter (0.02) the authors tried, without gain
                 point_scale=0.01,
                 jitter=0.0,
+                extent=None,
                 half_side=1.0,  # a unit cube by the paper; positions are encoded from -1 to 1
                 object_scale=0.0,
                 object_translate=0.0,

@@ -91,6 +91,7 @@ def get_config(variant: str = "transformer44") -> ConfigDict:
                 rotate_degrees=0.0,
                 point_scale=0.01,
                 jitter=0.0,
+                extent=None,
                 half_side=1.0,
                 object_scale=0.0,
                 object_translate=0.0,

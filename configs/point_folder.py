@@ -51,6 +51,7 @@ def get_config() -> ConfigDict:
                 rotate_degrees=15.0,
                 point_scale=0.01,
                 jitter=0.0,
+                extent=None,
                 half_side=1.0,
                 object_scale=0.1,
                 object_translate=0.05,

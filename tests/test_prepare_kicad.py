@@ -81,7 +81,11 @@ def test_a_library_becomes_class_folders_of_points(source, tmp_path, launch):
     assert collections.Counter(path.parent.name for path in shapes) == {"Diode": 15, "Crystal": 15}
     for path in shapes:
         points = np.load(path)
-        assert (points.shape, points.dtype, np.abs(points).max() <= 1) == ((8, 3), np.float32, True)
+        assert (points.shape, points.dtype) == ((8, 3), np.float32)
+    largest = [
+        max(np.abs(np.load(path)).max() for path in shapes if path.parent.name == name) for name in ("Diode", "Crystal")
+    ]
+    assert 5 < min(largest) <= max(largest) <= 7.5  # half of the largest model's 15: parts keep their size
     assert (tmp_path / "out/bad_items.jsonl").read_text() == ""
     assert "step 30/30" in err
     assert sorted(os.listdir(tmp_path)) == ["library", "out"]

@@ -45,7 +45,8 @@ def read_points(data: bytes, suffix: str, num_points: int, density: int = 1) -> 
     shape = _read(data, suffix.lower())
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(data).digest()))
     if isinstance(shape, Mesh):
-        return surface.sample(shape, density * num_points, rng).astype(np.float32)
+        points = surface.sample(shape, density * num_points, rng) * surface.half_side(shape)
+        return points.astype(np.float32)
     if not len(shape):
         raise BadShape("no-points", "has no points")
     points = _rounded(shape)

@@ -12,6 +12,9 @@ from jaxtyping import Float64, Int64
 _NO_AREA = 1e-15  # of a face in the unit cube: what rounding makes of corners on one line
 
 
+_LARGEST = 1e30  # of a coordinate: far from what a float32 cannot hold
+
+
 class BadShape(Exception):
     """A file that gives no shape: `code` for programs, the text for people."""
 
@@ -47,6 +50,16 @@ def sample(mesh: Mesh, num_points: int, rng: np.random.Generator) -> Float64[np.
     along = rng.random((num_points, 2))  # of a parallelogram; its other half is folded back onto the triangle
     along = np.where(along.sum(axis=1, keepdims=True) > 1, 1 - along, along)
     return origin[chosen] + np.einsum("ps,psx->px", along, sides[chosen])
+
+
+def half_side(mesh: Mesh) -> float:
+    """Half the longest side of what the faces span, in the mesh's own unit: times `sample`, it gives points their size.
+
+    1 where a float32 could not hold such points.
+    """
+    corners = mesh.vertices[mesh.faces]
+    half = float(np.ptp(corners / 2, axis=(0, 1)).max())
+    return half if 1 / _LARGEST < half < _LARGEST else 1.0
 
 
 def farthest_first(points: Float64[np.ndarray, "points 3"], num_points: int) -> Float64[np.ndarray, "chosen 3"]:

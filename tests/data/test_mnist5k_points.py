@@ -78,7 +78,7 @@ def test_points_are_spread_within_their_pixel_and_through_the_slab(splits):
 
 
 def test_the_forest_baseline_is_reproduced(splits):
-    nothing = NoAugment(kind="none", half_side=1.0)
+    nothing = NoAugment(kind="none", extent=None, half_side=1.0)
 
     def counts(split):
         clouds = (point_cloud.evaluation_features(cloud, nothing, SHAPE) for cloud in splits[split][0])

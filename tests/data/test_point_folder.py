@@ -19,6 +19,7 @@ AUGMENT = Points(
     rotate_degrees=0.0,
     point_scale=0.0,
     jitter=0.0,
+    extent=None,
     half_side=1.0,
     object_scale=0.0,
     object_translate=0.0,

@@ -10,12 +10,12 @@ from perceiver_jax.modalities import point_cloud as modality
 from perceiver_jax.modalities.point_cloud.config import NoAugment, Points
 
 SHAPE = (64, 0)
-AS_THEY_ARE = NoAugment(kind="none", half_side=1.0)
+AS_THEY_ARE = NoAugment(kind="none", extent=None, half_side=1.0)
 LIMITS = ("rotate_degrees", "point_scale", "jitter", "object_scale", "object_translate")
 
 
 def points(**changes):
-    values = {"kind": "points", "subset": "random", "half_side": 1.0} | dict.fromkeys(LIMITS, 0.0)
+    values = {"kind": "points", "subset": "random", "extent": None, "half_side": 1.0} | dict.fromkeys(LIMITS, 0.0)
     return Points(**values | changes)
 
 
@@ -38,10 +38,17 @@ def refusal(function, *arguments):
     return failure.value.code, str(failure.value)
 
 
+def test_an_extent_keeps_what_size_tells():
+    small, large = (evaluate(scale * cloud(), NoAugment(kind="none", extent=8.0, half_side=1.0)) for scale in (1, 2))
+    np.testing.assert_allclose(large, 2 * small, rtol=1e-6)
+    trained = train(2 * cloud(), points(extent=8.0))
+    np.testing.assert_allclose(np.sort(trained, axis=0), np.sort(large, axis=0), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("half_side", [1.0, 0.5])
 def test_a_cloud_has_mean_zero_and_fills_the_cube_by_one_factor(half_side):
     given = cloud()
-    made = evaluate(given, NoAugment(kind="none", half_side=half_side))
+    made = evaluate(given, NoAugment(kind="none", extent=None, half_side=half_side))
     assert (made.dtype, made.shape) == (np.float32, (64, 3))
     np.testing.assert_allclose(made.mean(0), 0, atol=1e-6)
     assert np.abs(made).max() == np.float32(half_side)
@@ -83,7 +90,7 @@ def test_the_first_subset_is_the_same_every_time():
 @pytest.fixture
 def unscaled(monkeypatch):
     """Leaves points where they are, instead of putting them into the cube."""
-    monkeypatch.setattr(modality, "_in_cube", lambda points: points.astype(np.float64))
+    monkeypatch.setattr(modality, "_in_cube", lambda points, extent: points.astype(np.float64))
 
 
 def rows(points):

@@ -67,7 +67,7 @@ def refused(data, suffix):
 def test_points_of_a_mesh_lie_on_its_surface_all_over(kind):
     points = read_points(exported(trimesh.creation.box((4, 4, 4)), kind), f".{kind}", 2000)
     assert (points.shape, points.dtype) == ((2000, 3), np.float32)
-    on_side = np.isclose(np.abs(points), 1, atol=1e-6)
+    on_side = np.isclose(np.abs(points), 2, atol=1e-6)  # their size is kept, their middle is the origin
     assert on_side.any(axis=1).all()
     sides = [(on_side[:, axis] & (points[:, axis] * sign > 0)).sum() for axis in range(3) for sign in (-1, 1)]
     assert min(sides) > 2000 / 6 * 0.8

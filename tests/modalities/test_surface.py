@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from perceiver_jax.modalities.surface import BadShape, Mesh, farthest_first, sample
+from perceiver_jax.modalities.surface import BadShape, Mesh, farthest_first, half_side, sample
 
 SQUARE = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)]
 
@@ -36,6 +36,19 @@ def test_the_longest_side_goes_from_minus_1_to_1():
     points = sample(mesh(np.array(SQUARE) * (4, 2, 1) + 7, [(0, 1, 2), (0, 2, 3)]), 10_000, rng())
     np.testing.assert_allclose(points.min(axis=0), (-1, -0.5, 0), atol=0.01)
     np.testing.assert_allclose(points.max(axis=0), (1, 0.5, 0), atol=0.01)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e11])
+def test_half_the_longest_side_gives_points_their_size(scale):
+    given = mesh(np.array(SQUARE) * scale * (4, 2, 1), [(0, 1, 2), (0, 2, 3)])
+    np.testing.assert_allclose(
+        np.ptp(half_side(given) * sample(given, 10_000, rng()), axis=0), scale * np.array([4, 2, 0]), rtol=0.01
+    )
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_a_size_that_no_float32_holds_is_left_out(scale):
+    assert half_side(square(scale)) == 1
 
 
 @pytest.mark.parametrize("scale", [1e11, 1e30, 1e300, 1e-30, 1e-300])

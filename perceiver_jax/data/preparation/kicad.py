@@ -110,7 +110,9 @@ def convert(path: Path, num_points: int) -> Outcome:
     try:
         data = path.read_bytes()
         rng = np.random.default_rng(int.from_bytes(hashlib.sha256(data).digest()))
-        return Outcome(surface.sample(read_vrml(data), num_points, rng).astype(np.float32), "", "")
+        mesh = read_vrml(data)
+        points = surface.sample(mesh, num_points, rng) * surface.half_side(mesh)  # a part's size says much of its kind
+        return Outcome(points.astype(np.float32), "", "")
     except BadShape as bad:
         return Outcome(None, bad.code, bad.sentence)
     except OSError as error:

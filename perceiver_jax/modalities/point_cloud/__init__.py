@@ -51,11 +51,11 @@ def training_features(cloud: Cloud, config: Augment, shape: tuple[int, ...], rng
     if config.subset == "random" and count < len(cloud):
         chosen = rng.choice(len(cloud), count, replace=False, shuffle=False)
     # The paper's order: about the mean, each point scaled, about the mean again and into the cube.
-    points = _in_cube(cloud[_placed(chosen, grid, rng)])
+    points = _in_cube(cloud[_placed(chosen, grid, rng)], config.extent)
     points = points @ _turn(config.rotate_degrees * rng.uniform(-1, 1))
     points *= rng.uniform(1 - config.point_scale, 1 + config.point_scale, (count, 1))
     points += rng.uniform(-config.jitter, config.jitter, (count, 3))
-    points = _in_cube(points) * rng.uniform(1 - config.object_scale, 1 + config.object_scale)
+    points = _in_cube(points, config.extent and 1.0) * rng.uniform(1 - config.object_scale, 1 + config.object_scale)
     points += rng.uniform(-config.object_translate, config.object_translate, 3)
     return _features(points, config, grid)
 
@@ -64,7 +64,7 @@ def evaluation_features(cloud: Cloud, config: Augment, shape: tuple[int, ...]) -
     """What is evaluated of a cloud: its first points, in the cube."""
     grid, count = shape[:-1], _room(cloud, shape)
     order = _placed(np.arange(count), grid, np.random.default_rng(PLACEMENT_SEED))
-    return _features(_in_cube(cloud[order]), config, grid)
+    return _features(_in_cube(cloud[order], config.extent), config, grid)
 
 
 def num_coordinates(config: Augment) -> int:
@@ -107,8 +107,10 @@ def _placed(chosen: Integer[np.ndarray, " M"], grid: tuple[int, ...], rng: np.ra
     return rng.permutation(chosen) if len(grid) > 1 else chosen
 
 
-def _in_cube(points: Float32[np.ndarray, "M 3"] | Float64[np.ndarray, "M 3"]) -> Float64[np.ndarray, "M 3"]:
-    """The points about their mean, by one factor such that the largest coordinate is 1 or -1.
+def _in_cube(
+    points: Float32[np.ndarray, "M 3"] | Float64[np.ndarray, "M 3"], extent: float | None
+) -> Float64[np.ndarray, "M 3"]:
+    """The points about their mean, by one factor such that `extent` becomes 1; None: the largest coordinate there is.
 
     Raises Failure(DATA) where all are in one place.
     """
@@ -117,7 +119,7 @@ def _in_cube(points: Float32[np.ndarray, "M 3"] | Float64[np.ndarray, "M 3"]) ->
     largest = np.abs(points).max()
     if largest == 0:
         raise Failure(Code.DATA, "point cloud degenerate", found="no two of the points taken in different places")
-    points /= largest
+    points /= extent or largest
     return points
 
 

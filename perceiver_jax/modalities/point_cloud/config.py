@@ -9,11 +9,16 @@ from pydantic import Field
 
 from perceiver_jax.section import Fraction, NonNegative, Positive, Section
 
+# The length, in the data's own unit, that becomes half the cube's side, where size tells one class from another; None: each
+# cloud's own largest, so that each fills the cube (the paper's unit cube).
+Extent = Positive | None
+
 
 class NoAugment(Section):
     """Clouds as they are, but for the cube that each fills."""
 
     kind: Literal["none"]
+    extent: Extent
     half_side: Positive  # of that cube, whose middle is each cloud's mean
 
 
@@ -27,6 +32,7 @@ class Points(Section):
     rotate_degrees: NonNegative  # each cloud, about the z axis: ModelNet's vertical
     point_scale: Fraction  # relative, each point by itself
     jitter: NonNegative  # each coordinate of each point
+    extent: Extent
     half_side: Positive  # of the cube, whose middle is each cloud's mean
     object_scale: Fraction  # relative, each cloud by one factor
     object_translate: NonNegative  # each cloud, along each axis

@@ -1,0 +1,73 @@
+"""KiCad trial."""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    return ConfigDict(
+        dict(
+            seed=0,
+            model=dict(
+                kind="perceiver",
+                num_latents=32,
+                latent_channels=64,
+                latent_init_scale=1.0,  # the paper's 0.02 learns too slowly for so short a run: latents stay alike for long
+                num_blocks=2,
+                num_cross_attends=2,
+                num_self_attends_per_block=2,
+                arrangement="interleaved",
+                sharing="paper",
+                num_cross_attend_heads=1,
+                num_self_attend_heads=4,
+                widening_factor=1,
+                positions=dict(kind="fourier", num_bands=16, max_resolution=(96.0, 96.0, 96.0)),
+                head="mean_linear",
+                compute_dtype="float32",
+                remat="none",
+            ),
+            data=dict(
+                source="point_folder",
+                data_dir="kicad",
+                grid=(512,),
+                test_percent=20.0,
+                batch_size=32,
+                eval_batch_size=250,
+                validation_examples=0,
+                num_workers=0,
+                prefetch_batches=4,
+            ),
+            augment=dict(
+                kind="points",
+                subset="random",  # 256 of a digit's 512 points
+                rotate_degrees=15.0,
+                point_scale=0.01,
+                jitter=0.01,
+                extent=10.0,
+                half_side=1.0,
+                object_scale=0.05,
+                object_translate=0.05,
+            ),
+            optim=dict(
+                name="adamw",  # ahead of LAMB in runs of minutes
+                learning_rate=0.003,
+                schedule=dict(kind="flat_cosine", flat_fraction=0.5),
+                b1=0.9,
+                b2=0.999,
+                eps=1e-6,
+                weight_decay=0.05,
+                clip_norm=10.0,
+                accumulation_steps=1,
+                ema_decay=None,
+            ),
+            train=dict(
+                duration="2000 steps",
+                label_smoothing=0.1,
+                log_every="50 steps",
+                eval_every="400 steps",
+                eval_splits=("test",),
+                checkpoint_every="400 steps",
+                keep_checkpoints=2,
+            ),
+            mesh=dict(model=1, inputs=1),
+        )
+    )
