@@ -1,10 +1,10 @@
 """The paper's questions in small, three seeds each. Use with --config configs/fashion_mnist.py.
 
 Fourier features or learned positions (table 2), cross-attends interleaved or all at the start (table 6), weights shared or
-not (table 7): two epochs each, a few minutes, where the config's own length takes an hour.
+not (table 7): one epoch each, two minutes, where the config's own length takes an hour.
 """
 
-DURATION = "2 epochs"
+DURATION = "1 epochs"
 SEEDS = (0, 1, 2)
 CHANGES = (
     {},
