@@ -25,6 +25,7 @@ def define_flags(source: str, noun: str) -> None:
     flags.DEFINE_string("source", None, source)
     flags.DEFINE_string("data_dir", None, "Directory of prepared data sets: the configs' data.data_dir.")
     flags.DEFINE_integer("num_workers", os.cpu_count(), "Processes that decode and write.", lower_bound=1)
+    flags.DEFINE_bool("verify", False, "In the end read all that was written and compare it with its checksums.")
     flags.DEFINE_bool("allow_partial", False, "Prepare a subset, recorded as such.")
     flags.DEFINE_integer("max_bad", 0, f"{noun.capitalize()} that may be left out as unreadable.", lower_bound=0)
 
@@ -42,6 +43,10 @@ def prepare(make_plan: Callable[[Path], dataset.Plan]) -> None:
         with Progress(count, 0) as progress:
             observe = Observer(progress, stop)
             final = dataset.prepare(plan, data_dir, num_workers, max_bad, observe, progress.note)
+        if flags.FLAGS["verify"].value:
+            say_above(f"reading {final}")
+            with Progress(len(plan.units), 0) as progress:
+                dataset.verify(final, Observer(progress, stop))
     say(f"{final} is ready: --config.data.data_dir={data_dir}")
 
 

@@ -129,6 +129,23 @@ def test_the_same_command_again_says_that_all_is_done(tmp_path, launch):
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == before
 
 
+def test_verifying_names_every_shard_that_is_not_what_was_written(tmp_path, launch):
+    source = write_archives(tmp_path / "source")
+    arguments = source, tmp_path / "out", "--allow_partial", "--verify"
+    assert launch(*arguments)[0] == 0
+    folder = tmp_path / "out/imagenet2012/5.1.0"
+    damaged = next(iter(sorted(folder.glob("*train.array_record*"))))
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 1  # of the same size: `load` cannot tell
+    damaged.write_bytes(data)
+    code, _, err = launch(*arguments)
+    assert code == 3
+    assert err.endswith(
+        f"error[3] 1 of 2 shards are not what was written: {folder}\n  found: {damaged.name}\n"
+        f"  try: restore them from a copy, or remove {folder} and prepare again\n"
+    )
+
+
 def spoiled():
     """The train pictures, some of them bad or unusual."""
     pictures = train_pictures()

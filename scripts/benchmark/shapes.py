@@ -55,7 +55,7 @@ def shapes() -> dict[str, Shape]:
     # 1.28 s of sound as 480 pieces of 128 samples, and 64 bands of their time.
     audioset = _shape("audioset", (480,), 128 + 129, 527, 1, (512, 512), (2, 8), sharing="none")
     # Points bring their positions with them: 64 bands of three coordinates.
-    modelnet40 = _shape("modelnet40", (2000,), 3 * 129, 40, 2, (512, 512), (2, 6))
+    modelnet40 = _shape("modelnet40", (2000,), 3 * 129, 40, 8, (512, 1024), (2, 6))  # the paper's
     imagenet = _shape("imagenet", (224, 224), 3, 1000, 1, (512, 1024), (8, 6), bands=64)
     imagenet2 = dataclasses.replace(imagenet.with_blocks(2), name="imagenet2")
     # Raw pixels of 1024 x 1024: a million inputs, which nobody else's cross-attends have the memory for.

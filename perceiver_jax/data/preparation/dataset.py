@@ -89,6 +89,24 @@ def prepare(
     return final
 
 
+def verify(final: Path, observe: Callable[[int], None]) -> None:
+    """Reads every shard of a finished data set of ours; `observe(shards done)` may raise to stop.
+
+    Raises Failure(DATA) naming all that are not, byte for byte, what was written: also those that have changed places.
+    """
+    shards = json.loads((final / MANIFEST).read_bytes())["shards"]
+    wrong = []
+    for done, (name, record) in enumerate(shards.items(), 1):
+        path = final / name
+        if not path.is_file() or shard.sha256(path) != record["sha256"]:
+            wrong.append(name)
+        observe(done)
+    if wrong:
+        hint = f"restore them from a copy, or remove {final} and prepare again"
+        what = f"{len(wrong)} of {len(shards)} shards are not what was written"
+        raise Failure(Code.DATA, what, f"{final}", found=", ".join(wrong), hint=hint)
+
+
 def _already(plan: Plan, final: Path) -> Path:
     """The finished data set at `final`; raises Failure(WORKDIR) where it is another one than planned."""
     try:

@@ -35,7 +35,7 @@ def finished(unit: Unit, recipe: str, folder: Path) -> ShardRecord | None:
         shard = folder / unit.shard
         if record.fingerprint != unit.fingerprint(recipe) or shard.stat().st_size != record.size:
             return None
-        return record if _sha256(shard) == record.sha256 else None
+        return record if sha256(shard) == record.sha256 else None
     except (OSError, pydantic.ValidationError):
         return None
 
@@ -56,7 +56,7 @@ def write(
         facts = _write_examples(unit, convert, skip, at, writer.write)
         writer.close()
         disk.sync(temporary)
-        facts |= {"size": temporary.stat().st_size, "sha256": _sha256(temporary)}
+        facts |= {"size": temporary.stat().st_size, "sha256": sha256(temporary)}
         record = ShardRecord(fingerprint=unit.fingerprint(recipe), **facts)
         os.rename(temporary, folder / unit.shard)
     finally:
@@ -100,6 +100,7 @@ def _record_path(unit: Unit, folder: Path) -> Path:
     return folder / RECORDS / f"{unit.shard}.json"
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

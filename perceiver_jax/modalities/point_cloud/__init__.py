@@ -88,8 +88,8 @@ def mixes(config: Augment) -> bool:
 
 
 def mixed(first: Features, second: Features, config: Augment, slot: int, rng: np.random.Generator) -> tuple[Features, float]:
-    """Clouds are not mixed."""
-    raise NotImplementedError
+    """Nothing, and is not asked for: clouds are never mixed."""
+    raise AssertionError("clouds are never mixed")
 
 
 def _room(cloud: Cloud, shape: tuple[int, ...]) -> int:
