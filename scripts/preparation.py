@@ -41,12 +41,12 @@ def prepare(make_plan: Callable[[Path], dataset.Plan]) -> None:
         plan = make_plan(source)
         count = sum(len(unit.items) for unit in plan.units)
         with Progress(count, 0) as progress:
-            observe = Observer(progress, stop)
+            observe = Observer(progress, stop, count)
             final = dataset.prepare(plan, data_dir, num_workers, max_bad, observe, progress.note)
         if flags.FLAGS["verify"].value:
             say_above(f"reading {final}")
             with Progress(len(plan.units), 0) as progress:
-                dataset.verify(final, Observer(progress, stop))
+                dataset.verify(final, Observer(progress, stop, len(plan.units)))
     say(f"{final} is ready: --config.data.data_dir={data_dir}")
 
 
@@ -77,10 +77,10 @@ def say_above(line: str) -> None:
 
 
 class Observer:
-    """Called with the items done: moves the bar, now and then says the rate, and stops on request."""
+    """Called with the items done: moves the bar, now and then and in the end says the rate, and stops on request."""
 
-    def __init__(self, progress: Progress, stop: StopFlag):
-        self._progress, self._stop = progress, stop
+    def __init__(self, progress: Progress, stop: StopFlag, total: int):
+        self._progress, self._stop, self._total = progress, stop, total
         self._before = (time.monotonic(), 0)
 
     def __call__(self, done: int) -> None:
@@ -88,7 +88,7 @@ class Observer:
         if self._stop.should_stop is not None:
             raise Stopped(self._stop.should_stop, done)
         now, (then, count) = time.monotonic(), self._before
-        if now - then < LOG_SECONDS:
+        if (now - then < LOG_SECONDS and done < self._total) or now == then:
             self._progress.update(done, {})
             return
         self._progress.update(done, {"examples_per_second": (done - count) / (now - then)})

@@ -1,4 +1,4 @@
-"""Prepares KiCad's models of electronic parts as class folders of points, for configs/point_folder.py.
+"""Prepares KiCad's models of electronic parts as class folders of points, for configs/kicad.py.
 
 python -m scripts.prepare_kicad --source /usr/share/kicad/3dmodels --data_dir DIR [--num_points 4096] [--num_workers 2]
 
@@ -20,7 +20,6 @@ import os
 import shutil
 import signal
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -31,11 +30,11 @@ from perceiver_jax import command, disk
 from perceiver_jax.data.preparation import kicad
 from perceiver_jax.data.preparation.dataset import BAD_ITEMS, SHOWN
 from perceiver_jax.data.preparation.kicad import Model, Outcome
-from perceiver_jax.errors import Code, Failure, Stopped
+from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.signals import StopFlag, end_with_parent
+from scripts.preparation import Observer
 
-LOG_SECONDS = 10.0  # between two lines of progress
 CHUNK = 16  # models given to a worker at once
 
 _SOURCE = flags.DEFINE_string("source", None, "Directory of KiCad's 3D models.")
@@ -80,10 +79,8 @@ def prepare(models: Sequence[Model], folder: Path) -> list[Model]:
     with contextlib.ExitStack() as stack:
         stop, progress = stack.enter_context(StopFlag()), stack.enter_context(Progress(len(models), 0))
         outcomes = in_order(convert, [model.path for model in models], stack)
-        before = (time.monotonic(), 0)
+        observe = Observer(progress, stop, len(models))
         for done, (model, outcome) in enumerate(zip(models, outcomes, strict=True), 1):
-            if stop.should_stop is not None:
-                raise Stopped(stop.should_stop, done)
             if outcome.points is None:
                 bad.append((model, outcome))
             else:
@@ -91,10 +88,7 @@ def prepare(models: Sequence[Model], folder: Path) -> list[Model]:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 np.save(target, outcome.points)
                 written.append(model)
-            now, (then, count) = time.monotonic(), before
-            shown = now - then >= LOG_SECONDS or done == len(models)
-            progress.update(done, {"examples_per_second": (done - count) / (now - then)} if shown else {})
-            before = (now, done) if shown else before
+            observe(done)
         for model, outcome in bad[:SHOWN]:
             progress.note(f"left out {model.path.name}: {outcome.code}: {outcome.sentence}")
         if len(bad) > SHOWN:
