@@ -13,7 +13,7 @@ from perceiver_jax.disk import write_atomically
 
 DPI = 120
 MOST_NAMED = 60  # classes: names of more would be too small to read
-LONGEST_NAME = 24  # characters, beyond which a name is cut
+LONGEST_NAME = 32  # characters, beyond which a name is cut
 LARGEST_CELL, NAMED_CELL = 0.5, 0.2  # inches: of classes between few and many; at least, with names
 LEAST_SIDE, SIDE = 3.5, 8.0  # inches: of the matrix of few classes and of many, where their names allow it
 NAME, NUMBER, LEAST_NUMBER = 9.0, 9.0, 5.0  # font sizes in points
