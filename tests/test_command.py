@@ -35,10 +35,10 @@ def _door(monkeypatch):
 def end_of(monkeypatch, capsys):
     """Runs `main` as a program with some arguments: its exit code, stdout and stderr."""
 
-    def end_of(main, *arguments):
+    def end_of(main, *arguments, takes_files=False):
         monkeypatch.setattr(sys, "argv", ["program", *arguments])
         with pytest.raises(SystemExit) as end:
-            command.run(main)
+            command.run(main, takes_files)
         return end.value.code, *capsys.readouterr()
 
     return end_of
@@ -492,9 +492,10 @@ def test_a_command_that_is_written_down_can_be_typed(end_of, line):
         assert set(words) <= set(targets)
         return
     path = ROOT / words[1].replace(".", "/")
-    runpy.run_path(str(path / "__main__.py" if path.is_dir() else f"{path}.py"), run_name="not_main")  # defines its flags
-    has_config = "config" in flags.FLAGS
-    assert end_of(lambda: has_config and command.config(), *words[2:]) == (0, "", "")
+    path = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+    runpy.run_path(str(path), run_name="not_main")  # defines its flags
+    has_config, takes_files = "config" in flags.FLAGS, "takes_files=True" in path.read_text()
+    assert end_of(lambda *files: has_config and command.config(), *words[2:], takes_files=takes_files) == (0, "", "")
 
 
 def test_commands_are_written_down():
