@@ -1,7 +1,8 @@
 """28 x 28 handwritten digits as clouds of 256 points drawn where the ink is: a Perceiver of points in minutes on a laptop.
 
 Not in the paper, and a sample: never quote its accuracy as MNIST's. A simple baseline on the same clouds and split: a random
-forest on counts of points in 12 x 12 squares, 92.7 % test accuracy. Here: 95.3 (seed 0).
+forest on counts of points in 12 x 12 squares, 92.7 % test accuracy. Here: 95.9, the mean of seeds 0, 1, 2
+(95.3, 96.6, 95.8).
 
     python -m experiments.train --config configs/mnist5k_points.py --workdir runs/mnist5k_points
 """
