@@ -366,6 +366,7 @@ def on_eight_devices(script: str) -> None:
     assert result.returncode == 0, result.stderr[-3000:]
 
 
+@pytest.mark.campaign
 def test_inputs_over_four_devices_are_never_gathered_and_give_the_same_gradients():
     """Each reads its rows, and what it read is merged by the logarithms of the softmax's denominators."""
     on_eight_devices(PARTS)

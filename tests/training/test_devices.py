@@ -105,6 +105,7 @@ def eight(tmp_path_factory):
     return json.loads(run.stdout), directory
 
 
+@pytest.mark.campaign
 @pytest.mark.usefixtures("fast_compilation")
 def test_eight_devices_have_the_losses_of_one(eight, tmp_path):
     found, _ = eight
