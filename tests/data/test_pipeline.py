@@ -104,6 +104,7 @@ def test_reading_ahead_changes_nothing(ahead):
     assert_equal(train(9, config_of(prefetch_batches=ahead)), train(9))
 
 
+@pytest.mark.campaign
 def test_worker_processes_change_nothing_and_outlive_signals_meant_for_the_run():
     expected = train(12, first_step=40)
     with contextlib.closing(pipeline.train_batches(config_of(num_workers=2), AFFINE, SEED, 40)) as batches:
