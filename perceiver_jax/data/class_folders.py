@@ -210,8 +210,8 @@ def _numbered(root: Path, folders: dict[str, str], files: dict[str, ByClass], ki
         raise Failure(Code.DATA, f"class {unknown[0]} is in test, but not in train", f"{root}")
     if not files["test"]:
         raise Failure(Code.DATA, f"has no test {kind.items}", f"{root}", hint="a larger data.test_percent")
-    splits = {}
+    splits, numbers = {}, {label: number for number, label in enumerate(classes)}
     for split, by_class in files.items():
         mixed = sorted((_digest(label, name), label, name) for label, names in by_class.items() for name in names)
-        splits[split] = tuple((os.path.join(folders[split], label, name), classes.index(label)) for _, label, name in mixed)
+        splits[split] = tuple((os.path.join(folders[split], label, name), numbers[label]) for _, label, name in mixed)
     return Listing(root, tuple(classes), splits)
