@@ -64,7 +64,8 @@ def check_complete(listing: Listing, allow_partial: bool) -> list[str]:
         raise Failure(Code.DATA, what, found=f"no {absent}", hint="download it again; or --allow_partial, for a subset")
     lines = listings.check_complete(listing, CLASSES, "shapes", dict.fromkeys(listing.published, LAYOUTS), allow_partial)
     for split, items in listing.items.items():
-        missing = [name for label, name in enumerate(CLASSES) if label not in {item.label for item in items}]
+        found = {item.label for item in items}
+        missing = [name for label, name in enumerate(CLASSES) if label not in found]
         lines += [f"{split} lacks {', '.join(missing)}"] if missing else []
     return lines + ([f"{len(listing.absent):,} files that the release lists are not there: {absent}"] if absent else [])
 
