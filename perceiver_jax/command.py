@@ -98,7 +98,7 @@ def _outcome(main: Callable, takes_files: bool) -> Code:
             sys.stdout.flush()
         return Code.DONE
     except Stopped as stopped:
-        print(f"{stopped}; the same command resumes", file=sys.stderr)
+        print(stopped, file=sys.stderr)
         return stopped.code
     except KeyboardInterrupt:
         return Code.INTERRUPTED

@@ -43,10 +43,10 @@ class Failure(Exception):
 
 
 class Stopped(Exception):
-    """A run that a signal ended in good order; `code` is the exit code of that signal."""
+    """A run that a signal ended in good order; `code` is the exit code of that signal, `then` says how to go on."""
 
-    def __init__(self, code: Code, step: int):
-        super().__init__(f"stopped at step {step}")
+    def __init__(self, code: Code, step: int, then: str = "the same command resumes"):
+        super().__init__(f"stopped at step {step}; {then}")
         self.code, self.step = code, step
 
 

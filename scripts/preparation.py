@@ -79,14 +79,15 @@ def say_above(line: str) -> None:
 class Observer:
     """Called with the items done: moves the bar, now and then and in the end says the rate, and stops on request."""
 
-    def __init__(self, progress: Progress, stop: StopFlag, total: int):
+    def __init__(self, progress: Progress, stop: StopFlag, total: int, resumes: bool = True):
         self._progress, self._stop, self._total = progress, stop, total
+        self._then = f"the same command {'resumes' if resumes else 'starts anew'}"
         self._before = (time.monotonic(), 0)
 
     def __call__(self, done: int) -> None:
         """Raises Stopped once a signal has asked for it."""
         if self._stop.should_stop is not None:
-            raise Stopped(self._stop.should_stop, done)
+            raise Stopped(self._stop.should_stop, done, self._then)
         now, (then, count) = time.monotonic(), self._before
         if (now - then < LOG_SECONDS and done < self._total) or now == then:
             self._progress.update(done, {})

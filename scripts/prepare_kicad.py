@@ -79,7 +79,7 @@ def prepare(models: Sequence[Model], folder: Path) -> list[Model]:
     with contextlib.ExitStack() as stack:
         stop, progress = stack.enter_context(StopFlag()), stack.enter_context(Progress(len(models), 0))
         outcomes = in_order(convert, [model.path for model in models], stack)
-        observe = Observer(progress, stop, len(models))
+        observe = Observer(progress, stop, len(models), resumes=False)
         for done, (model, outcome) in enumerate(zip(models, outcomes, strict=True), 1):
             if outcome.points is None:
                 bad.append((model, outcome))

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import runpy
+import signal
 import sys
 from pathlib import Path
 
@@ -109,6 +110,21 @@ def test_files_that_give_no_shape_are_left_out_and_told(source, tmp_path, launch
     ]
     assert "left out Diode_A_8x8mm.wrl: vrml-node: has a Transform node" in err
     assert "left out 1 of 32 models: degenerate\nleft out 1 of 32 models: vrml-node\n" in err
+
+
+def test_a_stopped_run_leaves_nothing_and_says_so(source, tmp_path, launch, monkeypatch):
+    convert, third = kicad.convert, kicad.list_models(source)[2].path
+
+    def stop_at_the_third(path, num_points):
+        if path == third:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return convert(path, num_points)
+
+    monkeypatch.setattr(kicad, "convert", stop_at_the_third)
+    code, out, err = launch(source, tmp_path / "out")
+    assert (code, out) == (143, "")
+    assert err.endswith("stopped at step 3; the same command starts anew\n")
+    assert os.listdir(tmp_path) == ["library"]
 
 
 def test_a_class_without_a_shape_left_in_a_split_is_refused(source, tmp_path, launch):
