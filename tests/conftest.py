@@ -1,4 +1,4 @@
-"""What tests share: a cache of compiled programs for the session, and a cheap way to launch the real commands."""
+"""What tests share: cheap compilation, a cache of what it made, and a cheap way to launch the real commands."""
 
 import fcntl
 import os
@@ -15,6 +15,11 @@ if _made:
     os.environ[CACHE] = tempfile.mkdtemp(prefix="perceiver_jax-xla-")
 
 os.environ.setdefault("GLIBC_TUNABLES", "")  # set: no command starts itself anew, in the place of pytest
+# Programs are compiled for far longer than tests run them; the other emitters and no optimisations take half the time.
+EMITTERS = "--xla_cpu_use_fusion_emitters=false"
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+if EMITTERS not in (flags := os.environ.get("XLA_FLAGS", "")):
+    os.environ["XLA_FLAGS"] = f"{flags} {EMITTERS}"
 
 from tests.launch import Launcher  # noqa: E402
 
@@ -49,11 +54,10 @@ def once(tmp_path_factory):
 
 
 @pytest.fixture
-def fast_compilation():
-    """Compiles as the launcher's runs do."""
+def optimised():
+    """Programs compiled with XLA's optimisations, for tests of what those may do."""
     import jax
 
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_disable_most_optimizations", False)
     yield
-    jax.config.update("jax_disable_most_optimizations", before)
+    jax.config.update("jax_disable_most_optimizations", True)

@@ -109,7 +109,6 @@ def test_a_file_of_points_is_drawn_as_the_example_that_it_holds(run_of_clouds, l
     np.testing.assert_array_equal(of_file, drawn(launcher, run_of_clouds, tmp_path / "b", "--examples=3")["test_3"])
 
 
-@pytest.mark.usefixtures("fast_compilation")
 def test_maps_are_the_attention_logits_on_the_grid_of_the_inputs():
     config = config_of(*SETTINGS)
     experiment = Experiment(config)

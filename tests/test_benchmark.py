@@ -35,7 +35,6 @@ def assert_close(a, b):
 
 @pytest.mark.campaign
 @pytest.mark.parametrize("shape", [SMALL, OTHER], ids=lambda shape: shape.name)
-@pytest.mark.usefixtures("fast_compilation")
 def test_plain_is_the_same_function_with_the_same_gradient(shape):
     with jax.enable_x64(True):
         ours, plain = (programs.program("forward", name, shape) for name in ("ours", "plain"))
@@ -50,7 +49,6 @@ def test_plain_is_the_same_function_with_the_same_gradient(shape):
 
 
 @pytest.mark.parametrize("core", [shapes.image_core(6), shapes.point_core(6)], ids=["images", "points"])
-@pytest.mark.usefixtures("fast_compilation")
 def test_the_cores_are_the_same_function_with_the_same_gradient(core):
     with jax.enable_x64(True):
         ours, plain = (programs.program("core_gradient", name, shapes.tiny(core)) for name in ("ours", "plain"))
@@ -92,7 +90,6 @@ def test_a_run_tells_of_all_contestants_and_their_numbers(launcher, tmp_path):
         assert f"peer {peer} not installed: pip install " in run.stderr
 
 
-@pytest.mark.usefixtures("fast_compilation")
 def test_compilation_tells_bytes_and_seconds():
     cached = jax.config.jax_enable_compilation_cache
     try:

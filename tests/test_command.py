@@ -19,6 +19,7 @@ from perceiver_jax import command, workdir
 from perceiver_jax.config import dump, parse
 from perceiver_jax.errors import Code, Failure, Stopped
 from tests.door import fresh_flags
+from tests.launch import on_devices
 
 ROOT = Path(__file__).parents[1]
 DIGITS = ("--config", "configs/digits.py")
@@ -444,10 +445,9 @@ def test_a_closed_stdout_is_no_error():
 
 
 def test_a_batch_that_does_not_divide_among_the_devices_is_refused(tmp_path):
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
     arguments = [*DIGITS, "--workdir", str(tmp_path), "--config.data.batch_size=100"]
     done = subprocess.run(
-        [sys.executable, "-m", "experiments.train", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "experiments.train", *arguments], cwd=ROOT, env=on_devices(8), capture_output=True, text=True
     )
     told = "error[2] data.batch_size 100 is not divisible by 8 devices; try 96 or 104\n"
     assert (done.returncode, done.stderr) == (2, told)

@@ -107,7 +107,6 @@ def numbers(path, size):
     return evaluate(experiment, trained(path, experiment).evaluated, "test", StopFlag())
 
 
-@pytest.mark.usefixtures("fast_compilation")
 def test_every_example_counts_once_whatever_the_batch_size(run):
     """450 examples: batches of 7, 16 and 128 end with a part, padded with zeros that would be answers too."""
     whole = numbers(run, 450)
@@ -118,7 +117,6 @@ def test_every_example_counts_once_whatever_the_batch_size(run):
         assert found["loss"] == pytest.approx(whole["loss"], rel=1e-6)
 
 
-@pytest.mark.usefixtures("fast_compilation")
 def test_the_running_mean_is_what_is_evaluated(run):
     experiment = Experiment(config_of(*SETTINGS))
     state, logged = trained(run, experiment), read_metrics(run / "metrics.jsonl")[-2:]
@@ -128,7 +126,6 @@ def test_the_running_mean_is_what_is_evaluated(run):
     assert evaluate(experiment, Variables(state.params, None), "validation", StopFlag())["loss"] != means["loss"]
 
 
-@pytest.mark.usefixtures("fast_compilation")
 def test_an_example_s_logits_do_not_depend_on_its_batch(run):
     experiment = Experiment(config_of(*SETTINGS))
     variables = trained(run, experiment).evaluated
@@ -146,7 +143,6 @@ def test_an_example_s_logits_do_not_depend_on_its_batch(run):
 # Which class is taken for which
 
 
-@pytest.mark.usefixtures("fast_compilation")
 def test_the_confusion_matrix_counts_each_example_where_it_belongs(run):
     experiment = Experiment(config_of(*SETTINGS, "--config.data.eval_batch_size=16"))
     variables = trained(run, experiment).evaluated
@@ -191,12 +187,10 @@ def voted(path, votes, *settings):
 
 
 @pytest.mark.campaign
-@pytest.mark.usefixtures("fast_compilation")
 def test_votes_are_the_same_whatever_the_batch_size(run):
     assert {voted(run, 3, f"--config.data.eval_batch_size={size}") for size in (16, 128, 450)} == {voted(run, 3)}
 
 
-@pytest.mark.usefixtures("fast_compilation")
 def test_votes_are_of_the_mean_probabilities_under_the_changes_of_training(run):
     experiment = Experiment(config_of(*SETTINGS))
     data, augment, variables = experiment.config.data, experiment.config.augment, trained(run, experiment).evaluated
@@ -206,7 +200,6 @@ def test_votes_are_of_the_mean_probabilities_under_the_changes_of_training(run):
     assert voted(run, 3) == pytest.approx(np.mean(np.argmax(mean, axis=1) == views[0]["labels"]))
 
 
-@pytest.mark.usefixtures("fast_compilation")
 def test_votes_on_what_nothing_changes_are_the_plain_answers(run):
     assert voted(run, 2, "--config.augment={'kind': 'none'}") == numbers(run, 450)["accuracy"]
 

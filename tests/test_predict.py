@@ -43,7 +43,6 @@ def predicted(launcher, run, *arguments):
     return [json.loads(line) for line in out.splitlines()]
 
 
-@pytest.mark.usefixtures("fast_compilation")
 def test_a_file_gets_the_probabilities_of_the_example_that_it_holds(run, launcher):
     (found,) = predicted(launcher, run, "--top", "10", run / "3.png")
     config = config_of(*SETTINGS)

@@ -177,7 +177,7 @@ class Asked(signals.StopFlag):
     should_stop = None
 
 
-def test_a_run_resumed_after_every_step_ends_as_the_quiet_one(quiet, tmp_path, monkeypatch, fast_compilation):
+def test_a_run_resumed_after_every_step_ends_as_the_quiet_one(quiet, tmp_path, monkeypatch):
     """Here, in one process, with one experiment for all launches: they then share what is compiled."""
     config, path = config_of(*SETTINGS), tmp_path / "run"
     shared = experiment.Experiment(config)

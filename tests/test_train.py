@@ -64,7 +64,7 @@ def tiny(once):
     def make(path):
         path.mkdir()
         command = [sys.executable, "-m", "experiments.train", "--config", "configs/digits.py", "--tiny"]
-        environment = os.environ | {"JAX_PLATFORMS": "cpu", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+        environment = os.environ | {"JAX_PLATFORMS": "cpu"}
         with open(path / "stdout", "w") as stdout, open(path / "stderr", "w") as stderr:
             streams = {"stdout": stdout, "stderr": stderr}
             code = subprocess.call([*command, "--workdir", path / "run"], cwd=ROOT, env=environment, **streams)
@@ -271,7 +271,7 @@ def losses_of(config, count):
     return losses, state
 
 
-def test_the_first_20_losses_are_the_golden_ones(fast_compilation):
+def test_the_first_20_losses_are_the_golden_ones():
     """The whole of a tiny run in 20 numbers: initial parameters, order and augmentation of data, model, LAMB, schedule."""
     config = config_of(*GOLDEN_SETTINGS, tiny=True)
     config = config.model_copy(update={"train": config.train.model_copy(update={"duration": "20 steps"})})
@@ -299,7 +299,6 @@ def plain():
     return losses_of(config_of(*SMALL, *LAYERED), 5)[0]
 
 
-@pytest.mark.usefixtures("fast_compilation")
 class TestSettings:
     @pytest.mark.campaign
     def test_micro_batches_and_recomputing_give_the_same_run(self):

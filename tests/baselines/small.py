@@ -25,7 +25,6 @@ MODELS = {
     "vit": (Vit, VitConfig(kind="vit", **SHARED, **LAYERS, patch_size=4, position_embedding=True)),
     "resnet": (ResNet, ResNetConfig(kind="resnet", **SHARED, stage_blocks=(1, 2), stem_channels=3, statistics_decay=0.9)),
 }
-FAST_COMPILATION = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 
 
 def config(kind: str, **changes: Any) -> Baseline:
@@ -56,7 +55,7 @@ def run(built: tuple[nnx.GraphDef, nnx.State], *arguments: Any, **options: Any) 
     """What a model gives."""
     graph, state = built
     forward = lambda state, arguments, options: nnx.merge(graph, state)(*arguments, **options)  # noqa: E731
-    return jax.jit(forward, compiler_options=FAST_COMPILATION)(state, arguments, options)
+    return jax.jit(forward)(state, arguments, options)
 
 
 def example(*grid: int, batch: int = 2) -> jax.Array:

@@ -101,7 +101,7 @@ def test_tokens_and_their_gradients_are_those_of_a_linear_map_of_the_whole_array
             return value, pull(jnp.sin(value))
 
         ours, expected = (
-            jax.jit(functools.partial(results, function), compiler_options=small.FAST_COMPILATION)()
+            jax.jit(functools.partial(results, function))()
             for function in (tokens, lambda params: inputs @ params["kernel"] + params["bias"])
         )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12), ours, expected)

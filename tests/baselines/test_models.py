@@ -52,7 +52,7 @@ def test_pictures_bright_on_the_left_are_told_from_those_bright_on_the_right(kin
         output = nnx.merge(graph, params)(features, **({"statistics": statistics} if normed else {}))
         return finite, output.logits.argmax(-1), labels
 
-    finite, answers, labels = jax.jit(run, compiler_options=small.FAST_COMPILATION)()
+    finite, answers, labels = jax.jit(run)()
     assert np.all(finite)
     np.testing.assert_array_equal(answers, labels)
 
@@ -71,7 +71,7 @@ def test_recomputation_changes_neither_values_nor_gradients(kind):
     def results(remat):
         graph, state = small.build(kind, remat=remat)
         slope = jax.value_and_grad(lambda state: jnp.sin(nnx.merge(graph, state)(small.example()).logits).sum())
-        return jax.tree.leaves(jax.jit(slope, compiler_options=small.FAST_COMPILATION)(state))
+        return jax.tree.leaves(jax.jit(slope)(state))
 
     with jax.enable_x64(True):
         for ours, plain in zip(results("block" if kind == "resnet" else "layer"), results("none"), strict=True):
@@ -88,6 +88,6 @@ def test_of_bfloat16_are_neither_parameters_nor_what_comes_out(kind):
 
 @KINDS
 def test_the_classifier_starts_from_zero_and_its_logits_so(kind):
-    run = jax.jit(lambda x: small.model(kind)(x).logits, compiler_options=small.FAST_COMPILATION)
+    run = jax.jit(lambda x: small.model(kind)(x).logits)
     logits = run(small.example().astype(jnp.float32))
     np.testing.assert_array_equal(logits, np.zeros((2, small.CLASSES)))

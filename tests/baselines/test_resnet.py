@@ -93,13 +93,13 @@ def test_moments_are_of_all_examples_and_places():
 
 def test_a_block_starts_as_what_goes_around_it():
     x = np.abs(np.random.default_rng(0).normal(size=(2, 3, 4, 24))).astype(np.float32)
-    run = jax.jit(lambda x: small.model("resnet").blocks[2](x, None)[0], compiler_options=small.FAST_COMPILATION)
+    run = jax.jit(lambda x: small.model("resnet").blocks[2](x, None)[0])
     np.testing.assert_array_equal(run(jnp.asarray(x)), x)
 
 
 def test_kernels_start_he_normal_in_what_comes_in():
     create = lambda: NormedConv(50, 60, 3, 1, None, nnx.Rngs(0)).kernel[...]  # noqa: E731
-    kernel = np.asarray(jax.jit(create, compiler_options=small.FAST_COMPILATION)())
+    kernel = np.asarray(jax.jit(create)())
     assert abs(kernel.std() * np.sqrt(3 * 3 * 50 / 2) - 1) < 0.01  # 27,000 draws
 
 

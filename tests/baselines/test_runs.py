@@ -39,7 +39,6 @@ def test_a_baseline_trains_draws_curves_without_maps_and_resumes_bit_for_bit(kin
         assert json.loads(evaluation.stdout) == logged[3, "test"]
 
 
-@pytest.mark.usefixtures("fast_compilation")
 def test_a_resnets_first_update_keeps_the_statistics_of_its_batch_and_uses_the_state_up():
     experiment = Experiment(config_of(FLAGS["resnet"], tiny=True))
     config, state = experiment.config, experiment.initial_state()

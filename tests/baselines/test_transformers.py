@@ -57,7 +57,7 @@ def test_a_vit_is_a_class_token_among_patches(embedding):
 
 
 def test_a_vit_starts_with_a_class_token_of_zero_and_small_position_embeddings():
-    create = jax.jit(lambda: nnx.state(small.model("vit")), compiler_options=small.FAST_COMPILATION)
+    create = jax.jit(lambda: nnx.state(small.model("vit")))
     start = small.as_numpy(create())
     assert not start["class_token"].any()
     assert start["position_embedding"].shape == (5, 8)

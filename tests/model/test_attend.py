@@ -7,6 +7,8 @@ import pytest
 
 from perceiver_jax.model.attend import attend, attention_logits
 
+pytestmark = pytest.mark.usefixtures("optimised")  # digits are what optimisations may cost
+
 SHAPES = [(2, 3, 4, 5, 6), (1, 1, 1, 7, 2), (2, 1, 5, 1, 3)]  # B H N S K
 
 

@@ -14,7 +14,6 @@ from perceiver_jax.model.segment import Segment
 from tests.model import reference
 
 RNG = np.random.default_rng
-FAST_COMPILATION = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 
 
 def numbers(seed: int, *shape: int) -> np.ndarray:
@@ -78,7 +77,7 @@ def test_a_self_attend_is_the_papers():
     latents = numbers(2, 2, 5, 8)
     with jax.enable_x64(True):
         module, params = randomised(lambda: SelfAttend(8, 2, 3, None, nnx.Rngs(0)))
-        result = jax.jit(lambda x: module(x), compiler_options=FAST_COMPILATION)(jnp.asarray(latents))
+        result = jax.jit(lambda x: module(x))(jnp.asarray(latents))
     np.testing.assert_allclose(result, reference.self_attend(latents, params, 2), rtol=1e-12, atol=1e-12)
 
 
@@ -91,7 +90,7 @@ def test_a_cross_attend_is_the_papers_in_the_form_it_chooses(num_heads, num_inpu
         module, params = randomised(lambda: cross_attend(num_heads))
         segments = [Segment(jnp.asarray(inputs), mask=jnp.asarray(mask))]
         assert module.folds(5, segments) == folds
-        run = jax.jit(lambda x: module(x, segments, capture=True), compiler_options=FAST_COMPILATION)
+        run = jax.jit(lambda x: module(x, segments, capture=True))
         result, logits = run(jnp.asarray(latents))
     expected, expected_logits = reference.cross_attend(latents, inputs, params, num_heads, mask)
     np.testing.assert_allclose(result, expected, rtol=1e-11, atol=1e-11)

@@ -8,6 +8,8 @@ from flax import nnx
 
 from perceiver_jax.model.linear import Linear, affine
 
+pytestmark = pytest.mark.usefixtures("optimised")  # digits are what optimisations may cost
+
 
 def numbers(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape)

@@ -7,6 +7,8 @@ import pytest
 
 from perceiver_jax.model.norm import EPSILON, LayerNorm, normalize
 
+pytestmark = pytest.mark.usefixtures("optimised")  # digits are what optimisations may cost
+
 
 def plain(x, scale, bias):
     """The formula in JAX's own operations."""

@@ -21,7 +21,6 @@ from tests.model import reference
 FLOAT64 = {"rtol": 1e-12, "atol": 1e-12}  # some hundred roundings of 1e-16 on numbers up to 10
 FLOAT32 = {"rtol": 2e-5, "atol": 2e-5}  # the same of 6e-8
 SLOPES = {"rtol": 1e-7, "atol": 1e-7}  # central differences of step 1e-5: 1e-10 off by the step, 1e-9 by rounding
-FAST_COMPILATION = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 CLASSES = 5
 GRID, FEATURES = (4, 5), 3
 
@@ -108,8 +107,7 @@ def compare(config, grid=GRID, features=None, mask=None, tolerance=FLOAT64) -> N
             output = nnx.merge(graph, state)(features, None if mask is None else jnp.asarray(mask), capture=True)
             return output.logits, output.attention_logits
 
-        options = FAST_COMPILATION if exact else None
-        logits, attention_logits = jax.jit(forward, compiler_options=options)(state, jnp.asarray(features, dtype))
+        logits, attention_logits = jax.jit(forward)(state, jnp.asarray(features, dtype))
     expected_logits, expected = reference.perceiver(params, config, features, mask)
     np.testing.assert_allclose(logits, expected_logits, **tolerance)
     present = np.ones((2, math.prod(grid)), bool) if mask is None else mask
@@ -179,10 +177,12 @@ def test_the_heads_own_mlp_is_as_wide_as_the_latents_whatever_the_encoders():
 
 
 @EVERY_POSITION
+@pytest.mark.usefixtures("optimised")
 def test_float32_stays_within_its_rounding(positions):
     compare(variant(positions, head="query"), mask=half_masked(), tolerance=FLOAT32)
 
 
+@pytest.mark.usefixtures("optimised")
 def test_float32_keeps_the_papers_highest_bands():
     """64 bands to 112 half turns, along an axis as long as an ImageNet picture."""
     positions = FourierPositions(kind="fourier", num_bands=64, max_resolution=(224.0, 224.0))
@@ -190,12 +190,14 @@ def test_float32_keeps_the_papers_highest_bands():
     compare(config, (224, 3), tolerance=FLOAT32)
 
 
+@pytest.mark.usefixtures("optimised")
 def test_float32_keeps_the_variance_of_features_far_from_zero():
     """Mean 30, spread 1: two passes are off by 1e-5, a variance as E[x^2] - E[x]^2 by 1e-3."""
     features = (example(num_features=8) + 30).astype(np.float32).astype(np.float64)
     compare(variant("none", num_cross_attends=1), features=features, tolerance=FLOAT32)
 
 
+@pytest.mark.usefixtures("optimised")
 def test_bfloat16_stays_within_a_few_of_its_roundings():
     """Of 2^-9 = 0.2 % each; the root mean square over all logits, for single ones may be near zero."""
     config = variant(compute_dtype="bfloat16")
@@ -217,7 +219,7 @@ def test_gradients_are_the_references_slopes(positions, remat):
         def loss(state, features):
             return jnp.sum(nnx.merge(graph, state)(features, jnp.asarray(mask)).logits * weights)
 
-        slopes = jax.jit(jax.grad(loss, argnums=(0, 1)), compiler_options=FAST_COMPILATION)
+        slopes = jax.jit(jax.grad(loss, argnums=(0, 1)))
         gradient = slopes(state, jnp.asarray(features))
     gradients = as_numpy(nnx.to_pure_dict(gradient[0])) | {"features": np.asarray(gradient[1])}
     point = params | {"features": features}

@@ -1,6 +1,5 @@
 """The whole model: what its order of inputs may change, which weights are one, where training starts from."""
 
-import os
 import re
 import subprocess
 import sys
@@ -16,12 +15,12 @@ from perceiver_jax.model import perceiver
 from perceiver_jax.model.config import FourierPositions, LearnedPositions, NoPositions, PerceiverConfig, Use
 from perceiver_jax.model.inputs import InputArray
 from perceiver_jax.model.perceiver import Perceiver
+from tests.launch import on_devices
 
 GRID, FEATURES, CLASSES = (3, 5), 2, 4
 FOURIER = FourierPositions(kind="fourier", num_bands=2, max_resolution=(3.0, 5.0))
 LEARNED = LearnedPositions(kind="learned", channels=10, init_scale=1.0)
 NONE = NoPositions(kind="none")
-FAST_COMPILATION = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 BASE = PerceiverConfig(
     kind="perceiver",
     num_latents=5,
@@ -58,7 +57,7 @@ def build(grid: tuple[int, ...] = GRID, num_features: int = FEATURES, **changes:
 
 def forward(model: tuple[nnx.GraphDef, nnx.State], *arguments: jax.Array) -> jax.Array:
     graph, state = model
-    run = jax.jit(lambda state, *a: nnx.merge(graph, state)(*a).logits, compiler_options=FAST_COMPILATION)
+    run = jax.jit(lambda state, *a: nnx.merge(graph, state)(*a).logits)
     return run(state, *arguments)
 
 
@@ -109,7 +108,7 @@ def test_inputs_not_seen_are_as_good_as_absent_and_get_exactly_zero_gradient():
     graph, state = build()
     others = jnp.where(mask.reshape(2, *GRID, 1), features, 100.0)
     np.testing.assert_array_equal(forward((graph, state), others, mask), forward((graph, state), features, mask))
-    slope = jax.jit(jax.grad(lambda f: nnx.merge(graph, state)(f, mask).logits.sum()), compiler_options=FAST_COMPILATION)
+    slope = jax.jit(jax.grad(lambda f: nnx.merge(graph, state)(f, mask).logits.sum()))
     gradient = slope(features).reshape(2, 15, FEATURES)
     np.testing.assert_array_equal(np.any(gradient != 0, axis=-1), seen)
 
@@ -155,7 +154,7 @@ def test_gradients_of_shared_weights_add_up_over_the_places_that_use_them():
 
     def gradient(graph, state):
         slope = jax.grad(lambda state: jnp.sin(nnx.merge(graph, state)(example()).logits).sum())
-        return nnx.to_pure_dict(jax.jit(slope, compiler_options=FAST_COMPILATION)(state))
+        return nnx.to_pure_dict(jax.jit(slope)(state))
 
     ours, each = gradient(shared_graph, shared), gradient(apart_graph, apart)
     for kind, weights in uses.items():
@@ -171,7 +170,7 @@ def test_remat_changes_neither_values_nor_gradients():
     def results(remat):
         graph, state = build(remat=remat, num_cross_attends=1)
         slope = jax.value_and_grad(lambda state: jnp.sin(nnx.merge(graph, state)(example()).logits).sum())
-        return jax.tree.leaves(jax.jit(slope, compiler_options=FAST_COMPILATION)(state))
+        return jax.tree.leaves(jax.jit(slope)(state))
 
     plain = results("none")
     for remat in ("block", "layer"):
@@ -188,7 +187,7 @@ def test_blocks_in_a_loop_give_what_blocks_written_out_give(sharing, monkeypatch
         graph, state = build(sharing=sharing, num_blocks=4, num_cross_attends=4)
         slope = jax.value_and_grad(lambda state: jnp.sin(nnx.merge(graph, state)(example()).logits).sum())
         program = str(jax.make_jaxpr(slope)(state))
-        return jax.tree.leaves(jax.jit(slope, compiler_options=FAST_COMPILATION)(state)), looping(program)
+        return jax.tree.leaves(jax.jit(slope)(state)), looping(program)
 
     (loop, looped), (written_out, unlooped) = results(2), results(8)
     assert looped
@@ -239,7 +238,7 @@ def test_remat_saves_memory_once_compiled():
     def temporary_bytes(remat):
         graph, state = build(remat=remat, num_blocks=6, num_self_attends_per_block=4, num_latents=64, latent_channels=32)
         slope = jax.grad(lambda state, x: jnp.sin(nnx.merge(graph, state)(x).logits).sum())
-        lowered = jax.jit(slope, compiler_options=FAST_COMPILATION).lower(state, jnp.zeros((4, *GRID, FEATURES)))
+        lowered = jax.jit(slope).lower(state, jnp.zeros((4, *GRID, FEATURES)))
         return lowered.compile().memory_analysis().temp_size_in_bytes
 
     none, layer, block = (temporary_bytes(remat) for remat in ("none", "layer", "block"))
@@ -260,7 +259,7 @@ def fresh() -> dict[str, np.ndarray]:
     """The parameters of a new model by path."""
     large = config(num_latents=200, latent_channels=64, positions=LEARNED, head="query")
     create = lambda: nnx.state(Perceiver(large, (40, 50), FEATURES, CLASSES, nnx.Rngs(0)))  # noqa: E731
-    state = jax.jit(create, compiler_options=FAST_COMPILATION)()
+    state = jax.jit(create)()
     return {"/".join(map(str, path)): np.asarray(leaf[...]) for path, leaf in nnx.to_flat_state(state)}
 
 
@@ -320,12 +319,12 @@ for positions in (t.FOURIER, t.LEARNED):
     gradient = jax.grad(lambda state, x, mask: jax.numpy.sin(nnx.merge(graph, state)(x, mask).logits).sum())
     x = np.random.default_rng(0).normal(size=(16, *t.GRID, t.FEATURES))
     mask = np.arange(15) < np.arange(16)[:, None] + 1
-    compiled = jax.jit(gradient, in_shardings=(whole, split, split)).lower(state, x, mask).compile(t.FAST_COMPILATION)
+    compiled = jax.jit(gradient, in_shardings=(whole, split, split)).lower(state, x, mask).compile()
     for moves in ("all-gather", "all-to-all", "collective-permute"):
         assert moves not in compiled.as_text(), moves
     assert "all-reduce" in compiled.as_text()
     ours = compiled(*jax.device_put((state, x, mask), (whole, split, split)))
-    alone = jax.jit(gradient, compiler_options=t.FAST_COMPILATION)(*jax.device_put((state, x, mask), jax.devices()[0]))
+    alone = jax.jit(gradient)(*jax.device_put((state, x, mask), jax.devices()[0]))
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(alone)):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
 """
@@ -351,20 +350,20 @@ for positions in (t.FOURIER, t.LEARNED):  # the head's query reads 5 latents, wh
                 return sine(state, x, mask)
 
         placed = [jax.tree.map(lambda x: jax.device_put(x, devices.batch_sharding(mesh, x.ndim)), y) for y in (x, mask)]
-        slope = jax.jit(jax.value_and_grad(sine_of_parts, argnums=(0, 1)), compiler_options=t.FAST_COMPILATION)
+        slope = jax.jit(jax.value_and_grad(sine_of_parts, argnums=(0, 1)))
         compiled = slope.lower(state, *placed).compile()
         for moves in ("all-gather", "all-to-all", "collective-permute"):
             assert moves not in compiled.as_text(), moves
-        alone = jax.jit(jax.value_and_grad(sine, argnums=(0, 1)), compiler_options=t.FAST_COMPILATION)(state, x, mask)
+        alone = jax.jit(jax.value_and_grad(sine, argnums=(0, 1)))(state, x, mask)
         for a, b in zip(jax.tree.leaves(compiled(state, *placed)), jax.tree.leaves(alone), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
 """
 
 
 def on_eight_devices(script: str) -> None:
-    devices = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1"}
+    environment = on_devices(8) | {"JAX_ENABLE_X64": "1"}
     command = [sys.executable, "-c", script]
-    result = subprocess.run(command, env=os.environ | devices, capture_output=True, text=True, timeout=300)
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr[-3000:]
 
 

@@ -11,6 +11,8 @@ from perceiver_jax.model.config import FourierPositions
 from perceiver_jax.model.inputs import InputArray
 from perceiver_jax.model.positions import axis_table, bands, channel_order, coordinates, encoded
 
+pytestmark = pytest.mark.usefixtures("optimised")  # digits are what optimisations may cost
+
 
 def test_three_points_and_two_bands_are_the_values_worked_by_hand():
     # Coordinates -1, 0, 1; mu = 3 gives the bands 1 and 1.5: sin(pi f x), then cos(pi f x).

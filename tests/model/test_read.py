@@ -20,11 +20,6 @@ from perceiver_jax.model.inputs import InputArray
 from perceiver_jax.model.segment import Segment, whole_mask
 
 CHANNELS, QUERIES = 12, 4  # heads 1 to 4 divide 12
-FAST_COMPILATION = {
-    "xla_backend_optimization_level": 0,
-    "xla_llvm_disable_expensive_passes": True,
-    "xla_cpu_use_fusion_emitters": False,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +104,7 @@ class Case:
             logits = logits if mask is None else jnp.where(mask[:, None, None], logits, 0)
             return {"values": values, "logits": logits, "gradients": gradients}
 
-        results = jax.jit(all_of_it, compiler_options=FAST_COMPILATION)(point)
+        results = jax.jit(all_of_it)(point)
         return jax.tree.map(lambda x: np.asarray(x, np.float64), results)
 
 
@@ -185,7 +180,7 @@ def from_all_logits(u: jax.Array, segment: Segment) -> tuple[jax.Array, jax.Arra
 
 
 def run(function, *arrays):
-    return jax.jit(function, compiler_options=FAST_COMPILATION)(*arrays)
+    return jax.jit(function)(*arrays)
 
 
 def denominators(reading, u: jax.Array, segment: Segment) -> tuple:
@@ -324,6 +319,7 @@ def pictures_in_loops(compiled: jax.stages.Compiled) -> int:
     return sum(1 <= math.prod(shape) / (224 * 224 * 4) < 1.1 for shape in shapes)  # the last chunk may be padded
 
 
+@pytest.mark.usefixtures("optimised")
 def test_an_imagenet_read_and_its_gradient_take_megabytes_and_none_for_a_picture_that_asks_no_gradient():
     """Plain, they would take 361 MB."""
     by_query, by_both = compiled_gradient("read_folded", 0), compiled_gradient("read_folded", (0, 1))
@@ -331,6 +327,7 @@ def test_an_imagenet_read_and_its_gradient_take_megabytes_and_none_for_a_picture
     assert (pictures_in_loops(by_query), pictures_in_loops(by_both)) == (1, 2)
 
 
+@pytest.mark.usefixtures("optimised")
 def test_the_plain_form_takes_hundreds_of_megabytes():
     """What the folded form is for: were this to fail, it would have lost its point."""
     assert megabytes(compiled_gradient("read_plain", 0)) > 200

@@ -12,6 +12,8 @@ from perceiver_jax.model.positions import axis_table, channel_order
 from perceiver_jax.model.segment import Segment, as_statistics, whole_mask
 from tests.model import reference
 
+pytestmark = pytest.mark.usefixtures("optimised")  # digits are what optimisations may cost
+
 EPSILON = 1e-5
 HAND = Segment(  # 2 x 3 inputs of 1 feature, tables of 2 and 1 columns that stand at 0, 2 and 1, and a constant
     features=jnp.arange(6.0).reshape(1, 2, 3, 1),

@@ -24,6 +24,7 @@ import pytest
 
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.training import checkpoint, manifest
+from tests.launch import on_devices
 
 PRINTS = {"config": "c0", "data": "d0", "code": "0.1.0", "numerics": "jax, 1 x cpu"}
 
@@ -121,8 +122,7 @@ assert state.params["latents"].addressable_shards[0].data.shape == (1, 4)
 here.save(Path(sys.argv[1]), 2, state)
 print(here.checkpoint.state_sha256(state))
 """
-    env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
-    result = subprocess.run([sys.executable, "-c", code, tmp_path], env=env, capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-c", code, tmp_path], env=on_devices(8), capture_output=True, text=True)
     assert result.stdout.split() == [checkpoint.state_sha256(state)], result.stderr
     assert manifest.verify(tmp_path, 2).state_sha256 == checkpoint.state_sha256(state)
     assert_same_bits(checkpoint.restore(tmp_path, 2, abstract(state)), state)

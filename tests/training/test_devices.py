@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.experiment import Experiment
 from perceiver_jax.training import checkpoint, devices
 from tests.baselines import small
-from tests.launch import SMALL, config_of
+from tests.launch import SMALL, config_of, on_devices
 
 STEPS = 5
 SIZES = ["--config.data.batch_size=16", "--config.data.eval_batch_size=16"]
@@ -97,16 +96,13 @@ def _leaves(state):
 def eight(tmp_path_factory):
     """What a process with eight devices found, and where it saved."""
     directory = tmp_path_factory.mktemp("eight")
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    environment = os.environ | flags | {"JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", EIGHT, directory]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    run = subprocess.run(command, env=on_devices(8), capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout), directory
 
 
 @pytest.mark.campaign
-@pytest.mark.usefixtures("fast_compilation")
 def test_eight_devices_have_the_losses_of_one(eight, tmp_path):
     found, _ = eight
     alone = train(1, 1, tmp_path / "one")
@@ -120,7 +116,6 @@ def test_eight_devices_have_the_losses_of_one(eight, tmp_path):
         )  # float32's 1e-7, grown by sums of ten terms and by LAMB
 
 
-@pytest.mark.usefixtures("fast_compilation")
 def test_a_resnet_normalises_by_the_examples_of_all_devices(eight, tmp_path):
     """Two examples a device have other means than all sixteen: with their own the losses would differ from the second on."""
     found, alone = eight[0]["resnet"], train(1, 1, tmp_path / "one", RESNET)

@@ -95,7 +95,6 @@ def test_of_micro_batches_the_mean_of_their_statistics_is_kept():
     np.testing.assert_allclose(statistics_of([BATCH["x"]], 4, None), BATCH["x"].mean(axis=0), rtol=1e-12)
 
 
-@pytest.mark.usefixtures("fast_compilation")
 def test_the_state_given_to_a_step_is_used_up():
     config = config_of(*SMALL, "--config.optim.ema_decay=0.5")
     experiment = Experiment(config)
@@ -121,7 +120,6 @@ def gradient(config, params):
 
 
 @pytest.mark.campaign
-@pytest.mark.usefixtures("fast_compilation")
 def test_the_gradient_of_shared_weights_is_the_sum_over_their_uses():
     """Against a model with the same numbers and a set of weights at each place: cross-attends 2 and 3, blocks 1 and 2."""
     places = ["--config.model.num_blocks=2", "--config.model.num_cross_attends=3", "--config.model.arrangement=at_start"]
