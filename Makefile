@@ -13,16 +13,13 @@ ifeq ($(FIRST),)
 $(error MODALITY=$(MODALITY): expected images or points)
 endif
 
-.PHONY: quickstart test test-all lint check lock
+.PHONY: quickstart test lint check lock
 
 quickstart: $(READY)
 	$(BIN)/python -m experiments.train --config $(word 1,$(FIRST)) --workdir $(word 2,$(FIRST))
 
 test: $(READY)
 	$(BIN)/python -m pytest
-
-test-all: $(READY)
-	$(BIN)/python -m pytest -m ""
 
 lint: $(READY)
 	$(BIN)/ruff check .

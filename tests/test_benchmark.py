@@ -33,7 +33,6 @@ def assert_close(a, b):
         np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.campaign
 @pytest.mark.parametrize("shape", [SMALL, OTHER], ids=lambda shape: shape.name)
 def test_plain_is_the_same_function_with_the_same_gradient(shape):
     with jax.enable_x64(True):
@@ -70,7 +69,6 @@ def test_remat_changes_the_program_it_is_asked_of():
 # The command
 
 
-@pytest.mark.campaign
 def test_a_run_tells_of_all_contestants_and_their_numbers(launcher, tmp_path):
     flags = ("--suite", "forward", "--shapes", "small", "--tiny", "--rounds", "2", "--json", tmp_path / "all.json")
     run = launcher.start("scripts.benchmark", *flags, "--plot", tmp_path / "all.png")

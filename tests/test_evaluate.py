@@ -186,7 +186,6 @@ def voted(path, votes, *settings):
     return voted_accuracy(experiment, trained(path, experiment).evaluated, "test", votes, StopFlag())
 
 
-@pytest.mark.campaign
 def test_votes_are_the_same_whatever_the_batch_size(run):
     assert {voted(run, 3, f"--config.data.eval_batch_size={size}") for size in (16, 128, 450)} == {voted(run, 3)}
 

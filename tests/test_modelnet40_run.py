@@ -70,7 +70,6 @@ def test_maps_of_a_mesh_can_be_drawn(run, launcher, tmp_path):
     assert cv2.imread(str(tmp_path / "mine.png")) is not None
 
 
-@pytest.mark.campaign
 @pytest.mark.parametrize("release", OTHERS)
 def test_the_other_releases_can_be_trained_on(release, launcher, tmp_path):
     prepare(launcher, OTHERS[release](tmp_path / "source"), tmp_path / "data")

@@ -81,7 +81,6 @@ def wait_for_shards(data_dir, count):
         time.sleep(0.002)
 
 
-@pytest.mark.campaign
 def test_a_run_that_was_killed_ends_with_the_bytes_of_one_that_was_not(tmp_path, start, launch, monkeypatch):
     source = write_archives(tmp_path / "source")
     for number, count in ((signal.SIGKILL, 3), (signal.SIGTERM, 6)):

@@ -155,7 +155,6 @@ def test_a_run_does_not_go_on_with_another_batch_size(launcher, quiet, tmp_path)
     assert run.stderr.splitlines() == [*lines, "  try: a new --workdir"]
 
 
-@pytest.mark.campaign
 def test_workers_hash_seed_directory_and_a_cold_cache_change_nothing(quiet, tmp_path):
     """All at once, in a process that shares nothing with the quiet run's."""
     root = os.getcwd()

@@ -300,14 +300,12 @@ def plain():
 
 
 class TestSettings:
-    @pytest.mark.campaign
     def test_micro_batches_and_recomputing_give_the_same_run(self):
         settings = ["--config.optim.accumulation_steps=4", '--config.model.remat="layer"']
         losses, _ = losses_of(config_of(*SMALL, *LAYERED, *settings), 5)
         # Sums in another order, 1e-7, grow with each of LAMB's steps.
         np.testing.assert_allclose(losses, plain(), rtol=1e-5)
 
-    @pytest.mark.campaign
     def test_bfloat16_is_near_but_not_the_same(self):
         settings = ["--config.model.compute_dtype=bfloat16", '--config.model.remat="block"']
         losses, state = losses_of(config_of(*SMALL, *LAYERED, *settings), 5)

@@ -23,7 +23,6 @@ FLAGS = {
 }
 
 
-@pytest.mark.campaign
 @pytest.mark.parametrize("kind", FLAGS)
 def test_a_baseline_trains_draws_curves_without_maps_and_resumes_bit_for_bit(kind, launcher, tmp_path):
     path, arguments = tmp_path / "run", ("--tiny", FLAGS[kind])

@@ -104,7 +104,6 @@ def test_reading_ahead_changes_nothing(ahead):
     assert_equal(train(9, config_of(prefetch_batches=ahead)), train(9))
 
 
-@pytest.mark.campaign
 def test_worker_processes_change_nothing_and_outlive_signals_meant_for_the_run():
     expected = train(12, first_step=40)
     with contextlib.closing(pipeline.train_batches(config_of(num_workers=2), AFFINE, SEED, 40)) as batches:
@@ -225,7 +224,6 @@ def test_votes_are_the_examples_changed_by_chance_of_seed_vote_and_index():
     assert len(batches) == 6
 
 
-@pytest.mark.campaign
 def test_votes_do_not_depend_on_batches_workers_or_hosts():
     def batches(size, workers=0, **host):
         config = config_of(eval_batch_size=size, num_workers=workers)
@@ -295,7 +293,6 @@ def test_an_epoch_of_mixed_batches_sees_each_example_twice():
     assert np.bincount(ids).tolist() == [2] * NUM_TRAIN
 
 
-@pytest.mark.campaign
 def test_worker_processes_and_a_later_start_change_no_mixture():
     assert_equal(train(3, config_of(num_workers=1), MIXED, first_step=5), train(8, augment=MIXED)[5:])
 

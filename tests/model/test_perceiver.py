@@ -178,7 +178,6 @@ def test_remat_changes_neither_values_nor_gradients():
             np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.campaign
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("sharing", ["paper", "none", "all"])
 def test_blocks_in_a_loop_give_what_blocks_written_out_give(sharing, monkeypatch):
@@ -231,7 +230,6 @@ def test_remat_keeps_less_for_the_backward_pass():
     assert none > 2 * layer > 2 * block
 
 
-@pytest.mark.campaign
 def test_remat_saves_memory_once_compiled():
     """XLA may compute a thing once where it was asked for twice: 6 blocks of 4 layers need less than a quarter."""
 
@@ -367,7 +365,6 @@ def on_eight_devices(script: str) -> None:
     assert result.returncode == 0, result.stderr[-3000:]
 
 
-@pytest.mark.campaign
 def test_inputs_over_four_devices_are_never_gathered_and_give_the_same_gradients():
     """Each reads its rows, and what it read is merged by the logarithms of the softmax's denominators."""
     on_eight_devices(PARTS)

@@ -102,7 +102,6 @@ def eight(tmp_path_factory):
     return json.loads(run.stdout), directory
 
 
-@pytest.mark.campaign
 def test_eight_devices_have_the_losses_of_one(eight, tmp_path):
     found, _ = eight
     alone = train(1, 1, tmp_path / "one")

@@ -119,7 +119,6 @@ def gradient(config, params):
     return jax.jit(jax.grad(loss))(params)
 
 
-@pytest.mark.campaign
 def test_the_gradient_of_shared_weights_is_the_sum_over_their_uses():
     """Against a model with the same numbers and a set of weights at each place: cross-attends 2 and 3, blocks 1 and 2."""
     places = ["--config.model.num_blocks=2", "--config.model.num_cross_attends=3", "--config.model.arrangement=at_start"]
