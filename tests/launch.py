@@ -161,8 +161,11 @@ class Launcher:
 
 
 def _serve() -> None:
+    import cv2  # noqa: F401
+    import grain  # noqa: F401
     import matplotlib.figure  # noqa: F401
     import orbax.checkpoint  # noqa: F401
+    import tensorboardX  # noqa: F401
 
     import perceiver_jax.train  # noqa: F401
 

@@ -67,6 +67,13 @@ def test_flops_are_the_papers(variant, row):
     assert (flops, f"{flops / 1e9:.1f}") == (exact, published)
 
 
+@each_row
+def test_the_config_says_so_too(variant, row):
+    exact, _, _, billions = row
+    (line,) = [line for line in imagenet.__doc__.splitlines() if line.startswith((f"| {variant} ", f"| {variant} (default)"))]
+    assert {f"{exact:,}", billions} <= {cell.strip() for cell in line.split("|")}
+
+
 def test_perceiver_ios_flops_round_to_its_published_407_billion():
     assert round(accounting.paper_flops(parsed("io")) / 1e9) == 407
 
