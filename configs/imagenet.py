@@ -31,10 +31,10 @@ Paper: Jaegle et al. 2021, "Perceiver: General Perception with Iterative Attenti
 Top-1: the authors', on ImageNet's validation set (here the split `test`). None of ours yet. On its training set table 7 has
 79.5 for shared weights and 87.7 for unshared ones, which overfit.
 GFLOPs: one forward pass, multiply and add counted apart. A run: forward and backward of all epochs, in 10^20 FLOPs.
-Hardware: the authors name up to 64 TPUs for the large models, but no hours. Perceiver IO's authors
-give 4.73 updates a second on 64 TPU v3 for this model with one cross-attend, 4.16 with learned positions, 4.85 for `io`: 8 to 9 hours.
+Hardware: the authors name up to 64 TPUs for the large models, but no hours. Perceiver IO's authors give for one cross-attend
+4.73 updates a second on 64 TPU v3, with learned positions 4.16, for `io` 4.85: 8 to 9 hours.
 
-Positions are of the crop; of the whole picture (--config.augment.position_frame=image) the paper found them to overfit (figure 4).
+Positions are of the crop. Of the whole picture (--config.augment.position_frame=image) they overfit, says figure 4.
 
 Figures 5 and 6 vary one setting at a time: experiments/sweeps/fig5.py and fig6.py list them, `experiments.sweep` runs them.
 

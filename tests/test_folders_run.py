@@ -32,9 +32,7 @@ def write_clouds(folder):
     return folder / "test/low/0.npy"
 
 
-@pytest.mark.parametrize(
-    ("config", "write"), [("image_folder", write_pictures), ("point_folder", write_clouds)]
-)
+@pytest.mark.parametrize(("config", "write"), [("image_folder", write_pictures), ("point_folder", write_clouds)])
 def test_a_folder_trains_and_a_file_of_it_gets_one_of_its_classes(config, write, launcher, tmp_path):
     file = write(tmp_path / "mine")
     settings = [f"--config.data.data_dir={tmp_path / 'mine'}", "--config.train.duration=2 steps"]
