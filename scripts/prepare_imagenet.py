@@ -3,8 +3,8 @@
 python -m scripts.prepare_imagenet --source DIR --data_dir DIR [--num_workers 8] [--allow_partial] [--max_bad 0]
 
 DIR of --source holds ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar as downloaded (nothing is unpacked), or class
-folders: train/nXXXXXXXX/*.JPEG and val/*.JPEG or val/nXXXXXXXX/*.JPEG. A class folder may be a link to a folder; pictures that
-are links are bad items. The same command again goes on where it was stopped.
+folders: train/nXXXXXXXX/*.JPEG and val/*.JPEG or val/nXXXXXXXX/*.JPEG. A class folder may be a link to a folder;
+pictures that are links are bad items. The same command again goes on where it was stopped.
 
 A picture whose bytes were changed without breaking the file cannot be told from a good one: compare the archives' MD5 sums
 with those on the download page first.
