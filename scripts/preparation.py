@@ -9,7 +9,7 @@ from pathlib import Path
 from absl import flags
 
 from perceiver_jax import command
-from perceiver_jax.data.preparation import dataset, items
+from perceiver_jax.data.preparation import dataset, findings, items
 from perceiver_jax.data.preparation.listing import Listing
 from perceiver_jax.errors import Code, Failure, Stopped
 from perceiver_jax.report.progress import Progress, say
@@ -67,7 +67,7 @@ def units(name: str, listing: Listing, num_shards: Callable[[str, int], int]) ->
 def tell_ignored(listing: Listing, what: str) -> None:
     """Says how many files are left out, and which."""
     if listing.ignored:
-        shown = ", ".join(sorted(listing.ignored)[: dataset.SHOWN])
+        shown = findings.some(sorted(listing.ignored))
         say_above(f"ignored {len(listing.ignored):,} files that are no {what} by their names: {shown}")
 
 

@@ -48,6 +48,7 @@ def make_plan(source: Path) -> dataset.Plan:
         convert=imagenet2012.convert,
         preload=imagenet2012.PRELOAD,
         bad=listing.bad,
+        ignored=listing.ignored,
         partial=listing.partial,
         features=imagenet2012.features,
         description={

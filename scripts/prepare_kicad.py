@@ -28,7 +28,7 @@ from absl import flags
 
 from perceiver_jax import command, disk
 from perceiver_jax.data.preparation import kicad
-from perceiver_jax.data.preparation.dataset import BAD_ITEMS, SHOWN
+from perceiver_jax.data.preparation.findings import BAD_ITEMS, SHOWN
 from perceiver_jax.data.preparation.kicad import Model, Outcome
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress, say

@@ -52,6 +52,7 @@ def make_plan(source: Path) -> dataset.Plan:
         convert=modelnet40.converter(name, _NUM_POINTS.value, _SEED.value),
         preload=modelnet40.PRELOAD,
         bad=listing.bad,
+        ignored=listing.ignored,
         partial=listing.partial,
         features=modelnet40.features,
         description={

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from perceiver_jax.data.preparation import imagenet2012
+from perceiver_jax.data.preparation import findings, imagenet2012
 from tests.data.preparation.archives import (
     encoded,
     photograph,
+    tar,
     train_pictures,
     validation_pictures,
     write_archives,
@@ -95,7 +96,7 @@ def test_a_run_that_was_killed_ends_with_the_bytes_of_one_that_was_not(tmp_path,
     for name, workers in (("killed", 1), ("quiet", 2)):
         code, _, err = launch(source, tmp_path / name, "--allow_partial", f"--num_workers={workers}")
         assert code == 0, err
-    assert len(hashes(tmp_path / "quiet")) == 24 + 5
+    assert len(hashes(tmp_path / "quiet")) == 24 + 6
     assert hashes(tmp_path / "killed") == hashes(tmp_path / "quiet")
 
 
@@ -201,6 +202,37 @@ def test_unusual_pictures_and_those_in_both_splits_are_counted(tmp_path, launch)
         in err
         or "byte for byte: n01443537_4.JPEG = ILSVRC2012_val_00000004.JPEG\n" in err
     )
+
+
+def warnings_of(data_dir):
+    lines = (data_dir / "imagenet2012/5.1.0/warnings.jsonl").read_text().splitlines()
+    return [tuple(json.loads(line).values()) for line in lines]
+
+
+def test_what_is_unusual_and_what_was_ignored_is_listed_whole(tmp_path, launch, monkeypatch):
+    monkeypatch.setattr(findings, "SHOWN", 1)
+    train = {name: data for name, data in spoiled().items() if name not in BAD}
+    source = write_archives(tmp_path / "source", train | {"n01440764_3.JPEG": train["n01443537_2.JPEG"]})
+    (source / "ILSVRC2012_img_val.tar").write_bytes(tar(validation_pictures() | {"Thumbs.db": b"", "readme": b""}))
+    for name, workers in (("one", 1), ("two", 2)):
+        code, _, err = launch(source, tmp_path / name, "--allow_partial", f"--num_workers={workers}")
+        assert code == 0, err
+        assert "ignored 2 files that are no pictures by their names: Thumbs.db, ... (all in warnings.jsonl)\n" in err
+        assert "warning: 2 items cmyk: n01440764_3.JPEG, ... (all in warnings.jsonl)\n" in err
+        assert "warning: 1 items format-mismatch: n01443537_1.JPEG\n" in err
+    assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
+    found = warnings_of(tmp_path / "one")
+    assert found == sorted(found)
+    assert {row for row in found if row[1] != "in-two-splits"} == {
+        ("Thumbs.db", "ignored"),
+        ("readme", "ignored"),
+        ("n01440764_3.JPEG", "cmyk", "train"),
+        ("n01443537_1.JPEG", "format-mismatch", "train"),
+        ("n01443537_2.JPEG", "cmyk", "train"),
+        ("n01443537_3.JPEG", "no-end-marker", "train"),
+    }
+    (twice,) = (row for row in found if row[1] == "in-two-splits")
+    assert {twice[0], twice[3]} == {"n01443537_4.JPEG", "ILSVRC2012_val_00000004.JPEG"}
 
 
 def test_ordinary_pictures_are_stored_as_they_came(tmp_path, launch):

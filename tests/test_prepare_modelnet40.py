@@ -82,7 +82,7 @@ def test_a_run_that_was_killed_ends_with_the_bytes_of_one_that_was_not(tmp_path,
     for name, workers in (("killed", 1), ("quiet", 2)):
         code, _, err = launch(source, tmp_path / name, "--allow_partial", f"--num_workers={workers}")
         assert code == 0, err
-    assert len(hashes(tmp_path / "quiet")) == 6 + 5
+    assert len(hashes(tmp_path / "quiet")) == 6 + 6
     assert hashes(tmp_path / "killed") == hashes(tmp_path / "quiet")
 
 

@@ -89,7 +89,7 @@ def features() -> Any:
 
 
 def _entries(source: Path, split: str, listing: Listing, labels: dict[str, int]) -> Iterator[tuple[str, str, Item]]:
-    """Every file of a split: its name, the class that it lies under or "", and where it is, without key and label."""
+    """Every file of a split: its name in the source, the class it lies under or "", and the file without label."""
     name, published = ARCHIVES[split]
     if (source / name).exists():
         with Archive((source / name).resolve(), published) as archive:
@@ -110,20 +110,20 @@ def _entries(source: Path, split: str, listing: Listing, labels: dict[str, int])
         return
     folder = source / FOLDERS[split]
     for entry in scan(folder) if folder.is_dir() else ():
-        synset = entry.name if _CLASS.fullmatch(entry.name) else ""
+        place, synset = f"{FOLDERS[split]}/{entry.name}", entry.name if _CLASS.fullmatch(entry.name) else ""
         if synset and is_folder(entry):
             _check_class(synset, labels, entry.path)
-            files = scan(Path(entry.path))
+            files = {f"{place}/{file.name}": file for file in scan(Path(entry.path))}
         elif synset and entry.is_symlink():
             listing.bad.append(BadEntry(split, synset, "not-a-regular-file", "is a link that leads to no folder"))
             continue
         elif split == "validation":
-            files = [entry]
+            files = {place: entry}
         else:
-            listing.ignored.append(entry.path)
+            listing.ignored.append(place)
             continue
-        for file in files:
-            yield file.path, synset, file_item(file)
+        for name, file in files.items():
+            yield name, synset, file_item(file)
 
 
 def _check_class(synset: str, labels: dict[str, int], where: str) -> None:
