@@ -148,6 +148,26 @@ def test_verifying_names_every_shard_that_is_not_what_was_written(tmp_path, laun
     )
 
 
+def test_an_archive_whose_checksum_differs_is_told_before_anything_is_written(tmp_path, launch):
+    source = write_archives(tmp_path / "source")
+    names = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")
+    lines = "".join(f"{hashlib.md5((source / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
+    (tmp_path / "MD5SUMS").write_text(lines)
+    arguments = source, tmp_path / "out", "--allow_partial", f"--checksums={tmp_path}/MD5SUMS"
+    data = bytearray((source / names[1]).read_bytes())
+    good, data[800] = bytes(data), data[800] ^ 1  # a pixel or so of the first picture
+    (source / names[1]).write_bytes(data)
+    code, _, err = launch(*arguments)
+    assert code == 3
+    assert f"error[3] md5 differs: {names[1]}: the file is complete but altered\n  found: " in err
+    assert not (tmp_path / "out").exists()
+    (source / names[1]).write_bytes(good[:5000])  # what the headers show is told without reading all
+    assert f"error[3] {names[1]}: ends early at " in launch(*arguments)[2]
+    (source / names[1]).write_bytes(good)
+    code, _, err = launch(*arguments)
+    assert (code, "comparing 2 files, 0 MB, with their checksums\n" in err) == (0, True)
+
+
 def spoiled():
     """The train pictures, some of them bad or unusual."""
     pictures = train_pictures()
@@ -268,6 +288,8 @@ def test_a_repaired_picture_is_read_anew(tmp_path, launch):
         (["--max_bad=-1"], 2, "error[2] flag --max_bad=-1: -1 is not a non-negative integer"),
         (["--allow_partial", "--validation_labels=nowhere"], 3, "error[3] validation labels nowhere: cannot be read"),
         (["--source=nowhere"], 3, "error[3] --source nowhere: is no directory"),
+        (["--source=nowhere", "--checksums=nowhere"], 3, "error[3] --source nowhere: is no directory"),
+        (["--checksums=nowhere"], 3, "error[3] checksums nowhere: cannot be read"),
         (["--data_dir={source}"], 6, "error[6] --data_dir {source}: lies in --source"),
         (["--data_dir={source}/a"], 6, "error[6] --data_dir {source}/a: lies in --source"),
     ],

@@ -173,6 +173,22 @@ def test_bad_shapes_are_all_named_and_then_left_out_by_budget(tmp_path, launch):
     assert len(stored(tmp_path / "out", "train")) == 8
 
 
+@pytest.mark.parametrize("place", ["", "ModelNet40.zip"], ids=["folder", "archive"])
+def test_an_archive_is_compared_with_its_checksum(tmp_path, launch, place):
+    source = write_zip(tmp_path / "source")
+    arguments = source / place, tmp_path / "out", "--allow_partial", f"--checksums={tmp_path}/SHA256SUMS"
+    digest = hashlib.sha256((source / "ModelNet40.zip").read_bytes()).hexdigest()
+    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64} *ModelNet40.zip\n")
+    code, _, err = launch(*arguments)
+    assert (code, (tmp_path / "out").exists()) == (3, False)
+    assert err.endswith(
+        "error[3] sha256 differs: ModelNet40.zip: the file is complete but altered\n"
+        f"  found: {digest}\n  expected: {'0' * 64}\n  try: download it again\n"
+    )
+    (tmp_path / "SHA256SUMS").write_text(f"{digest} *ModelNet40.zip\n")
+    assert launch(*arguments)[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
