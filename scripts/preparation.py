@@ -37,8 +37,7 @@ def prepare(make_plan: Callable[[Path], dataset.Plan]) -> None:
     """Prepares what the flags ask for; `make_plan` lists and checks a source."""
     source = Path(command.require("source")).expanduser()
     data_dir = Path(command.require("data_dir")).expanduser()
-    if source.is_dir() and data_dir.resolve().is_relative_to(source.resolve()):
-        raise Failure(Code.WORKDIR, f"--data_dir {data_dir}", "lies in --source", hint="another --data_dir")
+    check_outside(data_dir, source)
     num_workers, max_bad = (flags.FLAGS[name].value for name in ("num_workers", "max_bad"))
     published = _checksums(source) if source.exists() else []  # else `make_plan` tells of it
     with StopFlag() as stop:
@@ -54,6 +53,13 @@ def prepare(make_plan: Callable[[Path], dataset.Plan]) -> None:
             with Progress(len(plan.units), 0) as progress:
                 dataset.verify(final, Observer(progress, stop, len(plan.units)))
     say(f"{final} is ready: --config.data.data_dir={data_dir}")
+
+
+def check_outside(data_dir: Path, source: Path) -> None:
+    """Raises Failure(WORKDIR) for a place that lies in the source's folder."""
+    # realpath: unlike Path.resolve, it leaves a link to itself to those who would write there.
+    if source.is_dir() and Path(os.path.realpath(data_dir)).is_relative_to(os.path.realpath(source)):
+        raise Failure(Code.WORKDIR, f"--data_dir {data_dir}", "lies in --source", hint="another --data_dir")
 
 
 def _checksums(source: Path) -> list[Checksum]:

@@ -292,11 +292,13 @@ def test_a_repaired_picture_is_read_anew(tmp_path, launch):
         (["--checksums=nowhere"], 3, "error[3] checksums nowhere: cannot be read"),
         (["--data_dir={source}"], 6, "error[6] --data_dir {source}: lies in --source"),
         (["--data_dir={source}/a"], 6, "error[6] --data_dir {source}/a: lies in --source"),
+        (["--data_dir={source}-loop", "--allow_partial"], 6, "error[6] cannot write to {source}-loop/imagenet2012/5.1.0."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_cannot_be_done_is_told(tmp_path, launch, arguments, code, message):
     source = write_archives(tmp_path / "source")
+    (tmp_path / "source-loop").symlink_to(tmp_path / "source-loop")
     found, _, err = launch(source, tmp_path / "out", *(word.format(source=source) for word in arguments))
     assert found == code
     assert message.format(source=source) in err
