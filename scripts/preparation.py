@@ -3,19 +3,21 @@
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import flags
 
 from perceiver_jax import command
-from perceiver_jax.data.preparation import dataset, items
+from perceiver_jax.data.preparation import checksums, dataset, findings, items
+from perceiver_jax.data.preparation.checksums import Checksum
 from perceiver_jax.data.preparation.listing import Listing
 from perceiver_jax.errors import Code, Failure, Stopped
 from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.signals import StopFlag
 
 LOG_SECONDS = 10.0  # between two lines of progress
+MEGABYTE = 1_000_000
 
 flags.disclaim_key_flags()  # they are the flags of the command that defines them
 
@@ -25,6 +27,7 @@ def define_flags(source: str, noun: str) -> None:
     flags.DEFINE_string("source", None, source)
     flags.DEFINE_string("data_dir", None, "Directory of prepared data sets: the configs' data.data_dir.")
     flags.DEFINE_integer("num_workers", os.cpu_count(), "Processes that decode and write.", lower_bound=1)
+    flags.DEFINE_string("checksums", None, "List of what md5sum or sha256sum says of files in --source, compared first.")
     flags.DEFINE_bool("verify", False, "In the end read all that was written and compare it with its checksums.")
     flags.DEFINE_bool("allow_partial", False, "Prepare a subset, recorded as such.")
     flags.DEFINE_integer("max_bad", 0, f"{noun.capitalize()} that may be left out as unreadable.", lower_bound=0)
@@ -34,11 +37,13 @@ def prepare(make_plan: Callable[[Path], dataset.Plan]) -> None:
     """Prepares what the flags ask for; `make_plan` lists and checks a source."""
     source = Path(command.require("source")).expanduser()
     data_dir = Path(command.require("data_dir")).expanduser()
-    if source.is_dir() and data_dir.resolve().is_relative_to(source.resolve()):
-        raise Failure(Code.WORKDIR, f"--data_dir {data_dir}", "lies in --source", hint="another --data_dir")
+    check_outside(data_dir, source)
     num_workers, max_bad = (flags.FLAGS[name].value for name in ("num_workers", "max_bad"))
+    published = _checksums(source) if source.exists() else []  # else `make_plan` tells of it
     with StopFlag() as stop:
         plan = make_plan(source)
+        if published:
+            _compare(published, stop)
         count = sum(len(unit.items) for unit in plan.units)
         with Progress(count, 0) as progress:
             observe = Observer(progress, stop, count)
@@ -48,6 +53,29 @@ def prepare(make_plan: Callable[[Path], dataset.Plan]) -> None:
             with Progress(len(plan.units), 0) as progress:
                 dataset.verify(final, Observer(progress, stop, len(plan.units)))
     say(f"{final} is ready: --config.data.data_dir={data_dir}")
+
+
+def check_outside(data_dir: Path, source: Path) -> None:
+    """Raises Failure(WORKDIR) for a place that lies in the source's folder."""
+    # realpath: unlike Path.resolve, it leaves a link to itself to those who would write there.
+    if source.is_dir() and Path(os.path.realpath(data_dir)).is_relative_to(os.path.realpath(source)):
+        raise Failure(Code.WORKDIR, f"--data_dir {data_dir}", "lies in --source", hint="another --data_dir")
+
+
+def _checksums(source: Path) -> list[Checksum]:
+    """What the list of checksums holds, if one is given; names are below --source, or below the folder that it is in."""
+    path = flags.FLAGS["checksums"].value
+    root = source if source.is_dir() else source.parent
+    return checksums.read(Path(path).expanduser(), root) if path is not None else []
+
+
+def _compare(published: Sequence[Checksum], stop: StopFlag) -> None:
+    """Reads what has checksums; raises Failure(DATA) where others come out, Stopped on request."""
+    megabytes = sum(checksum.size for checksum in published) // MEGABYTE
+    say_above(f"comparing {len(published):,} files, {megabytes:,} MB, with their checksums")
+    with Progress(megabytes, 0) as progress:
+        observe = Observer(progress, stop, megabytes, resumes=False, rate="megabytes_per_second")
+        checksums.check(published, lambda done: observe(done // MEGABYTE))
 
 
 def allow_partial() -> bool:
@@ -67,7 +95,7 @@ def units(name: str, listing: Listing, num_shards: Callable[[str, int], int]) ->
 def tell_ignored(listing: Listing, what: str) -> None:
     """Says how many files are left out, and which."""
     if listing.ignored:
-        shown = ", ".join(sorted(listing.ignored)[: dataset.SHOWN])
+        shown = findings.some(sorted(listing.ignored))
         say_above(f"ignored {len(listing.ignored):,} files that are no {what} by their names: {shown}")
 
 
@@ -77,10 +105,12 @@ def say_above(line: str) -> None:
 
 
 class Observer:
-    """Called with the items done: moves the bar, now and then and in the end says the rate, and stops on request."""
+    """Called with what is done: moves the bar, now and then and in the end says the rate, and stops on request."""
 
-    def __init__(self, progress: Progress, stop: StopFlag, total: int, resumes: bool = True):
-        self._progress, self._stop, self._total = progress, stop, total
+    def __init__(
+        self, progress: Progress, stop: StopFlag, total: int, resumes: bool = True, rate: str = "examples_per_second"
+    ):
+        self._progress, self._stop, self._total, self._rate = progress, stop, total, rate
         self._then = f"the same command {'resumes' if resumes else 'starts anew'}"
         self._before = (time.monotonic(), 0)
 
@@ -89,8 +119,9 @@ class Observer:
         if self._stop.should_stop is not None:
             raise Stopped(self._stop.should_stop, done, self._then)
         now, (then, count) = time.monotonic(), self._before
-        if (now - then < LOG_SECONDS and done < self._total) or now == then:
+        ends = count < self._total <= done  # once: what is counted may be coarse
+        if (now - then < LOG_SECONDS and not ends) or now == then:
             self._progress.update(done, {})
             return
-        self._progress.update(done, {"examples_per_second": (done - count) / (now - then)})
+        self._progress.update(done, {self._rate: (done - count) / (now - then)})
         self._before = (now, done)

@@ -1,11 +1,14 @@
 """Prepares ImageNet (ILSVRC2012) for training, in the form of TensorFlow Datasets but without TensorFlow.
 
 python -m scripts.prepare_imagenet --source DIR --data_dir DIR [--num_workers 8] [--allow_partial] [--max_bad 0]
+    [--checksums FILE]
 
 DIR of --source holds ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar as downloaded (nothing is unpacked), or class
-folders: train/nXXXXXXXX/*.JPEG and val/*.JPEG or val/nXXXXXXXX/*.JPEG. The same command again goes on where it was stopped.
-A picture whose bytes were changed without breaking the file cannot be told from a good one: compare the archives' MD5 sums
-with those on the download page first.
+folders: train/nXXXXXXXX/*.JPEG and val/*.JPEG or val/nXXXXXXXX/*.JPEG. A class folder may be a link to a folder;
+pictures that are links are bad items. The same command again goes on where it was stopped.
+
+A picture whose bytes were changed without breaking the file cannot be told from a good one, unless FILE of --checksums holds
+lines `MD5  NAME` (or SHA-256) of files in --source, such as the two archives' sums from their download page.
 """
 
 from pathlib import Path
@@ -46,6 +49,7 @@ def make_plan(source: Path) -> dataset.Plan:
         convert=imagenet2012.convert,
         preload=imagenet2012.PRELOAD,
         bad=listing.bad,
+        ignored=listing.ignored,
         partial=listing.partial,
         features=imagenet2012.features,
         description={

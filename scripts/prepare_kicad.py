@@ -28,12 +28,12 @@ from absl import flags
 
 from perceiver_jax import command, disk
 from perceiver_jax.data.preparation import kicad
-from perceiver_jax.data.preparation.dataset import BAD_ITEMS, SHOWN
+from perceiver_jax.data.preparation.findings import BAD_ITEMS, SHOWN
 from perceiver_jax.data.preparation.kicad import Model, Outcome
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.signals import StopFlag, end_with_parent
-from scripts.preparation import Observer
+from scripts.preparation import Observer, check_outside
 
 CHUNK = 16  # models given to a worker at once
 
@@ -48,8 +48,7 @@ def main() -> None:
     data_dir = Path(command.require("data_dir")).expanduser().absolute()
     if not source.is_dir():
         raise Failure(Code.DATA, f"--source {source}", "is no directory")
-    if data_dir.resolve().is_relative_to(source.resolve()):
-        raise Failure(Code.WORKDIR, f"--data_dir {data_dir}", "lies in --source", hint="another --data_dir")
+    check_outside(data_dir, source)
     models = kicad.list_models(source)
     try:
         if data_dir.exists() and any(data_dir.iterdir()):

@@ -1,13 +1,14 @@
 """Prepares ModelNet40 for training: every shape as points on its surface, in the form of TensorFlow Datasets.
 
 python -m scripts.prepare_modelnet40 --source PATH --data_dir DIR [--num_points 2048] [--seed 0] [--num_workers 2]
-    [--allow_partial] [--max_bad 0]
+    [--allow_partial] [--max_bad 0] [--checksums FILE]
 
 PATH is one of the three releases in use, which is found out: ModelNet40.zip or the folder that holds it (nothing is
 unpacked), or its class folders CLASS/{train,test}/CLASS_0001.off; modelnet40_normal_resampled; modelnet40_ply_hdf5_2048.
 Meshes are sampled on their surface, five times as many points as wanted, of which those farthest from each other are kept;
 the text release is thinned likewise; the HDF5 release, which lacks three shapes, is taken as it is. Points are stored in an
 order in which any beginning is well spread. The same command again goes on where it was stopped.
+FILE holds lines `MD5  NAME` or `SHA256  NAME` of what is in the folder, which is compared with them first.
 """
 
 from pathlib import Path
@@ -52,6 +53,7 @@ def make_plan(source: Path) -> dataset.Plan:
         convert=modelnet40.converter(name, _NUM_POINTS.value, _SEED.value),
         preload=modelnet40.PRELOAD,
         bad=listing.bad,
+        ignored=listing.ignored,
         partial=listing.partial,
         features=modelnet40.features,
         description={

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from perceiver_jax.data.preparation import imagenet2012
+from perceiver_jax.data.preparation import findings, imagenet2012
 from tests.data.preparation.archives import (
     encoded,
     photograph,
+    tar,
     train_pictures,
     validation_pictures,
     write_archives,
@@ -94,7 +95,7 @@ def test_a_run_that_was_killed_ends_with_the_bytes_of_one_that_was_not(tmp_path,
     for name, workers in (("killed", 1), ("quiet", 2)):
         code, _, err = launch(source, tmp_path / name, "--allow_partial", f"--num_workers={workers}")
         assert code == 0, err
-    assert len(hashes(tmp_path / "quiet")) == 24 + 5
+    assert len(hashes(tmp_path / "quiet")) == 24 + 6
     assert hashes(tmp_path / "killed") == hashes(tmp_path / "quiet")
 
 
@@ -144,6 +145,26 @@ def test_verifying_names_every_shard_that_is_not_what_was_written(tmp_path, laun
         f"error[3] 1 of 2 shards are not what was written: {folder}\n  found: {damaged.name}\n"
         f"  try: restore them from a copy, or remove {folder} and prepare again\n"
     )
+
+
+def test_an_archive_whose_checksum_differs_is_told_before_anything_is_written(tmp_path, launch):
+    source = write_archives(tmp_path / "source")
+    names = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")
+    lines = "".join(f"{hashlib.md5((source / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
+    (tmp_path / "MD5SUMS").write_text(lines)
+    arguments = source, tmp_path / "out", "--allow_partial", f"--checksums={tmp_path}/MD5SUMS"
+    data = bytearray((source / names[1]).read_bytes())
+    good, data[800] = bytes(data), data[800] ^ 1  # a pixel or so of the first picture
+    (source / names[1]).write_bytes(data)
+    code, _, err = launch(*arguments)
+    assert code == 3
+    assert f"error[3] md5 differs: {names[1]}: the file is complete but altered\n  found: " in err
+    assert not (tmp_path / "out").exists()
+    (source / names[1]).write_bytes(good[:5000])  # what the headers show is told without reading all
+    assert f"error[3] {names[1]}: ends early at " in launch(*arguments)[2]
+    (source / names[1]).write_bytes(good)
+    code, _, err = launch(*arguments)
+    assert (code, "comparing 2 files, 0 MB, with their checksums\n" in err) == (0, True)
 
 
 def spoiled():
@@ -202,6 +223,37 @@ def test_unusual_pictures_and_those_in_both_splits_are_counted(tmp_path, launch)
     )
 
 
+def warnings_of(data_dir):
+    lines = (data_dir / "imagenet2012/5.1.0/warnings.jsonl").read_text().splitlines()
+    return [tuple(json.loads(line).values()) for line in lines]
+
+
+def test_what_is_unusual_and_what_was_ignored_is_listed_whole(tmp_path, launch, monkeypatch):
+    monkeypatch.setattr(findings, "SHOWN", 1)
+    train = {name: data for name, data in spoiled().items() if name not in BAD}
+    source = write_archives(tmp_path / "source", train | {"n01440764_3.JPEG": train["n01443537_2.JPEG"]})
+    (source / "ILSVRC2012_img_val.tar").write_bytes(tar(validation_pictures() | {"Thumbs.db": b"", "readme": b""}))
+    for name, workers in (("one", 1), ("two", 2)):
+        code, _, err = launch(source, tmp_path / name, "--allow_partial", f"--num_workers={workers}")
+        assert code == 0, err
+        assert "ignored 2 files that are no pictures by their names: Thumbs.db, ... (all in warnings.jsonl)\n" in err
+        assert "warning: 2 items cmyk: n01440764_3.JPEG, ... (all in warnings.jsonl)\n" in err
+        assert "warning: 1 items format-mismatch: n01443537_1.JPEG\n" in err
+    assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
+    found = warnings_of(tmp_path / "one")
+    assert found == sorted(found)
+    assert {row for row in found if row[1] != "in-two-splits"} == {
+        ("Thumbs.db", "ignored"),
+        ("readme", "ignored"),
+        ("n01440764_3.JPEG", "cmyk", "train"),
+        ("n01443537_1.JPEG", "format-mismatch", "train"),
+        ("n01443537_2.JPEG", "cmyk", "train"),
+        ("n01443537_3.JPEG", "no-end-marker", "train"),
+    }
+    (twice,) = (row for row in found if row[1] == "in-two-splits")
+    assert {twice[0], twice[3]} == {"n01443537_4.JPEG", "ILSVRC2012_val_00000004.JPEG"}
+
+
 def test_ordinary_pictures_are_stored_as_they_came(tmp_path, launch):
     import tensorflow_datasets as tfds
 
@@ -235,13 +287,17 @@ def test_a_repaired_picture_is_read_anew(tmp_path, launch):
         (["--max_bad=-1"], 2, "error[2] flag --max_bad=-1: -1 is not a non-negative integer"),
         (["--allow_partial", "--validation_labels=nowhere"], 3, "error[3] validation labels nowhere: cannot be read"),
         (["--source=nowhere"], 3, "error[3] --source nowhere: is no directory"),
+        (["--source=nowhere", "--checksums=nowhere"], 3, "error[3] --source nowhere: is no directory"),
+        (["--checksums=nowhere"], 3, "error[3] checksums nowhere: cannot be read"),
         (["--data_dir={source}"], 6, "error[6] --data_dir {source}: lies in --source"),
         (["--data_dir={source}/a"], 6, "error[6] --data_dir {source}/a: lies in --source"),
+        (["--data_dir={source}-loop", "--allow_partial"], 6, "error[6] cannot write to {source}-loop/imagenet2012/5.1.0."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_cannot_be_done_is_told(tmp_path, launch, arguments, code, message):
     source = write_archives(tmp_path / "source")
+    (tmp_path / "source-loop").symlink_to(tmp_path / "source-loop")
     found, _, err = launch(source, tmp_path / "out", *(word.format(source=source) for word in arguments))
     assert found == code
     assert message.format(source=source) in err

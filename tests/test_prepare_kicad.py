@@ -188,6 +188,7 @@ def test_large_classes_and_large_files_are_cut(source, monkeypatch):
         ),
         (["--data_dir={tmp}/library/a"], 6, "error[6] --data_dir {tmp}/library/a: lies in --source\n"),
         (["--data_dir={tmp}/full"], 6, "error[6] output is not empty: {tmp}/full\n  try: another --data_dir\n"),
+        (["--data_dir={tmp}/full/loop"], 6, "error[6] cannot write to {tmp}/full/loop\n  found: "),
         (["--data_dir={tmp}/full/file/a"], 6, "error[6] cannot write to {tmp}/full/file/a\n  found: "),
         (["--num_points=0"], 2, "error[2] flag --num_points=0: 0 is not a positive integer"),
     ],
@@ -196,6 +197,7 @@ def test_large_classes_and_large_files_are_cut(source, monkeypatch):
 def test_what_cannot_be_done_is_told(source, tmp_path, launch, arguments, code, message):
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").write_text("")
+    (tmp_path / "full/loop").symlink_to(tmp_path / "full/loop")
     found, out, err = launch(source, tmp_path / "out", *(word.format(tmp=tmp_path) for word in arguments))
     assert (found, out) == (code, "")
     assert message.format(tmp=tmp_path) in err

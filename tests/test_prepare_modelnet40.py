@@ -82,7 +82,7 @@ def test_a_run_that_was_killed_ends_with_the_bytes_of_one_that_was_not(tmp_path,
     for name, workers in (("killed", 1), ("quiet", 2)):
         code, _, err = launch(source, tmp_path / name, "--allow_partial", f"--num_workers={workers}")
         assert code == 0, err
-    assert len(hashes(tmp_path / "quiet")) == 6 + 5
+    assert len(hashes(tmp_path / "quiet")) == 6 + 6
     assert hashes(tmp_path / "killed") == hashes(tmp_path / "quiet")
 
 
@@ -171,6 +171,22 @@ def test_bad_shapes_are_all_named_and_then_left_out_by_budget(tmp_path, launch):
     assert "warning: 1 items are the same in two splits, byte for byte: " in err
     assert "vase_0005" in err
     assert len(stored(tmp_path / "out", "train")) == 8
+
+
+@pytest.mark.parametrize("place", ["", "ModelNet40.zip"], ids=["folder", "archive"])
+def test_an_archive_is_compared_with_its_checksum(tmp_path, launch, place):
+    source = write_zip(tmp_path / "source")
+    arguments = source / place, tmp_path / "out", "--allow_partial", f"--checksums={tmp_path}/SHA256SUMS"
+    digest = hashlib.sha256((source / "ModelNet40.zip").read_bytes()).hexdigest()
+    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64} *ModelNet40.zip\n")
+    code, _, err = launch(*arguments)
+    assert (code, (tmp_path / "out").exists()) == (3, False)
+    assert err.endswith(
+        "error[3] sha256 differs: ModelNet40.zip: the file is complete but altered\n"
+        f"  found: {digest}\n  expected: {'0' * 64}\n  try: download it again\n"
+    )
+    (tmp_path / "SHA256SUMS").write_text(f"{digest} *ModelNet40.zip\n")
+    assert launch(*arguments)[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ REENCODED_QUALITY = 100  # of JPEG, as TensorFlow Datasets writes what is none
 _END = b"\xff\xd9"  # of a JPEG
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _OTHERS = {b"GIF8": "GIF", b"RIFF": "WebP", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"SIMPLE": "FITS"}
+_PNG_DEPTH = 24  # where a PNG says how many bits a channel has
 _ORIENTATION = 0x0112  # in EXIF; 1 is upright
 
 
@@ -61,7 +62,7 @@ def as_jpeg(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     anew. Every pixel has been decoded once. Raises BadImage.
     """
     header, pixels = _open(data), decode(data)
-    found = _kind(header) + _exif(header)
+    found = _kind(header, data) + _exif(header)
     if not _is_ordinary(header):
         buffer = io.BytesIO()
         _pillow().Image.fromarray(pixels).save(buffer, "JPEG", quality=REENCODED_QUALITY, subsampling=0)
@@ -102,14 +103,17 @@ def _is_ordinary(header: "ImageFile") -> bool:
     return header.format == "JPEG" and header.mode in ("L", "RGB")
 
 
-def _kind(header: "ImageFile") -> tuple[str, ...]:
+def _kind(header: "ImageFile", data: bytes) -> tuple[str, ...]:
     """In codes, what is unusual about the format."""
-    mismatch = ("format-mismatch",) if header.format != "JPEG" else ()
-    if header.mode.startswith("I"):
-        return (*mismatch, "16-bit")
+    found = ("format-mismatch",) if header.format != "JPEG" else ()
+    grey_of_16_bits = header.mode.startswith("I")
+    if grey_of_16_bits or (header.format == "PNG" and data[_PNG_DEPTH] == 16):  # Pillow's mode of the others is that of 8
+        found += ("16-bit",)
+    if grey_of_16_bits:
+        return found
     if header.has_transparency_data:
-        return (*mismatch, "alpha")
-    return mismatch + {"RGB": (), "L": ("grey",), "1": ("1-bit",), "P": ("palette",), "CMYK": ("cmyk",)}[header.mode]
+        return (*found, "alpha")
+    return found + {"RGB": (), "L": ("grey",), "1": ("1-bit",), "P": ("palette",), "CMYK": ("cmyk",)}[header.mode]
 
 
 def _exif(header: "ImageFile") -> tuple[str, ...]:

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float64, Int64
 
 from perceiver_jax.errors import printable
 from perceiver_jax.modalities.surface import BadShape, Mesh
+from perceiver_jax.modalities.text_lines import lines_of
 
-MAX_LINE_BYTES = 1_000_000
 MAX_COUNT = 50_000_000  # of vertices, of faces
 _HEADER = re.compile(rb"(ST)?(C)?(N)?(4)?(n)?OFF")
 _BLANKS = np.isin(np.arange(256), list(b" \t\n\v\f\r"))
@@ -43,9 +43,7 @@ def read_off(data: bytes) -> Mesh:
         raise BadShape("no-vertices", "has no bytes" if not data else "is blank")
     if b"\0" in text[:1024]:
         raise BadShape("off-variant", "is binary; OFF is read as text")
-    text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    _check_line_lengths(text)
-    text = re.sub(rb"#[^\n]*", b"", text)
+    text = re.sub(rb"#[^\n]*", b"", lines_of(text))
     columns, counts, body = _split(text)
     num_vertices, num_faces = counts
     _check_counts(num_vertices, num_faces, body)
@@ -56,14 +54,6 @@ def read_off(data: bytes) -> Mesh:
     vertices = values[firsts[:num_vertices, None] + np.arange(3)]
     body.check("vertex", np.isfinite(vertices).all(axis=1), np.arange(num_vertices), "finite numbers")
     return Mesh(vertices, _fans(body, values, firsts, num_vertices))
-
-
-def _check_line_lengths(text: bytes) -> None:
-    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
-    lengths = np.diff(ends, prepend=-1, append=len(text))
-    if lengths.max() > MAX_LINE_BYTES:
-        number = int(np.argmax(lengths > MAX_LINE_BYTES)) + 1
-        raise BadShape("line-too-long", f"line {number}: is longer than {MAX_LINE_BYTES:,} bytes")
 
 
 def _split(text: bytes) -> tuple[tuple[int, ...], tuple[int, int], _Body]:

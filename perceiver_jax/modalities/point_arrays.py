@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from perceiver_jax.modalities.surface import BadShape
+from perceiver_jax.modalities.text_lines import lines_of
 
 MAX_NUMBERS = 50_000_000
 MAX_COLUMNS = 16  # of a point; a file with more holds its points in columns, or something else
@@ -80,7 +81,7 @@ def read_text(data: bytes, has_count: bool) -> Float64[np.ndarray, "P 3"]:
 
     With `has_count` a first line of one whole number is the count of those that follow. Raises BadShape naming the line.
     """
-    text = io.StringIO(data.decode("utf-8-sig", "replace"), newline=None).read()  # all line ends as "\n"
+    text = lines_of(data).decode("utf-8-sig", "replace")
     separator = "," if "," in re.sub("#.*", "", text) else None
     rows = ((number, line.partition("#")[0].strip()) for number, line in enumerate(text.split("\n"), 1))
     rows = [(number, line) for number, line in rows if line]

@@ -7,11 +7,10 @@ published files have 1e11 in them, whose products no float32 holds.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float32, Float64, Int64
 
 _NO_AREA = 1e-15  # of a face in the unit cube: what rounding makes of corners on one line
-
-
+_NO_WIDTH = 1e-5  # of a cloud by its length: what six decimals, which published clouds have, make of points on one line
 _LARGEST = 1e30  # of a coordinate: far from what a float32 cannot hold
 
 
@@ -60,6 +59,18 @@ def half_side(mesh: Mesh) -> float:
     corners = mesh.vertices[mesh.faces]
     half = float(np.ptp(corners / 2, axis=(0, 1)).max())
     return half if 1 / _LARGEST < half < _LARGEST else 1.0
+
+
+def check_spread(points: Float32[np.ndarray, "points 3"]) -> None:
+    """Raises BadShape where all points are equal or, as far as their rounding tells, on one line: no surface has them."""
+    relative = points.astype(np.float64) - points[0]
+    squares = np.square(relative).sum(axis=1)
+    farthest = int(np.argmax(squares))
+    if squares[farthest] == 0:
+        raise BadShape("degenerate", "all points are equal")
+    across = np.linalg.norm(np.cross(relative, relative[farthest]), axis=1)  # distances from the line, times its length
+    if across.max() <= _NO_WIDTH * squares[farthest]:
+        raise BadShape("degenerate", "all points lie on one line")
 
 
 def farthest_first(points: Float64[np.ndarray, "points 3"], num_points: int) -> Float64[np.ndarray, "chosen 3"]:

@@ -20,6 +20,7 @@ from perceiver_jax.report.tables import duration
 RATE_SECONDS = 60.0  # of the past that the time left is told from, roughly
 MIN_BAR, MAX_BAR = 8, 40  # columns
 _GONE = (errno.EPIPE, errno.EIO, errno.EBADF)  # the reader, the terminal: unlike a full disk, they do not come back
+_RATES = {"examples_per_second": "examples/s", "megabytes_per_second": "MB/s"}
 _SHOWN = {"loss": "loss", "accuracy": "accuracy", "mean_average_precision": "mAP"}
 
 
@@ -92,8 +93,8 @@ class Progress:
         for key in [key for key in _SHOWN if key in self._metrics]:
             value = self._metrics[key]
             parts[key] = f"{_SHOWN[key]} {value:.3f}" if abs(value) < 1000 else f"{_SHOWN[key]} {value:.4g}"
-        if "examples_per_second" in self._metrics:
-            parts["rate"] = f"{self._metrics['examples_per_second']:.4g} examples/s"
+        for key in [key for key in _RATES if key in self._metrics]:
+            parts["rate"] = f"{self._metrics[key]:.4g} {_RATES[key]}"
         left = self._seconds_left()
         if self._step >= self._total:
             parts["time"] = f"took {duration(self._last_time - self._started)}"

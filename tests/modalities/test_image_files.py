@@ -46,6 +46,7 @@ def png_claiming(width, height):
         (encoded(PHOTO, "GIF"), "format-not-allowed", "is GIF; JPEG and PNG are read"),
         (encoded(PHOTO, "WEBP"), "format-not-allowed", "is WebP; JPEG and PNG are read"),
         (encoded(PHOTO, "TIFF"), "format-not-allowed", "is TIFF; JPEG and PNG are read"),
+        (b"SIMPLE  =                    T".ljust(2880), "format-not-allowed", "is FITS; JPEG and PNG are read"),
         (encoded(PHOTO.resize((1, 1))), "too-small", "is 1 x 1 pixels; the least side is 8"),
         (encoded(PHOTO.resize((5000, 1)), "PNG"), "too-small", "is 5000 x 1 pixels; the least side is 8"),
         (png_claiming(0, 0), "not-an-image", "its header cannot be read"),
@@ -72,7 +73,7 @@ def test_the_fast_decoder_gives_the_pixels_of_the_other():
     np.testing.assert_array_equal(decode(PROGRESSIVE), np.asarray(Image.open(io.BytesIO(PROGRESSIVE))))
 
 
-def grey_png(values):
+def png(values):
     return cv2.imencode(".png", values)[1].tobytes()
 
 
@@ -89,9 +90,9 @@ PALETTE = PHOTO.quantize(16)
     ("data", "pixels"),
     [
         (PNG, PIXELS),
-        (grey_png(GREY), np.dstack([GREY] * 3)),
-        (grey_png(GREY.astype(np.uint16) * 256 + 200), np.dstack([GREY] * 3)),
-        (grey_png(PIXELS[..., ::-1].astype(np.uint16) * 256 + 200), PIXELS),
+        (png(GREY), np.dstack([GREY] * 3)),
+        (png(GREY.astype(np.uint16) * 256 + 200), np.dstack([GREY] * 3)),
+        (png(PIXELS[..., ::-1].astype(np.uint16) * 256 + 200), PIXELS),
         (encoded(PALETTE, "PNG"), np.asarray(PALETTE.convert("RGB"))),
         (encoded(Image.fromarray(GREY > 127), "PNG"), np.dstack([(GREY > 127) * np.uint8(255)] * 3)),
         (encoded(PHOTO.convert("RGBA"), "PNG"), PIXELS),
@@ -140,7 +141,9 @@ def test_a_missing_end_marker_is_put_back(cut):
         (PNG, ("format-mismatch",)),
         (encoded(PHOTO.convert("CMYK")), ("cmyk",)),
         (encoded(PHOTO.convert("L")), ("grey",)),
-        (grey_png(GREY.astype(np.uint16) * 256), ("format-mismatch", "16-bit")),
+        (png(GREY.astype(np.uint16) * 256), ("format-mismatch", "16-bit")),
+        (png(PIXELS.astype(np.uint16) * 256), ("format-mismatch", "16-bit")),
+        (png(np.dstack([PIXELS, GREY]).astype(np.uint16) * 256), ("format-mismatch", "16-bit", "alpha")),
         (half_transparent(), ("format-mismatch", "alpha")),
         (encoded(PALETTE, "PNG"), ("format-mismatch", "palette")),
         (encoded(PHOTO.convert("1"), "PNG"), ("format-mismatch", "1-bit")),

@@ -5,8 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from perceiver_jax.modalities.off import MAX_LINE_BYTES, read_off
+from perceiver_jax.modalities.off import read_off
 from perceiver_jax.modalities.surface import BadShape
+from perceiver_jax.modalities.text_lines import MAX_LINE_BYTES
 
 VERTICES = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
 FACES = [(0, 1, 2), (0, 1, 3), (0, 2, 3), (1, 2, 3)]

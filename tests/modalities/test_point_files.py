@@ -16,6 +16,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import point_arrays, point_files
 from perceiver_jax.modalities.point_files import SUFFIXES, read_points
 from perceiver_jax.modalities.surface import BadShape
+from perceiver_jax.modalities.text_lines import MAX_LINE_BYTES
 
 trimesh = pytest.importorskip("trimesh")
 
@@ -268,6 +269,15 @@ REFUSED = {
 def test_what_is_no_shape_is_refused_with_the_reason(suffix, data, code, start):
     found, sentence = refused(data, suffix)
     assert (found, sentence[: len(start)]) == (code, start)
+
+
+@pytest.mark.parametrize("suffix", [".xyz", ".txt", ".csv", ".pts"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+def test_a_line_of_text_has_a_length_that_can_be_kept(suffix, end):
+    fits = end.join(["1 2 3", "#".ljust(MAX_LINE_BYTES), "4 5 6"]).encode()
+    assert len(read_points(fits, suffix, 2)) == 2
+    too_long = end.join(["1 2 3", "4,5," * (MAX_LINE_BYTES // 4) + "6", "7 8 9"]).encode()
+    assert refused(too_long, suffix) == ("line-too-long", "line 2: is longer than 1,000,000 bytes")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from perceiver_jax.modalities.surface import BadShape, Mesh, farthest_first, half_side, sample
+from perceiver_jax.modalities.surface import BadShape, Mesh, check_spread, farthest_first, half_side, sample
 
 SQUARE = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)]
 
@@ -87,6 +87,33 @@ def test_a_mesh_without_a_surface_has_a_code(shape, code, sentence):
     with pytest.raises(BadShape) as bad:
         sample(shape, 10, rng())
     assert (bad.value.code, bad.value.sentence) == (code, sentence)
+
+
+LINE = np.linspace(-0.7, 0.9, 50)[:, None] * (0.3, -0.8, 0.5)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1, 1e30])
+@pytest.mark.parametrize(
+    ("points", "sentence"),
+    [
+        (np.ones((9, 3)), "all points are equal"),
+        (np.ones((1, 3)), "all points are equal"),
+        (LINE, "all points lie on one line"),
+        (LINE.round(6), "all points lie on one line"),
+        (np.eye(3)[[0, 0, 1, 1]], "all points lie on one line"),
+    ],
+    ids=["equal", "one", "on a line", "on a line of six decimals", "two places"],
+)
+def test_a_cloud_without_width_is_told(points, sentence, scale):
+    with pytest.raises(BadShape) as bad:
+        check_spread((scale * points).astype(np.float32))
+    assert (bad.value.code, bad.value.sentence) == ("degenerate", sentence)
+
+
+@pytest.mark.parametrize("points", [SQUARE, np.eye(3), [*LINE, (0, 0, 1e-3)]], ids=["plane", "triangle", "one point beside"])
+@pytest.mark.parametrize("scale", [1e-30, 1, 1e30])
+def test_flat_and_thin_clouds_are_clouds(points, scale):
+    check_spread((scale * np.array(points)).astype(np.float32))
 
 
 def test_the_same_generator_gives_the_same_points():

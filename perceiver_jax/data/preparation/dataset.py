@@ -3,7 +3,6 @@
 Until all is there the folder's name ends in `.incomplete`; a finished one is never touched again.
 """
 
-import collections
 import contextlib
 import dataclasses
 import fcntl
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from perceiver_jax import disk
-from perceiver_jax.data.preparation import shard
+from perceiver_jax.data.preparation import findings, shard
 from perceiver_jax.data.preparation.items import BadItem, Convert, Unit
 from perceiver_jax.data.preparation.shard import ShardRecord
 from perceiver_jax.data.preparation.workers import Pool
@@ -24,8 +23,6 @@ from perceiver_jax.errors import Code, Failure
 
 FORMAT = 1  # of what is written: raised whenever the same source would give other bytes
 MANIFEST = "preparation.json"
-BAD_ITEMS = "bad_items.jsonl"
-SHOWN = 20  # bad items on screen; all are in BAD_ITEMS
 _SPARE = 1.1  # times the size of the sources: records and converted items take a little more
 
 
@@ -44,6 +41,7 @@ class Plan:
     description: Mapping[str, Any]  # further arguments of `tfds.core.DatasetInfo`
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of the conversion, kept with the data set
     example_bytes: int | None = None  # what an item becomes; None: about its own size
+    ignored: Sequence[str] = ()  # what else the source holds, by name
 
     @property
     def recipe(self) -> str:
@@ -76,8 +74,8 @@ def prepare(
         pool = Pool(folder, plan.recipe, plan.convert, plan.preload, num_workers)
         found = pool.run(plan.units, observe)
         records = {unit.shard: found[unit.shard] for unit in plan.units}
-        _judge(plan, records, folder, max_bad, tell)
-        _tell_warnings(plan, records, tell)
+        findings.judge(plan.bad, records, folder, max_bad, tell)
+        findings.warn(plan.units, records, plan.ignored, folder, tell)
         _write_metadata(plan, records, folder)
         shutil.rmtree(folder / shard.RECORDS)
         for entry in folder.iterdir():
@@ -156,48 +154,6 @@ def _check_space(plan: Plan, folder: Path) -> None:
     if needed > free:
         what = f"not enough space at {folder}"
         raise Failure(Code.WORKDIR, what, found=f"{free:,} bytes free", expected=f"{needed:,}", hint="another --data_dir")
-
-
-def _judge(plan: Plan, records: dict[str, ShardRecord], folder: Path, max_bad: int, tell: Callable[[str], None]) -> None:
-    """Lists the bad items; raises Failure(DATA) where they are more than the budget."""
-    bad = sorted([(b.key, b.code, b.sentence) for b in plan.bad] + [tuple(b) for r in records.values() for b in r.bad])
-    lines = [json.dumps({"key": key, "code": code, "what": sentence}) for key, code, sentence in bad]
-    disk.write_atomically(folder / BAD_ITEMS, "".join(f"{line}\n" for line in lines).encode())
-    for key, code, sentence in bad[:SHOWN]:
-        tell(f"bad item {key}: {code}: {sentence}")
-    if len(bad) > SHOWN:
-        tell(f"... and {len(bad) - SHOWN} more")
-    if len(bad) > max_bad:
-        hint = f"repair the source and give the same command again, or leave them out: --max_bad={len(bad)}"
-        expected = f"at most {max_bad} (--max_bad)"
-        raise Failure(Code.DATA, f"{len(bad)} bad items", f"all in {folder / BAD_ITEMS}", expected=expected, hint=hint)
-
-
-def _tell_warnings(plan: Plan, records: dict[str, ShardRecord], tell: Callable[[str], None]) -> None:
-    """Says how many items were unusual, by code, and which stand in two splits."""
-    for code in sorted({code for record in records.values() for code in record.warnings}):
-        keys = sorted(key for record in records.values() if code in record.warnings for key in record.warnings[code])
-        tell(f"warning: {len(keys):,} items {code}: {_some(keys)}")
-    twice = list(_in_two_splits(plan, records))
-    if twice:
-        tell(f"warning: {len(twice):,} items are the same in two splits, byte for byte: {_some(sorted(twice))}")
-
-
-def _in_two_splits(plan: Plan, records: dict[str, ShardRecord]) -> Iterator[str]:
-    """The pairs of keys of items that have the same bytes in two splits."""
-    sizes = collections.Counter(unit.split for unit in plan.units)
-    largest = max(sizes, key=sizes.__getitem__)  # is looked up in what the others hold: that takes the least memory
-    seen: dict[str, tuple[str, str]] = {}
-    for unit in sorted(plan.units, key=lambda unit: unit.split == largest):
-        for item, digest in zip(unit.items, records[unit.shard].digests, strict=True):
-            if digest and unit.split != largest:
-                seen.setdefault(digest, (unit.split, item.key))
-            if digest in seen and seen[digest][0] != unit.split:
-                yield f"{seen[digest][1]} = {item.key}"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def _write_metadata(plan: Plan, records: dict[str, ShardRecord], folder: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from perceiver_jax.data.preparation import listing as listings
 from perceiver_jax.data.preparation.items import BadItem, Example, Item
-from perceiver_jax.data.preparation.listing import BadEntry, Listing, file_item, scan, share
+from perceiver_jax.data.preparation.listing import BadEntry, Listing, file_item, is_folder, scan, share
 from perceiver_jax.data.preparation.tar import Archive
 from perceiver_jax.data.sources import imagenet2012 as published
 from perceiver_jax.data.sources.imagenet2012 import TFDS_SPLITS, published_file, synsets
@@ -37,7 +37,8 @@ def validation_synsets() -> list[str]:
 def list_source(source: Path, validation: Sequence[str]) -> Listing:
     """All that can be known of a source without reading a picture. `validation` holds the class of each number.
 
-    Raises Failure(DATA): archives that are not whole, classes that do not exist, two pictures of one name.
+    A class folder may be a link to a folder, on another disk say; a picture that is a link is bad. Raises Failure(DATA):
+    archives that are not whole, classes that do not exist, two pictures of one name.
     """
     listing, labels = Listing(PUBLISHED), {synset: label for label, synset in enumerate(synsets())}
     for split in PUBLISHED:
@@ -88,7 +89,7 @@ def features() -> Any:
 
 
 def _entries(source: Path, split: str, listing: Listing, labels: dict[str, int]) -> Iterator[tuple[str, str, Item]]:
-    """Every file of a split: its name, the class that it lies under or "", and where it is, without key and label."""
+    """Every file of a split: its name in the source, the class it lies under or "", and the file without label."""
     name, published = ARCHIVES[split]
     if (source / name).exists():
         with Archive((source / name).resolve(), published) as archive:
@@ -109,17 +110,20 @@ def _entries(source: Path, split: str, listing: Listing, labels: dict[str, int])
         return
     folder = source / FOLDERS[split]
     for entry in scan(folder) if folder.is_dir() else ():
-        if entry.is_dir() and _CLASS.fullmatch(entry.name):
-            _check_class(entry.name, labels, entry.path)
-            files = scan(Path(entry.path))
-        elif split == "validation" and not entry.is_dir(follow_symlinks=False):
-            files = [entry]
-        else:
-            listing.ignored.append(entry.path)
+        place, synset = f"{FOLDERS[split]}/{entry.name}", entry.name if _CLASS.fullmatch(entry.name) else ""
+        if synset and is_folder(entry):
+            _check_class(synset, labels, entry.path)
+            files = {f"{place}/{file.name}": file for file in scan(Path(entry.path))}
+        elif synset and entry.is_symlink():
+            listing.bad.append(BadEntry(split, synset, "not-a-regular-file", "is a link that leads to no folder"))
             continue
-        synset = entry.name if entry.is_dir() else ""
-        for file in files:
-            yield file.path, synset, file_item(file)
+        elif split == "validation":
+            files = {place: entry}
+        else:
+            listing.ignored.append(place)
+            continue
+        for name, file in files.items():
+            yield name, synset, file_item(file)
 
 
 def _check_class(synset: str, labels: dict[str, int], where: str) -> None:

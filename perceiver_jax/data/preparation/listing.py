@@ -89,6 +89,14 @@ def file_item(file: os.DirEntry) -> Item:
     return Item("", 0, file.path, 0, size, state.st_mtime_ns)
 
 
+def is_folder(entry: os.DirEntry) -> bool:
+    """Whether an entry is a folder or a link to one; a link that leads nowhere, or to itself, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def scan(folder: Path) -> list[os.DirEntry]:
     """A folder's entries by name; raises Failure(DATA) where it cannot be read."""
     try:

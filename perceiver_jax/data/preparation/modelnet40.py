@@ -16,7 +16,8 @@ from perceiver_jax.data.preparation.items import BadItem, Convert, Example, Item
 from perceiver_jax.data.preparation.listing import share
 from perceiver_jax.data.sources.modelnet40 import CLASSES, PUBLISHED
 from perceiver_jax.modalities.off import read_off
-from perceiver_jax.modalities.surface import BadShape, farthest_first, sample
+from perceiver_jax.modalities.surface import BadShape, check_spread, farthest_first, sample
+from perceiver_jax.modalities.text_lines import lines_of
 
 NAME, VERSION = "modelnet40", "1.0.0"
 SHARDS = {"train": 64, "test": 16}  # of the whole data set: a run that is stopped loses one for each worker
@@ -52,14 +53,17 @@ def _convert(item: Item, data: bytes, release: str, num_points: int, seed: int) 
     from tensorflow_datasets.proto import tf_example_pb2
 
     try:
+        cloud = _cloud(item.key, data, release, num_points, seed)
         with np.errstate(over="ignore"):  # becomes infinite
-            points = _points(item.key, data, release, num_points, seed).astype("<f4")
-        if not np.isfinite(points).all():
+            rounded = cloud.astype("<f4")
+        if not np.isfinite(rounded).all():
             raise BadShape("non-finite", "has a point that no 32 bits hold")
-        if not np.ptp(points, axis=0).any():
-            raise BadShape("degenerate", "all points are equal")
+        if release != "meshes":  # of those `sample` has asked for a surface
+            check_spread(rounded)
     except BadShape as bad:
         raise BadItem(item.key, bad.code, bad.sentence) from None
+    # The arrays are in a good order already.
+    points = rounded[:num_points] if release == "hdf5" else farthest_first(cloud, num_points).astype("<f4")
     example = tf_example_pb2.Example()
     feature = example.features.feature
     feature["points"].bytes_list.value.append(points.tobytes())
@@ -68,38 +72,37 @@ def _convert(item: Item, data: bytes, release: str, num_points: int, seed: int) 
     return Example(example.SerializeToString(deterministic=True), ())
 
 
-def _points(key: str, data: bytes, release: str, num_points: int, seed: int) -> Float64[np.ndarray, "points 3"]:
-    """The points of a shape in their order; raises BadShape."""
-    if release == "hdf5":  # in a good order already
-        return np.frombuffer(data, "<f4").astype(np.float64).reshape(-1, 3)[:num_points]
+def _cloud(key: str, data: bytes, release: str, num_points: int, seed: int) -> Float64[np.ndarray, "points 3"]:
+    """The points of a shape, at least as many as wanted; raises BadShape."""
+    if release == "hdf5":
+        return np.frombuffer(data, "<f4").astype(np.float64).reshape(-1, 3)
     if release == "meshes":
         own = np.frombuffer(hashlib.sha256(key.encode()).digest(), "<u4").tolist()
-        cloud = sample(read_off(data), OVERSAMPLING * num_points, np.random.default_rng((seed, *own)))
-    else:
-        cloud = _lines(data)
-        if len(cloud) < num_points:
-            raise BadShape("too-few-points", f"has {len(cloud):,} points; {num_points:,} are wanted")
-    return farthest_first(cloud, num_points)
+        return sample(read_off(data), OVERSAMPLING * num_points, np.random.default_rng((seed, *own)))
+    cloud = _rows(lines_of(data))
+    if len(cloud) < num_points:
+        raise BadShape("too-few-points", f"has {len(cloud):,} points; {num_points:,} are wanted")
+    return cloud
 
 
-def _lines(data: bytes) -> Float64[np.ndarray, "lines 3"]:
-    """The points of a file of lines `x,y,z` or `x,y,z,nx,ny,nz`; raises BadShape."""
-    if not data.strip():
-        raise BadShape("no-vertices", "has no bytes" if not data else "is blank")
+def _rows(text: bytes) -> Float64[np.ndarray, "lines 3"]:
+    """The points of a text of lines `x,y,z` or `x,y,z,nx,ny,nz`; raises BadShape."""
+    if not text.strip():
+        raise BadShape("no-vertices", "has no bytes" if not text else "is blank")
     try:
-        rows = np.loadtxt(io.BytesIO(data), delimiter=",", comments=None, ndmin=2)
+        rows = np.loadtxt(io.BytesIO(text), delimiter=",", comments=None, ndmin=2)
     except ValueError:
-        raise _faulty_line(data) from None
+        raise _faulty_line(text) from None
     infinite = ~np.isfinite(rows[:, :3]).all(axis=1)
     if rows.shape[1] not in (3, 6) or infinite.any():
-        raise _faulty_line(data)
+        raise _faulty_line(text)
     return rows[:, :3]
 
 
-def _faulty_line(data: bytes) -> BadShape:
-    """What is wrong with a file that is no table of finite numbers."""
+def _faulty_line(text: bytes) -> BadShape:
+    """What is wrong with a text that is no table of finite numbers."""
     columns = 0
-    for number, line in enumerate(data.splitlines(), 1):
+    for number, line in enumerate(text.split(b"\n"), 1):
         words = line.split(b",")
         if not line.strip():
             continue

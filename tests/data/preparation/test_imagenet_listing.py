@@ -1,6 +1,9 @@
 """What is found of ImageNet in archives and class folders, and what is said of what is not right in them."""
 
+import contextlib
 import os
+import socket
+import stat
 
 import pytest
 
@@ -90,10 +93,9 @@ def test_what_is_no_picture_by_its_name_is_ignored_and_listed(tmp_path):
     ]
     for name in files:
         (tmp_path / name).touch()
-    folder = tmp_path / "val/nested"
-    folder.mkdir()
+    (tmp_path / "val/nested").mkdir()
     listing = listing_of(tmp_path)
-    assert sorted(listing.ignored) == sorted([str(folder), *(str(tmp_path / name) for name in files)])
+    assert sorted(listing.ignored) == sorted([*files, "val/nested"])
     assert contents(listing) == expected()
 
 
@@ -105,12 +107,70 @@ def link_to_itself(place):
     place.symlink_to(place)
 
 
-@pytest.mark.parametrize("make", [link_out, link_to_itself, os.mkfifo, os.mkdir])
-def test_what_is_no_regular_file_is_bad(tmp_path, make):
+def make_socket(place):
+    with contextlib.chdir(place.parent), socket.socket(socket.AF_UNIX) as server:  # its whole path may be too long
+        server.bind(place.name)
+
+
+def make_device(place):
+    try:
+        os.mknod(place, stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("needs the right to make devices")
+
+
+@pytest.mark.parametrize("make", [link_out, link_to_itself, os.mkfifo, os.mkdir, make_socket, make_device])
+@pytest.mark.parametrize("name", ["train/n01440764/n01440764_99.JPEG", "val/ILSVRC2012_val_00000099.JPEG"])
+def test_what_is_no_regular_file_is_bad(tmp_path, make, name):
     write_folders(tmp_path)
-    make(tmp_path / "train/n01440764/n01440764_99.JPEG")
-    (bad,) = listing_of(tmp_path).bad
-    assert (bad.key, bad.code) == ("n01440764_99.JPEG", "not-a-regular-file")
+    make(tmp_path / name)
+    listing = listing_of(tmp_path)
+    assert [(bad.key, bad.code) for bad in listing.bad] == [(name.rpartition("/")[2], "not-a-regular-file")]
+    assert contents(listing) == expected()
+
+
+@pytest.mark.parametrize("flat", [True, False], ids=["flat validation", "validation by class"])
+def test_class_folders_may_be_links_to_folders(tmp_path, flat):
+    write_folders(tmp_path / "source", flat)
+    (tmp_path / "disk").mkdir()
+    for number, folder in enumerate(sorted((tmp_path / "source").glob("*/n*"))):
+        folder.rename(tmp_path / f"disk/{number}")
+        folder.symlink_to(tmp_path / f"disk/{number}")
+    assert contents(listing_of(tmp_path / "source")) == expected()
+
+
+def link_to_nothing(place):
+    place.symlink_to(place.parent / "nothing")
+
+
+@pytest.mark.parametrize("make", [link_to_itself, link_to_nothing, link_out])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_class_folder_that_is_a_link_to_no_folder_is_bad(tmp_path, make, split):
+    write_folders(tmp_path)
+    make(tmp_path / split / "n01491361")
+    listing = listing_of(tmp_path)
+    (bad,) = listing.bad
+    assert (bad.key, bad.code, bad.sentence) == ("n01491361", "not-a-regular-file", "is a link that leads to no folder")
+    assert contents(listing) == expected()
+
+
+@pytest.mark.parametrize("place", ["train/loop", "train/loop.JPEG", "val/loop"])
+def test_a_link_to_itself_beside_the_classes_is_ignored(tmp_path, place):
+    write_folders(tmp_path)
+    link_to_itself(tmp_path / place)
+    listing = listing_of(tmp_path)
+    assert (listing.bad, listing.ignored) == ([], [place])
+
+
+def test_an_empty_class_folder_is_told_as_a_missing_class(tmp_path, monkeypatch):
+    write_folders(tmp_path)
+    (tmp_path / "train/n01491361").mkdir()
+    listing = listing_of(tmp_path)
+    monkeypatch.setattr(imagenet2012, "synsets", lambda: [*CLASSES, "n01491361"])
+    listing.published = {"train": 15, "validation": 9}
+    with pytest.raises(Failure) as failure:
+        imagenet2012.check_complete(listing, allow_partial=False)
+    assert failure.value.what == "3 of 4 classes in train; missing n01491361"
 
 
 def test_a_name_that_is_no_utf8_is_bad(tmp_path):
@@ -118,8 +178,7 @@ def test_a_name_that_is_no_utf8_is_bad(tmp_path):
     with open(os.fsencode(tmp_path / "train/n01440764") + b"/n01440764_\xff.JPEG", "wb"):
         pass
     (bad,) = listing_of(tmp_path).bad
-    assert bad.code == "name-not-utf8"
-    assert bad.key.endswith(r"n01440764_\udcff.JPEG")
+    assert (bad.key, bad.code) == (r"train/n01440764/n01440764_\udcff.JPEG", "name-not-utf8")
 
 
 def test_a_picture_in_the_folder_of_another_class_is_bad(tmp_path):

@@ -92,10 +92,13 @@ def test_arrays_are_taken_as_they_are():
         ("resampled", text(["1,2"] * 30), "vertex", "line 1: 1,2, expected"),
         ("resampled", text(["1e39,0,0", "0,0,0"] * 15), "non-finite", "no 32 bits hold"),
         ("resampled", text(["1,2,3"] * 30), "degenerate", "all points are equal"),
+        ("resampled", text([f"{i},{2 * i},7" for i in range(30)]), "degenerate", "all points lie on one line"),
+        ("resampled", text([*LINES, "0," * 500_001]), "line-too-long", "line 51: is longer than 1,000,000 bytes"),
         ("hdf5", np.full((2048, 3), np.nan, "<f4").tobytes(), "non-finite", "no 32 bits hold"),
         ("hdf5", np.zeros((2048, 3), "<f4").tobytes(), "degenerate", "all points are equal"),
+        ("hdf5", np.outer(np.arange(2048), [0.1, 0, 0.7]).astype("<f4").tobytes(), "degenerate", "all points lie on one"),
     ],
-    ids=range(16),
+    ids=range(19),
 )
 def test_a_shape_that_gives_no_points_is_a_bad_item(release, data, code, sentence):
     with pytest.raises(BadItem) as bad:

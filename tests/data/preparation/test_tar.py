@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 
+from perceiver_jax.data.preparation import tar as tars
 from perceiver_jax.data.preparation.tar import Archive
 from perceiver_jax.errors import Code, Failure
 from tests.data.preparation.archives import tar
@@ -25,6 +26,10 @@ def refusal(path, published=None):
         listed(path, published)
     assert failure.value.code == Code.DATA
     return str(failure.value).partition("\n")[0]
+
+
+# Of a file of no bytes in the form of attributes, in which GNU tar has written files with holes since 2004.
+SPARSE = {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.map": "0,0", "GNU.sparse.size": "0"}
 
 
 def special(name, kind, **fields):
@@ -80,6 +85,9 @@ def test_folders_are_passed_over(tmp_path):
         (special("x", tarfile.LNKTYPE, linkname="a.JPEG"), "archive member is a link: x: x.tar"),
         (special("x", tarfile.CHRTYPE), "archive member is no regular file: x: x.tar"),
         (special("x", tarfile.FIFOTYPE), "archive member is no regular file: x: x.tar"),
+        (special("x", tarfile.BLKTYPE), "archive member is no regular file: x: x.tar"),
+        (special("x", tarfile.GNUTYPE_SPARSE), "archive member is no regular file: x: x.tar"),
+        (special("x", tarfile.REGTYPE, pax_headers=SPARSE), "archive member is no regular file: x: x.tar"),
         (special("a.JPEG", tarfile.REGTYPE), "duplicate member: a.JPEG: x.tar"),
         (special("A.jpeg", tarfile.REGTYPE), "duplicate member: A.jpeg: x.tar"),
         (special("bad\x1b[31m\n", tarfile.SYMTYPE), r"archive member is a link: bad\x1b[31m\n: x.tar"),
@@ -91,6 +99,21 @@ def test_members_without_a_place_among_data_are_refused(tmp_path, data, message)
     path.write_bytes(data)
     assert refusal(path) == f"error[3] {message}"
     assert os.listdir(tmp_path) == ["x.tar"]
+
+
+def test_rights_of_a_member_are_nothing_to_us(tmp_path):
+    path = tmp_path / "x.tar"
+    path.write_bytes(special("x", tarfile.REGTYPE, mode=0o6777, uid=0))
+    assert [member.name for member in listed(path)] == ["a.JPEG", "x", "z.JPEG"]
+
+
+def test_more_members_than_any_archive_of_data_has_are_refused(tmp_path, monkeypatch):
+    path = tmp_path / "x.tar"
+    path.write_bytes(tar({f"{i}.JPEG": b"" for i in range(30)}))
+    monkeypatch.setattr(tars, "MAX_MEMBERS", 30)
+    assert len(listed(path)) == 30
+    monkeypatch.setattr(tars, "MAX_MEMBERS", 29)
+    assert refusal(path) == "error[3] x.tar: more than 29 members"
 
 
 def zipped():

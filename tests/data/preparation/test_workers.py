@@ -1,12 +1,13 @@
 """Shards from units: what is written, what an item that hangs or crashes costs, how the last run's work is found."""
 
+import errno
 import os
 
 import pytest
 
 from perceiver_jax.data.preparation import shard, workers
 from perceiver_jax.data.preparation.imagenet2012 import PRELOAD
-from perceiver_jax.data.preparation.items import Item, Unit, make_units
+from perceiver_jax.data.preparation.items import BadItem, Files, Item, Unit, make_units, read
 from perceiver_jax.errors import Code, Failure
 from tests.data.preparation import crashing
 
@@ -94,6 +95,25 @@ def test_a_source_that_vanishes_is_a_bad_item(folder, unit):
     one = unit(b"first", b"last")
     os.unlink(one.items[0].path)
     assert run(folder, one)[one.shard].bad == [("key0", "unreadable", "cannot be read: no such file or directory")]
+
+
+def test_a_source_without_the_right_to_read_it_is_a_bad_item(folder, unit):
+    one = unit(b"first", b"last")
+    os.chmod(one.items[0].path, 0)
+    if os.access(one.items[0].path, os.R_OK):
+        pytest.skip("this user may read everything")
+    assert run(folder, one)[one.shard].bad == [("key0", "unreadable", "cannot be read: permission denied")]
+
+
+def test_a_source_that_the_system_refuses_to_open_is_a_bad_item(unit, monkeypatch):
+    def refuse(path, flags):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    (item,) = unit(b"first").items
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(BadItem) as bad, Files() as files:
+        read(item, files)
+    assert (bad.value.code, bad.value.sentence) == ("unreadable", "cannot be read: permission denied")
 
 
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(folder, unit):

@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from perceiver_jax.data.preparation import tar
 from perceiver_jax.data.preparation import zip as zips
 from perceiver_jax.data.preparation.items import BadItem, Files, read
 from perceiver_jax.errors import Code, Failure
@@ -115,6 +116,31 @@ def changed(field, value, form, data=None):
 )
 def test_what_is_no_whole_or_harmless_archive_is_refused(tmp_path, data, message):
     assert refusal(tmp_path, data).startswith(f"error[3] {message}")
+
+
+def test_rights_of_a_member_are_nothing_to_us(tmp_path):
+    (tmp_path / "x.zip").write_bytes(with_mode(stat.S_IFREG | 0o6777))
+    assert contents(tmp_path / "x.zip") == {"evil": b"target"}
+
+
+def test_more_members_than_any_archive_of_data_has_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tar, "MAX_MEMBERS", 29)
+    message = refusal(tmp_path, zipped({f"{i}": b"" for i in range(30)}))
+    assert message == "error[3] x.zip: more than 29 members"
+
+
+def test_a_zip_that_grows_is_still_being_written(tmp_path):
+    data, path = zipped(FILES), tmp_path / "x.zip"
+    path.write_bytes(data)
+    found = zips.members(path)
+    next(found)
+    with open(path, "ab") as file:
+        file.write(bytes(9))
+    with pytest.raises(Failure) as failure:
+        list(found)
+    assert str(failure.value).startswith(
+        f"error[3] x.zip: is still being written\n  found: {len(data):,} bytes, now {len(data) + 9:,}\n"
+    )
 
 
 def test_a_zip_under_another_name_is_refused(tmp_path):

@@ -1,0 +1,78 @@
+"""What a preparation says of its source: the items that gave nothing, the unusual ones, and those that stand in two splits.
+
+On the screen are the first of them, in files beside the shards all. Both are the same however the shards were written.
+"""
+
+import collections
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from perceiver_jax import disk
+from perceiver_jax.data.preparation.items import BadItem, Unit
+from perceiver_jax.data.preparation.shard import ShardRecord
+from perceiver_jax.errors import Code, Failure
+
+BAD_ITEMS, WARNINGS = "bad_items.jsonl", "warnings.jsonl"
+SHOWN = 20  # of a kind on the screen
+
+
+def judge(
+    bad: Sequence[BadItem], records: Mapping[str, ShardRecord], folder: Path, max_bad: int, tell: Callable[[str], None]
+) -> None:
+    """Lists the bad items, those of the listing too; raises Failure(DATA) where they are more than the budget."""
+    found = sorted([(b.key, b.code, b.sentence) for b in bad] + [tuple(b) for r in records.values() for b in r.bad])
+    _write(folder / BAD_ITEMS, ({"key": key, "code": code, "what": sentence} for key, code, sentence in found))
+    for key, code, sentence in found[:SHOWN]:
+        tell(f"bad item {key}: {code}: {sentence}")
+    if len(found) > SHOWN:
+        tell(f"... and {len(found) - SHOWN} more, all in {BAD_ITEMS}")
+    if len(found) > max_bad:
+        hint = f"repair the source and give the same command again, or leave them out: --max_bad={len(found)}"
+        expected = f"at most {max_bad} (--max_bad)"
+        raise Failure(Code.DATA, f"{len(found)} bad items", f"all in {folder / BAD_ITEMS}", expected=expected, hint=hint)
+
+
+def warn(
+    units: Sequence[Unit],
+    records: Mapping[str, ShardRecord],
+    ignored: Iterable[str],
+    folder: Path,
+    tell: Callable[[str], None],
+) -> None:
+    """Lists what is unusual and what was ignored; says how many items there are of each code, and in two splits."""
+    by_code, rows = collections.defaultdict(list), [{"key": name, "code": "ignored"} for name in ignored]
+    for unit in units:
+        for code, keys in records[unit.shard].warnings.items():
+            by_code[code] += keys
+            rows += [{"key": key, "code": code, "split": unit.split} for key in keys]
+    for code, keys in sorted(by_code.items()):
+        tell(f"warning: {len(keys):,} items {code}: {some(sorted(keys))}")
+    twice = list(_in_two_splits(units, records))
+    rows += [{"key": key, "code": "in-two-splits", "split": split, "same": same} for same, key, split in twice]
+    if twice:
+        pairs = sorted(f"{same} = {key}" for same, key, _ in twice)
+        tell(f"warning: {len(pairs):,} items are the same in two splits, byte for byte: {some(pairs)}")
+    _write(folder / WARNINGS, sorted(rows, key=lambda row: list(row.values())))
+
+
+def some(names: Sequence[str]) -> str:
+    """As many of the names as are shown, and where the others are."""
+    return ", ".join(names[:SHOWN]) + (f", ... (all in {WARNINGS})" if len(names) > SHOWN else "")
+
+
+def _in_two_splits(units: Sequence[Unit], records: Mapping[str, ShardRecord]) -> Iterator[tuple[str, str, str]]:
+    """Of the items that have the same bytes in two splits the one's key, and the other's key and split."""
+    sizes = collections.Counter(unit.split for unit in units)
+    largest = max(sizes, key=sizes.__getitem__)  # is looked up in what the others hold: that takes the least memory
+    seen: dict[str, tuple[str, str]] = {}
+    for unit in sorted(units, key=lambda unit: unit.split == largest):
+        for item, digest in zip(unit.items, records[unit.shard].digests, strict=True):
+            if digest and unit.split != largest:
+                seen.setdefault(digest, (unit.split, item.key))
+            if digest in seen and seen[digest][0] != unit.split:
+                yield seen[digest][1], item.key, unit.split
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    disk.write_atomically(path, "".join(f"{json.dumps(row)}\n" for row in rows).encode())
