@@ -53,13 +53,12 @@ def get_config(variant: str = "fourier") -> ConfigDict:
                 num_workers=0,
                 prefetch_batches=4,
             ),
-            augment=dict(
-                kind="affine", rotate_degrees=0.0, shear=0.0, scale=0.0, translate=0.0, flip_probability=0.5
-            ),  # moving them costs more accuracy than it gains in so few epochs
+            # Moves of a pixel and flips: without the moves 30 epochs ended 3 points surer of train than of test.
+            augment=dict(kind="affine", rotate_degrees=0.0, shear=0.0, scale=0.05, translate=0.04, flip_probability=0.5),
             optim=dict(
                 name="adamw",  # ahead of LAMB in runs of minutes
                 learning_rate=0.005,
-                schedule=dict(kind="flat_cosine", flat_fraction=0.5),
+                schedule=dict(kind="flat_cosine", flat_fraction=0.1),
                 b1=0.9,
                 b2=0.999,
                 eps=1e-6,
@@ -69,7 +68,7 @@ def get_config(variant: str = "fourier") -> ConfigDict:
                 ema_decay=None,
             ),
             train=dict(
-                duration="30 epochs",
+                duration="50 epochs",
                 label_smoothing=0.1,
                 log_every="100 steps",
                 eval_every="2 epochs",
