@@ -5,7 +5,6 @@ did for the clouds that most results are on: their users have reported 3 points 
 """
 
 import functools
-import hashlib
 import io
 from typing import Any
 
@@ -16,11 +15,10 @@ from perceiver_jax.data.preparation.items import BadItem, Convert, Example, Item
 from perceiver_jax.data.preparation.listing import share
 from perceiver_jax.data.sources.modelnet40 import CLASSES, PUBLISHED
 from perceiver_jax.modalities.off import read_off
-from perceiver_jax.modalities.surface import BadShape, farthest_first, sample
+from perceiver_jax.modalities.surface import BadShape, chance, farthest_first, well_spread
 
 NAME, VERSION = "modelnet40", "1.0.0"
 SHARDS = {"train": 64, "test": 16}  # of the whole data set: a run that is stopped loses one for each worker
-OVERSAMPLING = 5  # points drawn for each that is kept
 PRELOAD = (__name__, "tensorflow_datasets.proto.tf_example_pb2")
 
 
@@ -53,7 +51,7 @@ def _convert(item: Item, data: bytes, release: str, num_points: int, seed: int) 
 
     try:
         with np.errstate(over="ignore"):  # becomes infinite
-            points = _points(item.key, data, release, num_points, seed).astype("<f4")
+            points = _points(data, release, num_points, seed).astype("<f4")
         if not np.isfinite(points).all():
             raise BadShape("non-finite", "has a point that no 32 bits hold")
         if not np.ptp(points, axis=0).any():
@@ -68,17 +66,15 @@ def _convert(item: Item, data: bytes, release: str, num_points: int, seed: int) 
     return Example(example.SerializeToString(deterministic=True), ())
 
 
-def _points(key: str, data: bytes, release: str, num_points: int, seed: int) -> Float64[np.ndarray, "points 3"]:
+def _points(data: bytes, release: str, num_points: int, seed: int) -> Float64[np.ndarray, "points 3"]:
     """The points of a shape in their order; raises BadShape."""
     if release == "hdf5":  # in a good order already
         return np.frombuffer(data, "<f4").astype(np.float64).reshape(-1, 3)[:num_points]
     if release == "meshes":
-        own = np.frombuffer(hashlib.sha256(key.encode()).digest(), "<u4").tolist()
-        cloud = sample(read_off(data), OVERSAMPLING * num_points, np.random.default_rng((seed, *own)))
-    else:
-        cloud = _lines(data)
-        if len(cloud) < num_points:
-            raise BadShape("too-few-points", f"has {len(cloud):,} points; {num_points:,} are wanted")
+        return well_spread(read_off(data), num_points, chance(data, seed))
+    cloud = _lines(data)
+    if len(cloud) < num_points:
+        raise BadShape("too-few-points", f"has {len(cloud):,} points; {num_points:,} are wanted")
     return farthest_first(cloud, num_points)
 
 
