@@ -109,11 +109,14 @@ def example_inputs(config: DataConfig, augment: Section, split: str, index: int)
 
 def file_inputs(config: DataConfig, augment: Section, file: Path) -> Float32[np.ndarray, "*grid features"]:
     """A person's own file, as evaluation would see it. Raises Failure(DATA) where it is nothing the model could take."""
-    spec = spec_of(config)
+    source, spec = source_of(config), spec_of(config)
     modality = modality_of(spec)
     if not file.is_file():
         raise Failure(Code.DATA, f"{file}: {'is a directory' if file.is_dir() else 'does not exist'}")
-    raw = modality.read(file.read_bytes(), str(file), spec.shape)
+    given = file.read_bytes()
+    if hasattr(source, "read_file"):
+        given = source.read_file(config, given, str(file))
+    raw = modality.read(given, str(file), spec.shape)
     features = modality.evaluation_features(raw, augment, spec.shape)
     return modality.normalize(np.asarray(features, np.float32), spec.mean, spec.std)
 

@@ -2,13 +2,15 @@
 
 A mesh is sampled by chance, which its bytes decide: the same file gives the same points. Such a sample has no order, so
 however many come first are a uniform sample too. An order in which they are also well spread, `surface.farthest_first`,
-would take 0.3 s for 8,192 points, where reading and sampling a mesh takes some 10 ms.
+would take 0.3 s for 8,192 points, where reading and sampling a mesh takes some 10 ms: `read_well_spread` has it, for the
+files of one who asks a model that knows no other clouds.
 """
 
+import contextlib
 import functools
-import hashlib
 import io
 import re
+from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -36,27 +38,59 @@ def read_points(data: bytes, suffix: str, num_points: int, density: int = 1) -> 
     of a scan and evaluation takes the first; fewer are repeated in their order. Raises BadShape for a file that gives
     none, and Failure(DATA) where trimesh is needed and absent.
     """
-    if suffix.lower() not in SUFFIXES:
-        raise BadShape("format-not-allowed", f"is {suffix or 'without suffix'}; {', '.join(SUFFIXES)} are read")
-    if len(data) > MAX_BYTES:
-        raise BadShape("too-large", f"has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
-    if not data:
-        raise BadShape("empty-file", "has no bytes")
-    shape = _read(data, suffix.lower())
-    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(data).digest()))
+    shape, rng = _read(data, suffix.lower()), surface.chance(data, 0)
     if isinstance(shape, Mesh):
         points = surface.sample(shape, density * num_points, rng) * surface.half_side(shape)
         return points.astype(np.float32)
-    if not len(shape):
-        raise BadShape("no-points", "has no points")
-    points = _rounded(shape)
+    points = _fitted(shape).astype(np.float32)
     if len(points) > num_points:
         return rng.permutation(points)
     return np.resize(points, (num_points, 3))
 
 
+def read_well_spread(data: bytes, suffix: str, num_points: int) -> Float32[np.ndarray, "P 3"]:
+    """`num_points` points of a file, any beginning of them well spread; a mesh's are in the unit cube.
+
+    Of points that a file lists at most `OVERSAMPLING` for each that is kept are looked at, drawn by chance; fewer than
+    `num_points` are repeated. Raises as `read_points`.
+    """
+    shape, rng = _read(data, suffix.lower()), surface.chance(data, 0)
+    if isinstance(shape, Mesh):
+        return surface.well_spread(shape, num_points, rng).astype(np.float32)
+    points, most = _fitted(shape), surface.OVERSAMPLING * num_points
+    if len(points) > most:
+        points = rng.choice(points, most, replace=False)
+    if len(points) > num_points:
+        points = surface.farthest_first(points, num_points)
+    return np.resize(points.astype(np.float32), (num_points, 3))
+
+
+@contextlib.contextmanager
+def named(name: str) -> Iterator[None]:
+    """Makes of BadShape inside Failure(DATA), with the name of the file."""
+    try:
+        yield
+    except BadShape as bad:
+        hint = "a whole copy of it, or remove it"
+        raise Failure(Code.DATA, f"shape {bad.code}", name, found=bad.sentence, hint=hint) from None
+
+
 def _read(data: bytes, suffix: str) -> Mesh | Float64[np.ndarray, "P 3"]:
-    """What a file holds."""
+    """What a file holds: a mesh, or one point or more."""
+    if suffix not in SUFFIXES:
+        raise BadShape("format-not-allowed", f"is {suffix or 'without suffix'}; {', '.join(SUFFIXES)} are read")
+    if len(data) > MAX_BYTES:
+        raise BadShape("too-large", f"has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
+    if not data:
+        raise BadShape("empty-file", "has no bytes")
+    shape = _parsed(data, suffix)
+    if not isinstance(shape, Mesh) and not len(shape):
+        raise BadShape("no-points", "has no points")
+    return shape
+
+
+def _parsed(data: bytes, suffix: str) -> Mesh | Float64[np.ndarray, "P 3"]:
+    """What a reader of the format finds: perhaps no points."""
     match suffix:
         case ".off":
             return read_off(data)
@@ -70,8 +104,8 @@ def _read(data: bytes, suffix: str) -> Mesh | Float64[np.ndarray, "P 3"]:
             return _with_trimesh(data, suffix)
 
 
-def _rounded(points: Float64[np.ndarray, "P 3"]) -> Float32[np.ndarray, "P 3"]:
-    """The points as float32, moved and scaled only as far as that would cost them their shape."""
+def _fitted(points: Float64[np.ndarray, "P 3"]) -> Float64[np.ndarray, "P 3"]:
+    """The points, moved and scaled only as far as they would lose their shape as float32."""
     largest = np.abs(points).max()
     if largest > 1e30:
         points = points / largest
@@ -79,7 +113,7 @@ def _rounded(points: Float64[np.ndarray, "P 3"]) -> Float32[np.ndarray, "P 3"]:
     middle = (low + high) / 2
     if np.abs(middle).max() > _FAR * (high - low).max():
         points = points - middle
-    return points.astype(np.float32)
+    return points
 
 
 def _with_trimesh(data: bytes, suffix: str) -> Mesh | Float64[np.ndarray, "P 3"]:

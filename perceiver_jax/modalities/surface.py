@@ -4,10 +4,13 @@ A mesh's vertices are no sample of its shape: a wardrobe has 46. Nor can its coo
 published files have 1e11 in them, whose products no float32 holds.
 """
 
+import hashlib
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
+
+OVERSAMPLING = 5  # points drawn for each that `well_spread` keeps
 
 _NO_AREA = 1e-15  # of a face in the unit cube: what rounding makes of corners on one line
 _NO_WIDTH = 1e-5  # of a cloud by its length: what six decimals, which published clouds have, make of points on one line
@@ -30,6 +33,11 @@ class Mesh(NamedTuple):
 
     vertices: Float64[np.ndarray, "vertices 3"]
     faces: Int64[np.ndarray, "faces 3"]  # the rows of their corners in `vertices`
+
+
+def chance(data: bytes, seed: int) -> np.random.Generator:
+    """What draws a file's points: its bytes decide, not its name, so the same file gives the same points everywhere."""
+    return np.random.default_rng(int.from_bytes(hashlib.sha256(data).digest()) + seed)
 
 
 def sample(mesh: Mesh, num_points: int, rng: np.random.Generator) -> Float64[np.ndarray, "points 3"]:
@@ -93,6 +101,11 @@ def farthest_first(points: Float64[np.ndarray, "points 3"], num_points: int) -> 
         nearest[farthest] = -1
         farthest = int(np.argmax(nearest))
     return points[order]
+
+
+def well_spread(mesh: Mesh, num_points: int, rng: np.random.Generator) -> Float64[np.ndarray, "points 3"]:
+    """Points as `sample` gives them, thinned to those farthest from each other: any beginning of them is well spread."""
+    return farthest_first(sample(mesh, OVERSAMPLING * num_points, rng), num_points)
 
 
 def _in_unit_cube(corners: Float64[np.ndarray, "faces 3 3"]) -> Float64[np.ndarray, "faces 3 3"]:

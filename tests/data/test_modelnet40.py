@@ -3,18 +3,21 @@
 import json
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from perceiver_jax.data.examples import example_inputs, file_inputs
 from perceiver_jax.data.preparation import modelnet40 as preparation
 from perceiver_jax.data.preparation.dataset import Plan, prepare
 from perceiver_jax.data.preparation.items import make_units
 from perceiver_jax.data.preparation.modelnet40_releases import list_source
 from perceiver_jax.data.sources import modelnet40
 from perceiver_jax.errors import Code, Failure
-from tests.data.preparation.shapes import labels, write_hdf5, write_zip
+from perceiver_jax.modalities.point_cloud.config import NoAugment
+from tests.data.preparation.shapes import labels, meshes, resampled, write, write_hdf5, write_resampled, write_zip
 
 POINTS = 48
 
@@ -118,6 +121,33 @@ def test_the_hdf5_release_has_three_shapes_less(tmp_path):
     config = config_of(tmp_path)
     assert modelnet40.spec(config).num_examples == {"train": 9840, "test": 2468}
     assert "found: 12 examples\n  expected: 9,840, or a subset" in refusal(modelnet40.load, config, "train")
+
+
+@pytest.mark.parametrize(
+    ("write_release", "files"), [(write_zip, meshes()), (write_resampled, resampled())], ids=["meshes", "text"]
+)
+def test_a_file_of_a_release_is_read_as_the_example_that_it_became(write_release, files, tmp_path):
+    prepare_small(write_release(tmp_path / "source"), tmp_path / "data", num_points=64)
+    config = config_of(tmp_path / "data", grid=(64,))
+    augment = NoAugment(kind="none", extent=2.0, half_side=1.0)  # a size at which a mesh in its own unit would not do
+    paths = {Path(name).stem: write(tmp_path / "mine", {name: data}) / name for name, data in files.items()}
+    source = modelnet40.load(config, "train")
+    for i in range(len(source)):
+        mine = paths[source[i]["name"].partition("(key ")[2].rstrip(")")]
+        made, given = file_inputs(config, augment, mine), example_inputs(config, augment, "train", i)
+        np.testing.assert_array_equal(made, given)
+
+
+def test_a_renamed_file_is_read_alike(tmp_path):
+    data = meshes()["chair/train/chair_0001.off"]
+    one, other = (modelnet40.read_file(config_of(tmp_path), data, name) for name in ("chair_0001.off", "B.OFF"))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_file_that_gives_no_shape_is_named(tmp_path):
+    assert refusal(modelnet40.read_file, config_of(tmp_path), b"", "mine.off") == (
+        "error[3] shape empty-file: mine.off\n  found: has no bytes\n  try: a whole copy of it, or remove it"
+    )
 
 
 def test_a_source_can_be_pickled_for_worker_processes(prepared):

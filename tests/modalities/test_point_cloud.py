@@ -8,6 +8,7 @@ import pytest
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import point_cloud as modality
 from perceiver_jax.modalities.point_cloud.config import NoAugment, Points
+from perceiver_jax.modalities.surface import BadShape
 
 SHAPE = (64, 0)
 AS_THEY_ARE = NoAugment(kind="none", extent=None, half_side=1.0)
@@ -225,7 +226,7 @@ def test_a_file_is_read_by_its_suffix_with_at_least_as_many_points_as_inputs(mon
 
 def test_a_file_that_is_no_shape_is_named_with_the_reason(monkeypatch):
     def bad(*_):
-        raise modality.BadShape("empty-file", "has no bytes")
+        raise BadShape("empty-file", "has no bytes")
 
     monkeypatch.setattr(modality.point_files, "read_points", bad)
     assert refusal(modality.read, b"", "chairs/1.off", SHAPE) == (

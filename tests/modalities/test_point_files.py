@@ -14,7 +14,7 @@ import pytest
 
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import point_arrays, point_files
-from perceiver_jax.modalities.point_files import SUFFIXES, read_points
+from perceiver_jax.modalities.point_files import SUFFIXES, read_points, read_well_spread
 from perceiver_jax.modalities.surface import BadShape
 from perceiver_jax.modalities.text_lines import MAX_LINE_BYTES
 
@@ -58,6 +58,12 @@ def glb(scene, body=b""):
     return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
 
 
+def nearest(points):
+    """Of each point the distance to the nearest other one."""
+    distances = np.linalg.norm(points[:, None] - points, axis=2)
+    return np.where(np.eye(len(points)), np.inf, distances).min(axis=1)
+
+
 def refused(data, suffix):
     with pytest.raises(BadShape) as bad:
         read_points(data, suffix, 4)
@@ -86,6 +92,24 @@ def test_the_first_points_of_a_mesh_are_a_uniform_sample_too():
     flat = np.array([0.0, 1, 1]) * read_points(exported(trimesh.creation.box(), "stl"), ".stl", 512, density=16)
     assert len(flat) == 16 * 512
     assert np.abs(flat[:512].mean(axis=0) - flat.mean(axis=0)).max() < 4 * flat.std() / 512**0.5
+
+
+def test_well_spread_points_fill_the_unit_cube_without_holes_or_heaps():
+    data = exported(trimesh.creation.box((4, 4, 4)), "stl")
+    spread, uniform = read_well_spread(data, ".STL", 256), read_points(data, ".stl", 256) / 2
+    assert (spread.shape, spread.dtype) == ((256, 3), np.float32)
+    assert np.isclose(np.abs(spread).max(axis=1), 1).all()
+    assert nearest(spread).min() > 10 * nearest(uniform).min()
+    np.testing.assert_array_equal(read_well_spread(data, ".stl", 256), spread)
+
+
+@pytest.mark.parametrize(("count", "distinct"), [(5, 5), (63, 63), (65, 64), (320, 64), (5000, 64)])
+def test_points_of_a_file_are_thinned_or_repeated(count, distinct):
+    given = np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32)
+    points = read_well_spread(npy(given), ".npy", 64)
+    assert points.shape == (64, 3)
+    assert len(np.unique(points, axis=0)) == distinct
+    assert {tuple(point) for point in points.tolist()} <= {tuple(point) for point in given.tolist()}
 
 
 def test_a_scene_is_the_union_of_its_meshes_where_they_stand():

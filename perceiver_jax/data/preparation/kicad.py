@@ -109,9 +109,9 @@ def convert(path: Path, num_points: int) -> Outcome:
     """The points of a model's surface, drawn by chance that its bytes decide."""
     try:
         data = path.read_bytes()
-        rng = np.random.default_rng(int.from_bytes(hashlib.sha256(data).digest()))
         mesh = read_vrml(data)
-        points = surface.sample(mesh, num_points, rng) * surface.half_side(mesh)  # a part's size says much of its kind
+        points = surface.sample(mesh, num_points, surface.chance(data, 0))
+        points *= surface.half_side(mesh)  # a part's size says much of its kind
         return Outcome(points.astype(np.float32), "", "")
     except BadShape as bad:
         return Outcome(None, bad.code, bad.sentence)

@@ -5,23 +5,21 @@ did for the clouds that most results are on: their users have reported 3 points 
 """
 
 import functools
-import hashlib
 import io
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64
 
 from perceiver_jax.data.preparation.items import BadItem, Convert, Example, Item
 from perceiver_jax.data.preparation.listing import share
 from perceiver_jax.data.sources.modelnet40 import CLASSES, PUBLISHED
 from perceiver_jax.modalities.off import read_off
-from perceiver_jax.modalities.surface import BadShape, check_spread, farthest_first, sample
+from perceiver_jax.modalities.surface import BadShape, chance, check_spread, farthest_first, well_spread
 from perceiver_jax.modalities.text_lines import lines_of
 
 NAME, VERSION = "modelnet40", "1.0.0"
 SHARDS = {"train": 64, "test": 16}  # of the whole data set: a run that is stopped loses one for each worker
-OVERSAMPLING = 5  # points drawn for each that is kept
 PRELOAD = (__name__, "tensorflow_datasets.proto.tf_example_pb2")
 
 
@@ -53,17 +51,9 @@ def _convert(item: Item, data: bytes, release: str, num_points: int, seed: int) 
     from tensorflow_datasets.proto import tf_example_pb2
 
     try:
-        cloud = _cloud(item.key, data, release, num_points, seed)
-        with np.errstate(over="ignore"):  # becomes infinite
-            rounded = cloud.astype("<f4")
-        if not np.isfinite(rounded).all():
-            raise BadShape("non-finite", "has a point that no 32 bits hold")
-        if release != "meshes":  # of those `sample` has asked for a surface
-            check_spread(rounded)
+        points = _rounded(_points(data, release, num_points, seed))
     except BadShape as bad:
         raise BadItem(item.key, bad.code, bad.sentence) from None
-    # The arrays are in a good order already.
-    points = rounded[:num_points] if release == "hdf5" else farthest_first(cloud, num_points).astype("<f4")
     example = tf_example_pb2.Example()
     feature = example.features.feature
     feature["points"].bytes_list.value.append(points.tobytes())
@@ -72,17 +62,24 @@ def _convert(item: Item, data: bytes, release: str, num_points: int, seed: int) 
     return Example(example.SerializeToString(deterministic=True), ())
 
 
-def _cloud(key: str, data: bytes, release: str, num_points: int, seed: int) -> Float64[np.ndarray, "points 3"]:
-    """The points of a shape, at least as many as wanted; raises BadShape."""
-    if release == "hdf5":
-        return np.frombuffer(data, "<f4").astype(np.float64).reshape(-1, 3)
+def _points(data: bytes, release: str, num_points: int, seed: int) -> Float64[np.ndarray, "points 3"]:
+    """The points of a shape in their order; raises BadShape."""
     if release == "meshes":
-        own = np.frombuffer(hashlib.sha256(key.encode()).digest(), "<u4").tolist()
-        return sample(read_off(data), OVERSAMPLING * num_points, np.random.default_rng((seed, *own)))
-    cloud = _rows(lines_of(data))
+        return well_spread(read_off(data), num_points, chance(data, seed))
+    cloud = np.frombuffer(data, "<f4").astype(np.float64).reshape(-1, 3) if release == "hdf5" else _rows(lines_of(data))
     if len(cloud) < num_points:
         raise BadShape("too-few-points", f"has {len(cloud):,} points; {num_points:,} are wanted")
-    return cloud
+    check_spread(_rounded(cloud))  # of meshes `sample` has asked for a surface
+    return cloud[:num_points] if release == "hdf5" else farthest_first(cloud, num_points)  # arrays are in a good order
+
+
+def _rounded(points: Float64[np.ndarray, "points 3"]) -> Float32[np.ndarray, "points 3"]:
+    """The points as they are kept; raises BadShape."""
+    with np.errstate(over="ignore"):  # becomes infinite
+        rounded = points.astype("<f4")
+    if not np.isfinite(rounded).all():
+        raise BadShape("non-finite", "has a point that no 32 bits hold")
+    return rounded
 
 
 def _rows(text: bytes) -> Float64[np.ndarray, "lines 3"]:

@@ -3,7 +3,8 @@
 Each has `Config`, a DataConfig; `spec(config) -> Spec`; `identity(config)`, a text that changes when the contents do; and
 `load(config, split)`, random access to the examples of a published split: `len` and `[i]`, a mapping from the
 modality's name to the raw features or a file's bytes, from "label" to the class, and from "name" to what the example is
-called in messages, if it has a name. Here is what sources of few files share.
+called in messages, if it has a name. Where a person's own file has to go through what the data set went through before it
+is like an example of it, `read_file(config, data, name)` does that. Here is what sources of few files share.
 """
 
 import functools

@@ -1,6 +1,7 @@
 """ModelNet40: 12,311 shapes of 40 classes as clouds of points, as `scripts.prepare_modelnet40` prepares them."""
 
 import math
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Float32
 from perceiver_jax.data.config import DataConfig, Spec
 from perceiver_jax.data.prepared import Prepared, Records
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.modalities import point_files
 from perceiver_jax.section import Count, Tiny
 
 CLASSES = tuple(
@@ -68,6 +70,15 @@ def load(config: Config, split: Literal["train", "test"]) -> "Clouds":
         hint = f"a smaller data.grid, or {prepared.command} --num_points={wanted} with another --data_dir"
         raise Failure(Code.DATA, what, f"{prepared.require(split).folder}", hint=hint)
     return Clouds(Records(prepared.open(split, _published(config)[split]), "points", "name", len(CLASSES)))
+
+
+def read_file(config: Config, data: bytes, name: str) -> Float32[np.ndarray, "P 3"]:
+    """The points of a person's own file, drawn and thinned as every release is: a model knows no others.
+
+    Those of a mesh that was prepared with the default seed, and as many points as the config asks for, are the very same.
+    """
+    with point_files.named(name):
+        return point_files.read_well_spread(data, Path(name).suffix, math.prod(config.grid))
 
 
 class Clouds:

@@ -16,9 +16,7 @@ from pydantic import Field
 from perceiver_jax.data import class_folders
 from perceiver_jax.data.class_folders import Kind, Listing
 from perceiver_jax.data.config import DataConfig, Spec
-from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import point_files
-from perceiver_jax.modalities.surface import BadShape
 from perceiver_jax.section import Count, Tiny
 
 DENSITY = (
@@ -86,11 +84,8 @@ def read_shape(path: str, num_points: int) -> Float32[np.ndarray, "P 3"]:
     Raises Failure(DATA) naming the file where it holds none.
     """
     data = class_folders.read_file(path, "shape")
-    try:
+    with point_files.named(path):
         points = point_files.read_points(data, os.path.splitext(path)[1], num_points, DENSITY)
-    except BadShape as bad:
-        hint = "a whole copy of it, or remove it"
-        raise Failure(Code.DATA, f"shape {bad.code}", path, found=bad.sentence, hint=hint) from None
     points.flags.writeable = False
     return points
 

@@ -13,7 +13,6 @@ from jaxtyping import Float32, Float64, Integer
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import point_files
 from perceiver_jax.modalities.point_cloud.config import AugmentConfig, NoAugment, Points
-from perceiver_jax.modalities.surface import BadShape
 
 __all__ = ["AugmentConfig"]
 
@@ -30,11 +29,8 @@ def read(cloud: bytes | Cloud, name: str, shape: tuple[int, ...]) -> Cloud:
     Raises Failure(DATA) with the name where the bytes are no shape, or there are no two places among the points.
     """
     if isinstance(cloud, bytes):
-        try:
+        with point_files.named(name):
             cloud = point_files.read_points(cloud, Path(name).suffix.lower(), math.prod(shape[:-1]))
-        except BadShape as bad:
-            hint = "a whole copy of it, or remove it"
-            raise Failure(Code.DATA, f"shape {bad.code}", name, found=bad.sentence, hint=hint) from None
     if not np.isfinite(cloud).all():
         raise Failure(Code.DATA, "point cloud non-finite", name, found="a coordinate that is no finite number")
     if (cloud == cloud[:1]).all():
