@@ -1,6 +1,6 @@
 """What simple models make of the parts of configs/kicad.py, told by features of the points that its evaluation sees.
 
-python -m scripts.kicad_baselines --data_dir DIR
+python -m scripts.kicad_baselines --data_dir DIR [--num_points 1024]
 
 DIR is what scripts.prepare_kicad made. Prints test accuracies, of forests the mean of seeds 0, 1, 2 and each, in two minutes
 on one core. In the last row the same shapes are split by chance, as many to test as before, so that siblings of one family
@@ -31,11 +31,14 @@ SEEDS = (0, 1, 2)
 COORDINATES, DISTANCES, LENGTHS = np.linspace(-1, 1, 17), np.linspace(0, 1, 33), np.geomspace(0.1, 100, 33)
 
 flags.DEFINE_string("data_dir", None, "Directory that scripts.prepare_kicad made.")
+_NUM_POINTS = flags.DEFINE_integer("num_points", None, "Points of each shape; without it the config's.", lower_bound=1)
 
 
 def main() -> None:
     values = kicad.get_config()
     values.data.data_dir = command.require("data_dir")
+    if _NUM_POINTS.value is not None:
+        values.data.grid = (_NUM_POINTS.value,)
     data, sklearn = parse(values).data, _sklearn()
     train, test = (split_features(data, split) for split in ("train", "test"))
     shape, size, labels = (np.concatenate(parts) for parts in zip(train, test, strict=True))

@@ -11,6 +11,7 @@ from perceiver_jax import command
 from tests.door import fresh_flags
 
 ROOT = Path(__file__).parents[1]
+SIDES = {"Cube": (1, 1, 1), "Plate": (5, 5, 0.1), "Rod": (9, 0.2, 0.2)}
 
 
 @pytest.fixture
@@ -38,14 +39,17 @@ def cloud(seed, sides=(3, 2, 1)):
     return (np.random.default_rng(seed).uniform(-1, 1, (600, 3)) * sides).astype(np.float32)
 
 
-def test_every_model_has_a_row_with_its_accuracy(launch, tmp_path):
-    counts = {"train": {"Cube": 4, "Plate": 5, "Rod": 4}, "test": {"Cube": 1, "Plate": 2, "Rod": 2}}
-    sides = {"Cube": (1, 1, 1), "Plate": (5, 5, 0.1), "Rod": (9, 0.2, 0.2)}
+def write(folder, counts):
+    """Class folders of so many clouds, by split and class."""
     for split, classes in counts.items():
         for label, count in classes.items():
-            (tmp_path / split / label).mkdir(parents=True)
+            (folder / split / label).mkdir(parents=True)
             for i in range(count):
-                np.save(tmp_path / split / label / f"{split}{i}.npy", cloud(i, sides[label]))
+                np.save(folder / split / label / f"{split}{i}.npy", cloud(i, SIDES[label]))
+
+
+def test_every_model_has_a_row_with_its_accuracy(launch, tmp_path):
+    write(tmp_path, {"train": {"Cube": 4, "Plate": 5, "Rod": 4}, "test": {"Cube": 1, "Plate": 2, "Rod": 2}})
     code, out, _ = launch("--data_dir", tmp_path)
     rows = [line.split("  ")[0] for line in out.splitlines()]
     assert code == 0
@@ -61,6 +65,20 @@ def test_every_model_has_a_row_with_its_accuracy(launch, tmp_path):
     accuracies = [line.split("  ")[-1].strip() for line in out.splitlines()[2:]]
     every = "100.0 % (100.0, 100.0, 100.0)"
     assert accuracies[:4] == [every, "100.0 %", every, "40.0 %"]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [([], 512), (["--num_points=600"], 600)], ids=["config", "flag"])
+def test_as_many_points_count_as_the_config_or_a_flag_says(arguments, expected, launch, script, tmp_path, monkeypatch):
+    features, seen = script["features"], set()
+
+    def spy(points):
+        seen.add(len(points))
+        return features(points)
+
+    monkeypatch.setitem(script["main"].__globals__, "features", spy)
+    write(tmp_path, {"train": {"Cube": 2, "Rod": 2}, "test": {"Cube": 1}})
+    assert launch("--data_dir", tmp_path, *arguments)[0] == 0
+    assert seen == {expected}
 
 
 def test_the_order_of_points_is_not_known(script):
