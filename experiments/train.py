@@ -23,7 +23,7 @@ command.define_config()
 
 def main() -> None:
     config = command.config()
-    command.take_large_pages()
+    command.keep_memory()
     with StopFlag() as stop, workdir.claim(command.require("workdir"), dump(config), sys.argv) as place:
         pipeline.check(config.data)
         result = finished(place, config)

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import platform
 import re
 import resource
 import runpy
@@ -502,14 +503,14 @@ def test_commands_are_written_down():
     assert len(written_commands()) >= 3
 
 
-def test_a_program_that_takes_large_pages_starts_anew_as_it_was_called(tmp_path):
+def test_a_program_that_keeps_memory_starts_anew_as_it_was_called(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(
         "import os, sys\n"
         "from perceiver_jax import command\n"
-        "command.large_pages = lambda: {} if 'ASKED' in os.environ else {'ASKED': 'yes'}\n"
+        "command.memory_settings = lambda: {} if 'ASKED' in os.environ else {'ASKED': 'yes'}\n"
         "print('ASKED' in os.environ, sys.argv[1:])\n"
-        "command.take_large_pages()\n"
+        "command.keep_memory()\n"
         "print('on')\n"
     )
     arguments = [sys.executable, "-W", "error", program, "--flag", "a b"]
@@ -517,14 +518,39 @@ def test_a_program_that_takes_large_pages_starts_anew_as_it_was_called(tmp_path)
     assert told.splitlines() == ["False ['--flag', 'a b']", "True ['--flag', 'a b']", "on"]
 
 
-@pytest.mark.parametrize(("offered", "asked"), [("always [madvise] never", True), ("[always] madvise never", False)])
-def test_large_pages_are_asked_for_where_the_system_waits_for_that(monkeypatch, offered, asked):
-    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    monkeypatch.setattr(Path, "exists", lambda path: True)
-    monkeypatch.setattr(Path, "read_text", lambda path: offered)
-    assert command.large_pages() == ({"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if asked else {})
+FAULTS = """
+import resource, threading
+def use():
+    for i in range(4):
+        bytearray(100_000_000)
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+faults = []
+use()
+print(faults[-1] - faults[0])
+thread = threading.Thread(target=use)
+faults.clear()
+thread.start()
+thread.join()
+print(faults[-1] - faults[0])
+"""
 
 
-def test_large_pages_are_left_alone_where_somebody_has_set_how_memory_is_taken(monkeypatch):
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc")
+def test_kept_memory_is_not_asked_for_again_in_any_thread(monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES")
+    kept, given_back = (
+        [int(line) for line in subprocess.check_output([sys.executable, "-c", FAULTS], env=os.environ | settings).split()]
+        for settings in (command.memory_settings(), {})
+    )
+    assert max(kept) < 30 < min(given_back)
+
+
+def test_memory_is_left_alone_where_somebody_has_set_how_it_is_taken(monkeypatch):
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
-    assert command.large_pages() == {}
+    assert command.memory_settings() == {}
+
+
+def test_memory_is_left_alone_without_glibc(monkeypatch):
+    monkeypatch.delenv("GLIBC_TUNABLES")
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+    assert command.memory_settings() == {}

@@ -47,7 +47,7 @@ def main() -> None:
     asked = [sizes[name] for name in chosen("shapes", _SHAPES.value, sizes)]
     for flag in (_JSON, _PLOT):
         _check_file(flag)
-    os.environ |= command.large_pages()  # for all contestants alike, as training runs take them for themselves
+    os.environ |= command.memory_settings()  # for all contestants alike, as training runs take them for themselves
     with Progress(len(names), 0) as progress:
         for name, suite in SUITES.items():
             progress.note(f"suite {name}, about {suite.minutes:g} min{'' if name in names else ': not asked for'}")
