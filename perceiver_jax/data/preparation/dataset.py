@@ -21,7 +21,7 @@ from perceiver_jax.data.preparation.shard import ShardRecord
 from perceiver_jax.data.preparation.workers import Pool
 from perceiver_jax.errors import Code, Failure
 
-FORMAT = 1  # of what is written: raised whenever the same source would give other bytes
+FORMAT = 2  # of what is written: raised whenever the same source would give other bytes
 MANIFEST = "preparation.json"
 _SPARE = 1.1  # times the size of the sources: records and converted items take a little more
 
