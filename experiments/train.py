@@ -9,7 +9,7 @@ from typing import Any
 
 from absl import flags
 
-from perceiver_jax import command, workdir
+from perceiver_jax import command, memory, workdir
 from perceiver_jax.config import Config, dump
 from perceiver_jax.data import pipeline
 from perceiver_jax.report.progress import say
@@ -23,7 +23,7 @@ command.define_config()
 
 def main() -> None:
     config = command.config()
-    command.keep_memory()
+    memory.keep()
     with StopFlag() as stop, workdir.claim(command.require("workdir"), dump(config), sys.argv) as place:
         pipeline.check(config.data)
         result = finished(place, config)

@@ -31,7 +31,7 @@ OUTSIDE = ("configs", "experiments", "scripts", "tests")
 # Each part imports itself and parts of earlier lines alone; parts of one line do not know each other.
 ORDER = """
     errors section
-    disk signals config_faults
+    disk signals memory config_faults
     workdir modalities
     data model training report
     baselines
@@ -222,7 +222,7 @@ def test_what_runs_before_jax_does_not_import_it():
     code = """
 import pkgutil, importlib, sys
 import perceiver_jax.baselines.config, perceiver_jax.data.sources, perceiver_jax.modalities
-from perceiver_jax import command, config, disk, errors, section, signals, workdir
+from perceiver_jax import command, config, disk, errors, memory, section, signals, workdir
 from perceiver_jax.data import pipeline
 from perceiver_jax.report import confusion, progress, selection, tables
 from perceiver_jax.training import manifest

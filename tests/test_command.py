@@ -1,8 +1,6 @@
 """The door of every command: what each wrong word on the command line, and each kind of end, looks like."""
 
 import ast
-import os
-import platform
 import re
 import resource
 import runpy
@@ -501,56 +499,3 @@ def test_a_command_that_is_written_down_can_be_typed(end_of, line):
 
 def test_commands_are_written_down():
     assert len(written_commands()) >= 3
-
-
-def test_a_program_that_keeps_memory_starts_anew_as_it_was_called(tmp_path):
-    program = tmp_path / "program.py"
-    program.write_text(
-        "import os, sys\n"
-        "from perceiver_jax import command\n"
-        "command.memory_settings = lambda: {} if 'ASKED' in os.environ else {'ASKED': 'yes'}\n"
-        "print('ASKED' in os.environ, sys.argv[1:])\n"
-        "command.keep_memory()\n"
-        "print('on')\n"
-    )
-    arguments = [sys.executable, "-W", "error", program, "--flag", "a b"]
-    told = subprocess.check_output(arguments, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True)
-    assert told.splitlines() == ["False ['--flag', 'a b']", "True ['--flag', 'a b']", "on"]
-
-
-FAULTS = """
-import resource, threading
-def use():
-    for i in range(4):
-        bytearray(100_000_000)
-        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
-faults = []
-use()
-print(faults[-1] - faults[0])
-thread = threading.Thread(target=use)
-faults.clear()
-thread.start()
-thread.join()
-print(faults[-1] - faults[0])
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="no glibc")
-def test_kept_memory_is_not_asked_for_again_in_any_thread(monkeypatch):
-    monkeypatch.delenv("GLIBC_TUNABLES")
-    kept, given_back = (
-        [int(line) for line in subprocess.check_output([sys.executable, "-c", FAULTS], env=os.environ | settings).split()]
-        for settings in (command.memory_settings(), {})
-    )
-    assert max(kept) < 30 < min(given_back)
-
-
-def test_memory_is_left_alone_where_somebody_has_set_how_it_is_taken(monkeypatch):
-    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=1")
-    assert command.memory_settings() == {}
-
-
-def test_memory_is_left_alone_without_glibc(monkeypatch):
-    monkeypatch.delenv("GLIBC_TUNABLES")
-    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
-    assert command.memory_settings() == {}

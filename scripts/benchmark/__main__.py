@@ -15,7 +15,7 @@ from pathlib import Path
 
 from absl import flags
 
-from perceiver_jax import command
+from perceiver_jax import command, memory
 from perceiver_jax.disk import write_atomically
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress, say
@@ -47,7 +47,7 @@ def main() -> None:
     asked = [sizes[name] for name in chosen("shapes", _SHAPES.value, sizes)]
     for flag in (_JSON, _PLOT):
         _check_file(flag)
-    os.environ |= command.memory_settings()  # for all contestants alike, as training runs take them for themselves
+    os.environ |= memory.settings()  # for all contestants alike, as training runs take them for themselves
     with Progress(len(names), 0) as progress:
         for name, suite in SUITES.items():
             progress.note(f"suite {name}, about {suite.minutes:g} min{'' if name in names else ': not asked for'}")

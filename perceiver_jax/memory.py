@@ -1,0 +1,26 @@
+"""Memory that a program keeps from one step to the next, by what glibc is told as it begins."""
+
+import os
+import platform
+import sys
+
+
+def keep() -> None:
+    """Starts this program anew with memory that it keeps for its next step, where glibc can be told so as a program begins.
+
+    A step's temporaries, gigabytes of them, go back to the system else and come back as pages to be filled with zeros: a
+    fifth of the time of a training step on a CPU. Large pages, where Linux has them for those that ask, cost fewer faults.
+    """
+    asked = settings()
+    if asked:
+        sys.stdout.flush()
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | asked)
+
+
+def settings() -> dict[str, str]:
+    """The environment by which a process keeps its memory; empty without glibc, or where somebody has set it already."""
+    if "GLIBC_TUNABLES" in os.environ or platform.libc_ver()[0] != "glibc":
+        return {}
+    # Other arenas than the first take large pieces from mmap whatever its limit says, and give them back.
+    tunables = {"arena_max": 1, "mmap_max": 0, "trim_threshold": 1 << 40, "hugetlb": 1}
+    return {"GLIBC_TUNABLES": ":".join(f"glibc.malloc.{name}={value}" for name, value in tunables.items())}
