@@ -12,7 +12,7 @@ The data are Debian's package dataset-fashion-mnist; with its files elsewhere, -
 
 from ml_collections import ConfigDict
 
-from perceiver_jax.config import with_variant
+from perceiver_jax.settings.config import with_variant
 
 VARIANTS = {
     "fourier": {},

@@ -47,7 +47,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from perceiver_jax.config import with_variant
+from perceiver_jax.settings.config import with_variant
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "fourier": {},

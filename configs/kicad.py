@@ -11,7 +11,7 @@ so test shapes have no siblings among those that are trained on. A part's size t
 
 from ml_collections import ConfigDict
 
-from perceiver_jax.config import with_variant
+from perceiver_jax.settings.config import with_variant
 
 VARIANTS = {
     "augmented": {},

@@ -9,7 +9,7 @@ Not in the paper, and a sample: never quote its accuracy as MNIST's. Simple base
 
 from ml_collections import ConfigDict
 
-from perceiver_jax.config import with_variant
+from perceiver_jax.settings.config import with_variant
 
 VARIANTS = {
     "full": {},

@@ -28,7 +28,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from perceiver_jax.config import with_variant
+from perceiver_jax.settings.config import with_variant
 
 SHARED = dict(
     # The paper's 1,120 is the highest frequency, which is half of this.

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from perceiver_jax import command, disk, workdir
-from perceiver_jax.config import Config, read
+from perceiver_jax import command
 from perceiver_jax.data import pipeline
 from perceiver_jax.errors import Stopped
 from perceiver_jax.report.confusion import draw_confusion
 from perceiver_jax.report.progress import say
 from perceiver_jax.report.tables import table
-from perceiver_jax.signals import StopFlag
+from perceiver_jax.runs import workdir
+from perceiver_jax.settings.config import Config, read
+from perceiver_jax.system import disk
+from perceiver_jax.system.signals import StopFlag
 from perceiver_jax.training import manifest
 
 flags.DEFINE_string("workdir", None, "Directory of the run.")
@@ -40,8 +42,8 @@ def main() -> None:
         pipeline.check(config.data)
         pipeline.num_eval_batches(config.data, _SPLIT.value)  # an unknown split ends here
         step = manifest.chosen_step(place.checkpoints, _STEP.value)
-        from perceiver_jax.evaluate import split_sums, voted_accuracy  # JAX from here on
-        from perceiver_jax.experiment import Experiment
+        from perceiver_jax.runs.evaluate import split_sums, voted_accuracy  # JAX from here on
+        from perceiver_jax.runs.programs import Experiment
         from perceiver_jax.training.metrics import means
 
         experiment = Experiment(config)

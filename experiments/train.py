@@ -9,13 +9,15 @@ from typing import Any
 
 from absl import flags
 
-from perceiver_jax import command, memory, workdir
-from perceiver_jax.config import Config, dump
+from perceiver_jax import command
 from perceiver_jax.data import pipeline
 from perceiver_jax.report.progress import say
 from perceiver_jax.report.selection import reported_split
 from perceiver_jax.report.tables import summary
-from perceiver_jax.signals import StopFlag
+from perceiver_jax.runs import workdir
+from perceiver_jax.settings.config import Config
+from perceiver_jax.system import memory
+from perceiver_jax.system.signals import StopFlag
 
 flags.DEFINE_string("workdir", None, "Directory of the run.")
 command.define_config()
@@ -24,11 +26,11 @@ command.define_config()
 def main() -> None:
     config = command.config()
     memory.keep()
-    with StopFlag() as stop, workdir.claim(command.require("workdir"), dump(config), sys.argv) as place:
+    with StopFlag() as stop, workdir.claim(command.require("workdir"), config, sys.argv) as place:
         pipeline.check(config.data)
         result = finished(place, config)
         if result is None:
-            from perceiver_jax.train import train  # JAX from here on: every wrong config has ended by now
+            from perceiver_jax.runs.train import train  # JAX from here on: every wrong config has ended by now
 
             result = train(config, place, stop)
         else:

@@ -15,9 +15,9 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict
 
-from perceiver_jax import config as config_lib
-from perceiver_jax import config_faults
 from perceiver_jax.errors import Code, Failure, Stopped, nearest
+from perceiver_jax.settings import config as config_lib
+from perceiver_jax.settings import faults as config_faults
 
 CONFIG_SECONDS = 30  # a config file that takes longer is taken for one that never ends
 

@@ -21,6 +21,12 @@ class Tiny:
     value: int | str
 
 
+@dataclasses.dataclass(frozen=True)
+class Harmless:
+    """Marks a field that may change between the launches of one run: it changes nothing of what is learned."""
+
+
+HARMLESS = Harmless()
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from absl import flags
 
-from perceiver_jax import command, workdir
-from perceiver_jax.config import read
+from perceiver_jax import command
 from perceiver_jax.data import pipeline
 from perceiver_jax.data.examples import example_inputs, file_inputs, split_size
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress, say
+from perceiver_jax.runs import workdir
+from perceiver_jax.settings.config import read
 from perceiver_jax.training import manifest
 
 flags.DEFINE_string("workdir", None, "Directory of the run.")
@@ -45,8 +46,8 @@ def main(files: list[Path]) -> None:
         indices = chosen(_EXAMPLES, range(split_size(config.data, _SPLIT.value)))
         inputs = {f"{_SPLIT.value}_{i}": example_inputs(config.data, config.augment, _SPLIT.value, i) for i in indices}
     step = manifest.chosen_step(place.checkpoints, _STEP.value)
-    from perceiver_jax.attention_maps import draw_maps, figure_3  # JAX from here on
-    from perceiver_jax.experiment import Experiment
+    from perceiver_jax.runs.maps import draw_maps, figure_3  # JAX from here on
+    from perceiver_jax.runs.programs import Experiment
 
     experiment = Experiment(config)
     variables = experiment.restore(place.checkpoints, step).evaluated

@@ -17,12 +17,12 @@ from jaxtyping import Float32, Float64, Integer
 
 from configs import kicad
 from perceiver_jax import command
-from perceiver_jax.config import parse
 from perceiver_jax.data.config import DataConfig
 from perceiver_jax.data.examples import source_of
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.report.tables import table
+from perceiver_jax.settings.config import parse
 
 NUM_TREES = 500
 SEEDS = (0, 1, 2)
@@ -76,7 +76,7 @@ def split_features(
     with Progress(len(source), 0) as progress:
         for i in range(len(source)):
             example = source[i]
-            found.append(features(example["point_cloud"][:num_points]))
+            found.append(features(example["points"][:num_points]))
             labels.append(example["label"])
             progress.update(i + 1, {})
     shape, size = map(np.stack, zip(*found, strict=True))

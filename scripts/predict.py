@@ -15,12 +15,13 @@ import numpy as np
 from absl import flags
 from jaxtyping import Float
 
-from perceiver_jax import command, workdir
-from perceiver_jax.config import Config, read
+from perceiver_jax import command
 from perceiver_jax.data.examples import file_inputs
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.report.tables import table
+from perceiver_jax.runs import workdir
+from perceiver_jax.settings.config import Config, read
 from perceiver_jax.training import manifest
 
 flags.DEFINE_string("workdir", None, "Directory of the run.")
@@ -73,7 +74,7 @@ def predictions(
     inputs: Iterator[tuple[Path, Float[np.ndarray, "*grid F"]]], config: Config, checkpoints: Path, step: int
 ) -> Iterator[tuple[Path, Float[np.ndarray, " Y"]]]:
     """Each file with the probability of every class. Raises Failure(NUMERICS) for one that is no number."""
-    from perceiver_jax.experiment import Experiment  # JAX from here on
+    from perceiver_jax.runs.programs import Experiment  # JAX from here on
 
     experiment = Experiment(config)
     variables = experiment.restore(checkpoints, step).evaluated

@@ -14,7 +14,7 @@ from perceiver_jax.data.preparation.checksums import Checksum
 from perceiver_jax.data.preparation.listing import Listing
 from perceiver_jax.errors import Code, Failure, Stopped
 from perceiver_jax.report.progress import Progress, say
-from perceiver_jax.signals import StopFlag
+from perceiver_jax.system.signals import StopFlag
 
 LOG_SECONDS = 10.0  # between two lines of progress
 MEGABYTE = 1_000_000

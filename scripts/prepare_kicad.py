@@ -26,13 +26,14 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from perceiver_jax import command, disk
+from perceiver_jax import command
 from perceiver_jax.data.preparation import kicad
 from perceiver_jax.data.preparation.findings import BAD_ITEMS, SHOWN
 from perceiver_jax.data.preparation.kicad import Model, Outcome
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress, say
-from perceiver_jax.signals import StopFlag, end_with_parent
+from perceiver_jax.system import disk
+from perceiver_jax.system.signals import StopFlag, end_with_parent
 from scripts.preparation import Observer, check_outside
 
 CHUNK = 16  # models given to a worker at once

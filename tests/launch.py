@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from configs.digits import get_config
-from perceiver_jax.config import Config, parse
+from perceiver_jax.settings.config import Config, parse
 
 SECONDS = 120  # after which a run counts as hung
 SMALL = [
@@ -167,7 +167,7 @@ def _serve() -> None:
     import orbax.checkpoint  # noqa: F401
     import tensorboardX  # noqa: F401
 
-    import perceiver_jax.train  # noqa: F401
+    import perceiver_jax.runs.train  # noqa: F401
 
     codes: dict[int, int] = {}
     for line in sys.stdin:

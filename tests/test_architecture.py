@@ -21,40 +21,37 @@ from pydantic_core import PydanticUndefined
 
 import perceiver_jax
 from configs import digits
-from perceiver_jax import accounting
-from perceiver_jax.config import Config, parse
 from perceiver_jax.model.config import FourierPositions, LearnedPositions, NoPositions, PerceiverConfig
+from perceiver_jax.runs import accounting
 from perceiver_jax.section import Section
+from perceiver_jax.settings.config import Config, parse
 
 ROOT = Path(__file__).parents[1]
 OUTSIDE = ("configs", "experiments", "scripts", "tests")
 # Each part imports itself and parts of earlier lines alone; parts of one line do not know each other.
 ORDER = """
     errors section
-    disk signals memory config_faults
-    workdir modalities
+    system readers
+    modalities
     data model training report
     baselines
-    config
-    command accounting
-    experiment
-    evaluate attention_maps
-    train
+    settings
+    runs command
 """
 FILE_LINES, FUNCTION_LINES = 260, 65
 # What looks something up in a dictionary that may lack it, by file; a config is never asked like that.
 LOOKUPS = {
-    "accounting.py": {"counts"},
-    "config_faults.py": {"fault", "values"},  # pydantic's records, a path in a config's faulty values
+    "runs/accounting.py": {"counts"},
+    "settings/faults.py": {"fault", "values"},  # pydantic's records, a path in a config's faulty values
     "model/read.py": {"mesh.shape"},  # a mesh, perhaps without that axis, or none
     "report/curves.py": {"LEAST_TOP"},
     "report/log.py": {"record"},  # a line of metrics.jsonl, perhaps cut off
     "report/progress.py": {"os.environ"},
     "training/checkpoint.py": {"stored", "wanted"},  # arrays by name, of two trees to compare
-    "training/devices.py": {"os.environ"},
+    "system/devices.py": {"os.environ"},
     "training/manifest.py": {"body"},  # a manifest, perhaps of a newer format
     "training/meter.py": {"self._sums"},
-    "workdir.py": {"old", "new"},  # settings by name, of two runs to compare
+    "runs/workdir.py": {"old", "new"},  # settings by name, of two runs to compare
 }
 
 
@@ -127,7 +124,7 @@ def test_the_package_knows_nothing_of_those_who_use_it():
 
 
 def test_configs_need_nothing_of_the_package_but_their_own_kind():
-    allowed = {"ml_collections", "perceiver_jax.config", "configs", "collections.abc", "typing"}
+    allowed = {"ml_collections", "perceiver_jax.settings.config", "configs", "collections.abc", "typing"}
     for name, tree in sources("configs").items():
         assert {m for m in imported(tree) if m not in allowed and not m.startswith("configs.")} == set(), name
 
@@ -222,7 +219,12 @@ def test_what_runs_before_jax_does_not_import_it():
     code = """
 import pkgutil, importlib, sys
 import perceiver_jax.baselines.config, perceiver_jax.data.sources, perceiver_jax.modalities
-from perceiver_jax import command, config, disk, errors, memory, section, signals, workdir
+from perceiver_jax import command, errors, section
+from perceiver_jax.settings import config
+from perceiver_jax.system import disk
+from perceiver_jax.system import memory
+from perceiver_jax.system import signals
+from perceiver_jax.runs import workdir
 from perceiver_jax.data import pipeline
 from perceiver_jax.report import confusion, progress, selection, tables
 from perceiver_jax.training import manifest

@@ -14,9 +14,10 @@ import pytest
 from absl import flags
 
 from configs import digits
-from perceiver_jax import command, workdir
-from perceiver_jax.config import dump, parse
+from perceiver_jax import command
 from perceiver_jax.errors import Code, Failure, Stopped
+from perceiver_jax.runs import workdir
+from perceiver_jax.settings.config import dump, parse
 from tests.door import fresh_flags
 from tests.launch import on_devices
 
@@ -455,7 +456,7 @@ def test_a_batch_that_does_not_divide_among_the_devices_is_refused(tmp_path):
 def test_a_platform_without_devices_is_told_by_name(monkeypatch):
     import jax
 
-    from perceiver_jax.training import devices
+    from perceiver_jax.system import devices
 
     def refuse():
         raise RuntimeError("Unable to initialize backend 'gpu': nothing there\nand more")

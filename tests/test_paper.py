@@ -6,8 +6,9 @@ The exact counts beside them are worked out by hand from the paper's text, and r
 import pytest
 
 from configs import imagenet, modelnet40
-from perceiver_jax import accounting, config
 from perceiver_jax.model.positions import bands
+from perceiver_jax.runs import accounting
+from perceiver_jax.settings import config
 
 # variant: parameters, as published in millions; FLOPs of one image by the paper's rule, as published in billions
 TABLE5 = {

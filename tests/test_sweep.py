@@ -11,7 +11,7 @@ import pytest
 from configs import imagenet
 from experiments.sweeps import fig5, fig6
 from perceiver_jax import command
-from perceiver_jax.config import parse
+from perceiver_jax.settings.config import parse
 from tests.door import fresh_flags
 
 ROOT = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from perceiver_jax.section import Count, Section, Tiny
+from perceiver_jax.section import HARMLESS, Count, Section, Tiny
 
 
 class DataConfig(Section):
@@ -14,10 +14,12 @@ class DataConfig(Section):
 
     source: str
     batch_size: Annotated[Count, Tiny(8)]  # examples an update, over all devices
-    eval_batch_size: Annotated[Count, Tiny(16)]
+    eval_batch_size: Annotated[Count, Tiny(16), HARMLESS]
     validation_examples: Annotated[int, Field(ge=0), Tiny(32)]  # taken from the end of train as the split `validation`
-    num_workers: Annotated[int, Field(ge=0), Tiny(0)]  # processes that load and augment; 0: a thread of this process
-    prefetch_batches: Count
+    num_workers: Annotated[
+        int, Field(ge=0), Tiny(0), HARMLESS
+    ]  # processes that load and augment; 0: a thread of this
+    prefetch_batches: Annotated[Count, HARMLESS]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,7 +32,7 @@ from perceiver_jax.data.examples import (
 )
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.section import Section
-from perceiver_jax.signals import end_with_parent
+from perceiver_jax.system.signals import end_with_parent
 
 if TYPE_CHECKING:
     import grain

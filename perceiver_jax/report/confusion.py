@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
-from perceiver_jax.disk import write_atomically
+from perceiver_jax.system.disk import write_atomically
 
 DPI = 120
 MOST_NAMED = 60  # classes: names of more would be too small to read

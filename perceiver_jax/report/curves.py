@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from perceiver_jax.disk import write_atomically
 from perceiver_jax.report.log import read_metrics
+from perceiver_jax.system.disk import write_atomically
 
 # Metric: (axis label with unit, factor from the logged number, format of the number beside the last evaluation).
 PANELS = {

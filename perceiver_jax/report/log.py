@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from perceiver_jax.disk import write_atomically
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.system.disk import write_atomically
 
 MAX_FAULTS = 3  # in a row, before a place is no longer written to
 FLUSH_SECONDS = 10.0  # at least, between two syncs of the TensorBoard file: each waits for the disk

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from perceiver_jax.disk import write_atomically
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.system.disk import write_atomically
 
 COLUMNS, FIRST_ROWS, LATER_ROWS = 25, 4, 2
 LEAST_COLUMNS = 8  # few latents stand in fewer, wider columns

@@ -14,25 +14,25 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import perceiver_jax
-from perceiver_jax import disk, workdir
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.system import disk
 from perceiver_jax.training.manifest import Manifest, commit, prune
 
 ARRAYS = "arrays"  # Orbax's directory in a step
 SETTLE_SECONDS = 0.3  # for the writes that Orbax leaves running when one is refused
 
 
-def fingerprints(config: dict[str, Any], data: str) -> dict[str, str]:
-    """What a run depends on, saved with each step: on resume config and data must match, code and numerics may differ.
+def fingerprints(settings: Mapping[str, str], data: str) -> dict[str, str]:
+    """What a run depends on, saved with each step: on resume settings and data must match, code and numerics may differ.
 
-    `config` holds the JSON values of the run's config, `data` identifies the prepared data.
+    `settings` are those that decide what is learned, by name, `data` identifies the prepared data.
     """
     import jax
     import jaxlib
@@ -44,7 +44,7 @@ def fingerprints(config: dict[str, Any], data: str) -> dict[str, str]:
     kind = jax.devices()[0].device_kind
     cores = f" on {len(os.sched_getaffinity(0))} cores" if jax.default_backend() == "cpu" else ""
     return {
-        "config": hashlib.sha256(json.dumps(workdir.settings(config), sort_keys=True).encode()).hexdigest(),
+        "config": hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode()).hexdigest(),
         "data": data,
         "code": f"{perceiver_jax.__version__}, sources {sources.hexdigest()[:16]}",
         "numerics": f"jax {jax.__version__}, jaxlib {jaxlib.__version__}, {jax.device_count()} x {kind}{cores}",

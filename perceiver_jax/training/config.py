@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from perceiver_jax.section import Count, Duration, Fraction, NonNegative, Positive, Section, Tiny
+from perceiver_jax.section import HARMLESS, Count, Duration, Fraction, NonNegative, Positive, Section, Tiny
 
 
 class Constant(Section):
@@ -57,11 +57,11 @@ class TrainConfig(Section):
 
     duration: Annotated[Duration, Tiny("6 steps")]
     label_smoothing: Fraction
-    log_every: Annotated[Duration, Tiny("1 steps")]
-    eval_every: Annotated[Duration, Tiny("3 steps")]
+    log_every: Annotated[Duration, Tiny("1 steps"), HARMLESS]
+    eval_every: Annotated[Duration, Tiny("3 steps"), HARMLESS]
     eval_splits: Annotated[tuple[Literal["validation", "test"], ...], Field(min_length=1)]
-    checkpoint_every: Annotated[Duration, Tiny("3 steps")]
-    keep_checkpoints: Count
+    checkpoint_every: Annotated[Duration, Tiny("3 steps"), HARMLESS]
+    keep_checkpoints: Annotated[Count, HARMLESS]
 
 
 class MeshConfig(Section):

@@ -16,9 +16,9 @@ from typing import Any
 
 import pydantic
 
-from perceiver_jax import disk
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.section import Section
+from perceiver_jax.system import disk
 
 FORMAT = 1  # of the manifest and of what lies beside it
 MANIFEST = "manifest.json"

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from absl import flags
 
-from perceiver_jax import command, memory
-from perceiver_jax.disk import write_atomically
+from perceiver_jax import command
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.report.tables import quantity, table
+from perceiver_jax.system import memory
+from perceiver_jax.system.disk import write_atomically
 from scripts.benchmark import peers
 from scripts.benchmark.process import num_cores
 from scripts.benchmark.run import Row, Run, add_shares

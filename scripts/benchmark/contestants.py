@@ -73,8 +73,8 @@ class Pipeline:
 
     def __call__(self) -> Built:
         """Itself, reading."""
-        from perceiver_jax.config import parse
         from perceiver_jax.data import pipeline
+        from perceiver_jax.settings.config import parse
 
         values = importlib.import_module(f"configs.{self.config}").get_config()
         values.data.num_workers = self.num_workers

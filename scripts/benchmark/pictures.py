@@ -8,11 +8,12 @@ from collections.abc import Callable
 import numpy as np
 
 from configs import imagenet
-from perceiver_jax.config import parse
 from perceiver_jax.data.config import Spec
-from perceiver_jax.modalities import image, image_files
+from perceiver_jax.modalities import image
 from perceiver_jax.modalities.image.config import MAX_MAGNITUDE, Inception, RandAugment
 from perceiver_jax.modalities.image.crop import centre_box, random_box
+from perceiver_jax.readers import image_files
+from perceiver_jax.settings.config import parse
 from scripts.benchmark.process import Built
 
 WIDTH, HEIGHT, QUALITY = 500, 375, 90  # of ImageNet's usual photograph

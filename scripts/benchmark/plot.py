@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from perceiver_jax.disk import write_atomically
+from perceiver_jax.system.disk import write_atomically
 from scripts.benchmark.run import Row
 
 COLOURS = {

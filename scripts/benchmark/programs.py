@@ -16,8 +16,8 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Float
 
-from perceiver_jax import accounting
 from perceiver_jax.model.perceiver import Perceiver
+from perceiver_jax.runs import accounting
 from scripts.benchmark import plain
 from scripts.benchmark.shapes import LEARNING_RATE, Shape
 

@@ -12,9 +12,9 @@ from jax.extend import core
 from ml_collections import ConfigDict
 
 from configs import imagenet_baselines, modelnet40_baselines
-from perceiver_jax import accounting
 from perceiver_jax.baselines.config import Bottleneck
-from perceiver_jax.config import Config, parse
+from perceiver_jax.runs import accounting
+from perceiver_jax.settings.config import Config, parse
 from tests.baselines import small
 
 

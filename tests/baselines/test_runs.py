@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from perceiver_jax.data import pipeline
-from perceiver_jax.experiment import Experiment
 from perceiver_jax.report.log import read_metrics
-from perceiver_jax.training import devices
+from perceiver_jax.runs.programs import Experiment
+from perceiver_jax.system import devices
 from perceiver_jax.training.step import Variables
 from tests.baselines import small
 from tests.launch import config_of

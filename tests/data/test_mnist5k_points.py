@@ -7,8 +7,8 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 
 from perceiver_jax.data.sources import mnist5k, mnist5k_points
-from perceiver_jax.modalities import point_cloud
-from perceiver_jax.modalities.point_cloud.config import NoAugment
+from perceiver_jax.modalities import points as point_cloud
+from perceiver_jax.modalities.points.config import NoAugment
 
 SHAPE = (256, 0)
 BATCHES = {"batch_size": 32, "eval_batch_size": 64, "validation_examples": 0, "num_workers": 0, "prefetch_batches": 1}
@@ -30,14 +30,14 @@ def splits():
     opened = {split: mnist5k_points.load(config(), split) for split in GOLDEN}
     examples = {split: [source[i] for i in range(len(source))] for split, source in opened.items()}
     return {
-        split: (np.stack([e["point_cloud"] for e in each]), np.array([e["label"] for e in each]))
+        split: (np.stack([e["points"] for e in each]), np.array([e["label"] for e in each]))
         for split, each in examples.items()
     }
 
 
 def test_each_split_holds_what_the_spec_says(splits):
     spec = mnist5k_points.spec(config())
-    assert (spec.modality, spec.shape, spec.num_classes) == ("point_cloud", SHAPE, 10)
+    assert (spec.modality, spec.shape, spec.num_classes) == ("points", SHAPE, 10)
     for split, (points, labels) in splits.items():
         assert points.shape == (spec.num_examples[split], 512, 3)
         assert points.dtype == np.float32
@@ -53,7 +53,7 @@ def test_splits_never_change(splits, split):
 def test_an_example_is_the_same_every_time_in_any_order(splits):
     source = mnist5k_points.load(config(), "test")
     for index in (7, 3, 7):
-        np.testing.assert_array_equal(source[index]["point_cloud"], splits["test"][0][index])
+        np.testing.assert_array_equal(source[index]["points"], splits["test"][0][index])
 
 
 def test_points_lie_in_pixels_with_ink_as_often_as_these_have_ink(splits):

@@ -16,7 +16,7 @@ from perceiver_jax.data.preparation.items import make_units
 from perceiver_jax.data.preparation.modelnet40_releases import list_source
 from perceiver_jax.data.sources import modelnet40
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.modalities.point_cloud.config import NoAugment
+from perceiver_jax.modalities.points.config import NoAugment
 from tests.data.preparation.shapes import labels, meshes, resampled, write, write_hdf5, write_resampled, write_zip
 
 POINTS = 48
@@ -87,8 +87,8 @@ def test_a_split_holds_its_shapes_and_their_labels(prepared):
         found = {example["name"].partition("(key ")[2].rstrip(")"): example["label"] for example in examples}
         assert found == expected
         for example in examples:
-            assert (example["point_cloud"].shape, example["point_cloud"].dtype) == ((POINTS, 3), np.float32)
-            assert np.abs(example["point_cloud"]).max() <= 1
+            assert (example["points"].shape, example["points"].dtype) == ((POINTS, 3), np.float32)
+            assert np.abs(example["points"]).max() <= 1
 
 
 def test_tfds_reads_the_same(prepared):
@@ -98,7 +98,7 @@ def test_tfds_reads_the_same(prepared):
         assert len(ours) == len(theirs)
         for one, other in zip((ours[i] for i in range(len(ours))), theirs, strict=True):
             assert other["points"].dtype == np.float32
-            np.testing.assert_array_equal(one["point_cloud"], other["points"])
+            np.testing.assert_array_equal(one["points"], other["points"])
             assert one["label"] == other["label"]
             assert one["name"].endswith(f"(key {other['name'].decode()})")
     assert builder.info.features["label"].names == list(modelnet40.CLASSES)
@@ -107,7 +107,7 @@ def test_tfds_reads_the_same(prepared):
 
 def test_the_spec_names_the_classes_and_the_grid(tmp_path):
     spec = modelnet40.spec(config_of(tmp_path, grid=(44, 44)))
-    assert (spec.modality, spec.shape, spec.num_classes, spec.mean, spec.std) == ("point_cloud", (44, 44, 0), 40, (), ())
+    assert (spec.modality, spec.shape, spec.num_classes, spec.mean, spec.std) == ("points", (44, 44, 0), 40, (), ())
     assert spec.classes == modelnet40.CLASSES
 
 
@@ -152,7 +152,7 @@ def test_a_file_that_gives_no_shape_is_named(tmp_path):
 
 def test_a_source_can_be_pickled_for_worker_processes(prepared):
     source = modelnet40.load(config_of(prepared), "train")
-    np.testing.assert_array_equal(pickle.loads(pickle.dumps(source))[3]["point_cloud"], source[3]["point_cloud"])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(source))[3]["points"], source[3]["points"])
 
 
 @pytest.mark.parametrize("grid", [(POINTS + 1,), (7, 7)])
@@ -165,7 +165,7 @@ def test_too_few_points_are_told_with_the_command_for_more(prepared, grid):
 
 
 def test_fewer_points_than_prepared_can_be_asked_for(prepared):
-    assert modelnet40.load(config_of(prepared, (6, 6)), "train")[0]["point_cloud"].shape == (POINTS, 3)
+    assert modelnet40.load(config_of(prepared, (6, 6)), "train")[0]["points"].shape == (POINTS, 3)
 
 
 def test_what_is_not_there_is_told_with_the_command_that_prepares_it(tmp_path):

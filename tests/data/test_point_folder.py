@@ -11,7 +11,7 @@ import pytest
 from perceiver_jax.data import class_folders, examples, pipeline
 from perceiver_jax.data.sources import point_folder
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.modalities.point_cloud.config import Points
+from perceiver_jax.modalities.points.config import Points
 
 AUGMENT = Points(
     kind="points",
@@ -65,14 +65,14 @@ def mesh_of(source):
 def test_shapes_have_their_points_class_and_name(folder):
     config = config_of(folder)
     source = point_folder.load(config, "train")
-    shapes = {shape["name"]: (shape["label"], len(shape["point_cloud"])) for shape in map(source.__getitem__, range(7))}
+    shapes = {shape["name"]: (shape["label"], len(shape["points"])) for shape in map(source.__getitem__, range(7))}
     assert shapes == {
         **{f"{folder}/train/a/{name}": (0, 40) for name in ("0.xyz", "1.xyz", "2.xyz")},
         f"{folder}/train/a/mesh.off": (0, 16 * point_folder.DENSITY),
         **{f"{folder}/train/b/{name}": (1, 40) for name in ("0.xyz", "1.xyz", "2.xyz")},
     }
     spec = point_folder.spec(config)
-    assert (spec.modality, spec.shape, spec.classes) == ("point_cloud", (16, 0), ("a", "b"))
+    assert (spec.modality, spec.shape, spec.classes) == ("points", (16, 0), ("a", "b"))
     assert spec.num_examples == {"train": 7, "test": 7}
 
 
@@ -80,14 +80,14 @@ def test_a_grid_of_two_axes_has_as_many_points_as_their_product(folder):
     config = config_of(folder, grid=(4, 5))
     assert point_folder.spec(config).shape == (4, 5, 0)
     source = point_folder.load(config, "train")
-    assert len(source[mesh_of(source)]["point_cloud"]) == 20 * point_folder.DENSITY
+    assert len(source[mesh_of(source)]["points"]) == 20 * point_folder.DENSITY
 
 
 def test_a_file_is_read_once_and_its_points_cannot_be_written_to(folder):
     source = point_folder.load(config_of(folder), "train")
-    points = source[0]["point_cloud"]
+    points = source[0]["points"]
     Path(source[0]["name"]).unlink()
-    assert point_folder.load(config_of(folder), "train")[0]["point_cloud"] is points
+    assert point_folder.load(config_of(folder), "train")[0]["points"] is points
     with pytest.raises(ValueError, match="read-only"):
         points[0] = 0
 
@@ -95,7 +95,7 @@ def test_a_file_is_read_once_and_its_points_cannot_be_written_to(folder):
 def test_a_worker_process_gets_the_same_source(folder):
     source = point_folder.load(config_of(folder), "train")
     copy = pickle.loads(pickle.dumps(source))
-    assert (copy[3]["point_cloud"] == source[3]["point_cloud"]).all()
+    assert (copy[3]["points"] == source[3]["points"]).all()
 
 
 def test_plain_class_folders_are_split_and_other_files_told(tmp_path, capsys):

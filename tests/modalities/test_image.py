@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import image as modality
-from perceiver_jax.modalities import image_files
 from perceiver_jax.modalities.image.affine import affine_map, warp
 from perceiver_jax.modalities.image.config import Affine, Inception, NoAugment
+from perceiver_jax.readers import image_files
 
 
 def picture(height=6, width=5, channels=1, seed=0):

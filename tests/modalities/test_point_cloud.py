@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.modalities import point_cloud as modality
-from perceiver_jax.modalities.point_cloud.config import NoAugment, Points
-from perceiver_jax.modalities.surface import BadShape
+from perceiver_jax.modalities import points as modality
+from perceiver_jax.modalities.points.config import NoAugment, Points
+from perceiver_jax.readers.surface import BadShape
 
 SHAPE = (64, 0)
 AS_THEY_ARE = NoAugment(kind="none", extent=None, half_side=1.0)

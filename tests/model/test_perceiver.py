@@ -306,7 +306,7 @@ SHARDED = """
 import jax, numpy as np
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
-from perceiver_jax.training import devices
+from perceiver_jax.system import devices
 from tests.model import test_perceiver as t
 
 assert jax.device_count() == 8
@@ -331,7 +331,7 @@ for positions in (t.FOURIER, t.LEARNED):
 PARTS = """
 import jax, numpy as np
 from flax import nnx
-from perceiver_jax.training import devices
+from perceiver_jax.system import devices
 from tests.model import test_perceiver as t
 
 assert jax.device_count() == 8

@@ -6,8 +6,8 @@ import pytest
 from flax import nnx
 
 from configs.digits import get_config
-from perceiver_jax import accounting
-from perceiver_jax.config import parse
+from perceiver_jax.runs import accounting
+from perceiver_jax.settings.config import parse
 from perceiver_jax.training import optim
 from perceiver_jax.training.config import Constant, FlatCosine, OptimConfig, Steps
 

@@ -7,8 +7,8 @@ import optax
 import pytest
 from flax import nnx
 
-from perceiver_jax import accounting
-from perceiver_jax.experiment import Experiment
+from perceiver_jax.runs import accounting
+from perceiver_jax.runs.programs import Experiment
 from perceiver_jax.training import losses
 from perceiver_jax.training.step import TrainState, train_step
 from tests.launch import SMALL, config_of

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from perceiver_jax import disk
 from perceiver_jax.data.preparation.findings import SHOWN
 from perceiver_jax.errors import Code, Failure, printable
+from perceiver_jax.system import disk
 
 MAX_LIST_BYTES = 2**28  # three times that of a list of all of ImageNet's pictures
 CHUNK_BYTES = 2**20

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from perceiver_jax import disk
 from perceiver_jax.data.preparation import findings, shard
 from perceiver_jax.data.preparation.items import BadItem, Convert, Unit
 from perceiver_jax.data.preparation.shard import ShardRecord
 from perceiver_jax.data.preparation.workers import Pool
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.system import disk
 
 FORMAT = 2  # of what is written: raised whenever the same source would give other bytes
 MANIFEST = "preparation.json"

@@ -8,10 +8,10 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from perceiver_jax import disk
 from perceiver_jax.data.preparation.items import BadItem, Unit
 from perceiver_jax.data.preparation.shard import ShardRecord
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.system import disk
 
 BAD_ITEMS, WARNINGS = "bad_items.jsonl", "warnings.jsonl"
 SHOWN = 20  # of a kind on the screen

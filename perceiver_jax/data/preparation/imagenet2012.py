@@ -16,7 +16,7 @@ from perceiver_jax.data.preparation.tar import Archive
 from perceiver_jax.data.sources import imagenet2012 as published
 from perceiver_jax.data.sources.imagenet2012 import TFDS_SPLITS, published_file, synsets
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.modalities import image_files
+from perceiver_jax.readers import image_files
 
 NAME, VERSION = "imagenet2012", "5.1.0"  # as TFDS has it
 PUBLISHED = {TFDS_SPLITS[split]: size for split, size in published.PUBLISHED.items()}  # pictures

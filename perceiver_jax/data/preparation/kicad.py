@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.modalities import surface
-from perceiver_jax.modalities.surface import BadShape
-from perceiver_jax.modalities.vrml import read_vrml
+from perceiver_jax.readers import surface
+from perceiver_jax.readers.surface import BadShape
+from perceiver_jax.readers.vrml import read_vrml
 
 FOLDER = ".3dshapes"  # how the names of the library's folders end
 MAX_BYTES = 200_000  # of a model; larger ones, a tenth of the files, are rows of pins and take half the time

@@ -14,9 +14,9 @@ from jaxtyping import Float32, Float64
 from perceiver_jax.data.preparation.items import BadItem, Convert, Example, Item
 from perceiver_jax.data.preparation.listing import share
 from perceiver_jax.data.sources.modelnet40 import CLASSES, PUBLISHED
-from perceiver_jax.modalities.off import read_off
-from perceiver_jax.modalities.surface import BadShape, chance, check_spread, farthest_first, well_spread
-from perceiver_jax.modalities.text_lines import lines_of
+from perceiver_jax.readers.off import read_off
+from perceiver_jax.readers.surface import BadShape, chance, check_spread, farthest_first, well_spread
+from perceiver_jax.readers.text_lines import lines_of
 
 NAME, VERSION = "modelnet40", "1.0.0"
 SHARDS = {"train": 64, "test": 16}  # of the whole data set: a run that is stopped loses one for each worker

@@ -8,9 +8,9 @@ from typing import Any
 
 import pydantic
 
-from perceiver_jax import disk
 from perceiver_jax.data.preparation.items import BadItem, Convert, Files, Unit, read, skipped
 from perceiver_jax.section import Section
+from perceiver_jax.system import disk
 
 RECORDS = "units"  # the folder of records beside unfinished shards
 

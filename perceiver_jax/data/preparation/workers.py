@@ -15,12 +15,12 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from perceiver_jax import disk
 from perceiver_jax.data.preparation import shard
 from perceiver_jax.data.preparation.items import Convert, Unit
 from perceiver_jax.data.preparation.shard import ShardRecord
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.signals import end_with_parent
+from perceiver_jax.system import disk
+from perceiver_jax.system.signals import end_with_parent
 
 DECODE_SECONDS = 30.0  # for one item; the largest picture allowed takes 2
 POLL_SECONDS = 0.5

@@ -41,7 +41,7 @@ def spec(config: Config) -> Spec:
     """
     return dataclasses.replace(
         mnist5k.spec(config),
-        modality="point_cloud",
+        modality="points",
         shape=(*config.grid, 0),
         mean=(),
         std=(),
@@ -60,7 +60,7 @@ def load(config: Config, split: Literal["train", "test"]) -> "Clouds":
 
 
 class Clouds:
-    """Random access: `[i]` is {"point_cloud": float32 (P, 3), "label": int}, the generator seeded by split and index."""
+    """Random access: `[i]` is {"points": float32 (P, 3), "label": int}, the generator seeded by split and index."""
 
     def __init__(self, pictures: ArraySource, seed: int):
         self._pictures, self._seed = pictures, seed
@@ -71,7 +71,7 @@ class Clouds:
     def __getitem__(self, index: int) -> dict[str, Float32[np.ndarray, "P 3"] | int]:
         example = self._pictures[index]
         rng = np.random.default_rng((self._seed, index))
-        return {"point_cloud": points_of(example["image"][..., 0], rng), "label": example["label"]}
+        return {"points": points_of(example["image"][..., 0], rng), "label": example["label"]}
 
 
 def points_of(picture: UInt8[np.ndarray, "H W"], rng: np.random.Generator) -> Float32[np.ndarray, "P 3"]:

@@ -10,7 +10,7 @@ from jaxtyping import Float32
 from perceiver_jax.data.config import DataConfig, Spec
 from perceiver_jax.data.prepared import Prepared, Records
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.modalities import point_files
+from perceiver_jax.readers import point_files
 from perceiver_jax.section import Count, Tiny
 
 CLASSES = tuple(
@@ -39,7 +39,7 @@ def spec(config: Config) -> Spec:
     """
     tree = _prepared(config).find()
     return Spec(
-        modality="point_cloud",
+        modality="points",
         shape=(*config.grid, 0),
         classes=CLASSES,
         num_examples={split: tree.length(split) for split in PUBLISHED} if tree and tree.partial else _published(config),
@@ -82,7 +82,7 @@ def read_file(config: Config, data: bytes, name: str) -> Float32[np.ndarray, "P 
 
 
 class Clouds:
-    """Random access: `[i]` is {"point_cloud": float32 (P, 3), "label": int, "name": where it is, for messages}.
+    """Random access: `[i]` is {"points": float32 (P, 3), "label": int, "name": where it is, for messages}.
 
     P is how many points were prepared; any beginning of them is well spread.
     """
@@ -99,7 +99,7 @@ class Clouds:
             found = f"{len(record.data):,} bytes"
             raise Failure(Code.DATA, f"{record.name}: no cloud of points", found=found, expected="12 for each point")
         points = np.frombuffer(record.data, "<f4").reshape(-1, 3)
-        return {"point_cloud": points, "label": record.label, "name": record.name}
+        return {"points": points, "label": record.label, "name": record.name}
 
 
 def _published(config: Config) -> dict[str, int]:

@@ -16,7 +16,7 @@ from pydantic import Field
 from perceiver_jax.data import class_folders
 from perceiver_jax.data.class_folders import Kind, Listing
 from perceiver_jax.data.config import DataConfig, Spec
-from perceiver_jax.modalities import point_files
+from perceiver_jax.readers import point_files
 from perceiver_jax.section import Count, Tiny
 
 DENSITY = (
@@ -36,7 +36,7 @@ class Config(DataConfig):
 
 
 class Shapes:
-    """Random access to the shapes of a split: `[i]` is {"point_cloud": float32 (P, 3), "label": int, "name": path}."""
+    """Random access to the shapes of a split: `[i]` is {"points": float32 (P, 3), "label": int, "name": path}."""
 
     def __init__(self, listing: Listing, split: str, num_points: int):
         self._root, self._shapes, self._num_points = str(listing.root), listing.splits[split], num_points
@@ -47,7 +47,7 @@ class Shapes:
     def __getitem__(self, index: int) -> dict[str, Float32[np.ndarray, "P 3"] | int | str]:
         name, label = self._shapes[index]
         path = os.path.join(self._root, name)
-        return {"point_cloud": read_shape(path, self._num_points), "label": label, "name": path}
+        return {"points": read_shape(path, self._num_points), "label": label, "name": path}
 
 
 def spec(config: Config) -> Spec:
@@ -57,7 +57,7 @@ def spec(config: Config) -> Spec:
     """
     classes, num_examples = class_folders.known(config.data_dir, config.test_percent, SHAPES)
     return Spec(
-        modality="point_cloud",
+        modality="points",
         shape=(*config.grid, 0),
         classes=classes,
         num_examples=num_examples,

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.modalities import image_files
 from perceiver_jax.modalities.image import affine, mix, randaugment
 from perceiver_jax.modalities.image.config import Affine, AugmentConfig, Inception, MixupCutmix, NoAugment
 from perceiver_jax.modalities.image.crop import centre_box, coordinates, cut, random_box, resize
+from perceiver_jax.readers import image_files
 
 __all__ = ["AugmentConfig"]
 

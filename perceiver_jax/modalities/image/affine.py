@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from perceiver_jax.modalities.image.config import Affine
-from perceiver_jax.modalities.opencv import opencv
+from perceiver_jax.readers.opencv import opencv
 
 
 def random_warp(image: UInt8[np.ndarray, "H W C"], config: Affine, rng: np.random.Generator) -> UInt8[np.ndarray, "H W C"]:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from perceiver_jax.modalities.image.config import RandomCrop
-from perceiver_jax.modalities.opencv import opencv
+from perceiver_jax.readers.opencv import opencv
 
 
 class Box(NamedTuple):

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from perceiver_jax.modalities.image.config import MAX_MAGNITUDE, RandAugment
-from perceiver_jax.modalities.opencv import opencv
+from perceiver_jax.readers.opencv import opencv
 
 Picture = UInt8[np.ndarray, "H W C"]
 GREY = np.array([19595, 38470, 7471]) / 65536  # of red, green and blue (ITU-R 601), in Pillow's fractions

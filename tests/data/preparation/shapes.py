@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from perceiver_jax.data.sources.modelnet40 import CLASSES
-from perceiver_jax.modalities.surface import Mesh, sample
+from perceiver_jax.readers.surface import Mesh, sample
 
 KINDS = ("chair", "night_stand", "vase")
 TRAIN, TEST = 4, 2  # of each class; numbers go on from train to test, as in the true one

@@ -1,0 +1,120 @@
+"""What a config costs: parameters, floating-point operations, memory. Counted on the abstract model, without allocating."""
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.extend import core
+
+from perceiver_jax.baselines.resnet import ResNet
+from perceiver_jax.baselines.transformer import Transformer
+from perceiver_jax.baselines.vit import Vit
+from perceiver_jax.model.perceiver import Perceiver
+from perceiver_jax.settings.config import Config
+
+BYTES = 4  # of a float32
+MODELS = {"perceiver": Perceiver, "transformer": Transformer, "vit": Vit, "resnet": ResNet}
+REPEATED = ("cross_attends", "self_attends", "blocks")  # lists of modules, each of which is a part of the model
+
+
+def make_model(config: Config, rngs: nnx.Rngs) -> nnx.Module:
+    """The model of a run, on its data's grid."""
+    shape = config.spec.shape
+    model = MODELS[config.model.kind]
+    return model(config.model, shape[:-1], shape[-1], config.spec.num_classes, rngs, config.num_coordinates)
+
+
+@functools.lru_cache(maxsize=1)  # all counts of one config ask for it; nobody changes it
+def abstract_model(config: Config) -> nnx.Module:
+    """The model with shapes in place of arrays."""
+    return nnx.eval_shape(lambda: make_model(config, nnx.Rngs(0)))
+
+
+def count_parameters(config: Config) -> int:
+    """The number of trained numbers."""
+    return sum(module_parameters(config).values())
+
+
+def module_parameters(config: Config) -> dict[str, int]:
+    """The parameters of each part of the model: `latents`, `cross_attends/0`, `self_attends/0`, ..."""
+    counts: dict[str, int] = {}
+    for path, leaf in nnx.to_flat_state(nnx.state(abstract_model(config), nnx.Param)):
+        parts = [str(part) for part in path]
+        name = "/".join(parts[:2]) if parts[0] in REPEATED else parts[0]
+        counts[name] = counts.get(name, 0) + math.prod(leaf.shape)
+    return counts
+
+
+def paper_flops(config: Config) -> int:
+    """FLOPs of one example's forward pass by the rule that gives every published figure (appendix B).
+
+    Two per multiply-add of a matmul or convolution, three per attention logit, nothing else.
+    """
+    *grid, _ = config.spec.shape
+    return config.model.paper_flops(grid, config.input_channels, config.spec.num_classes)
+
+
+def executed_flops(config: Config) -> int:
+    """FLOPs that the forward pass of one example really asks for, counted on its traced program."""
+    graph, params = nnx.split(abstract_model(config))
+    features = jax.ShapeDtypeStruct((1, *config.spec.shape), jnp.float32)
+    program = jax.make_jaxpr(lambda params, features: nnx.merge(graph, params)(features).logits)(params, features)
+    return program_flops(program.jaxpr)
+
+
+_FREE = """
+    broadcast_in_dim reshape transpose convert_element_type slice dynamic_slice dynamic_update_slice concatenate squeeze
+    copy iota gather stop_gradient split pad rev
+""".split()  # moving numbers is no arithmetic
+
+
+def program_flops(program: core.Jaxpr) -> int:
+    """FLOPs of a traced program.
+
+    Two per multiply-add of a matmul or convolution, one per element of every other arithmetic operation; loops count every
+    turn, and of branches the dearest counts.
+    """
+    total = 0
+    for equation in program.eqns:
+        inner = [p for p in jax.tree.leaves(equation.params, is_leaf=_is_program) if _is_program(p)]
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            shape = equation.invars[0].aval.shape
+            total += 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(shape[axis] for axis in contracted)
+        elif equation.primitive.name == "conv_general_dilated":
+            kernel, outputs = equation.invars[1].aval.shape, equation.params["dimension_numbers"].rhs_spec[0]
+            total += 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) // kernel[outputs]
+        elif inner:
+            turns = equation.params["length"] if equation.primitive.name == "scan" else 1
+            # A custom derivative carries its rules beside the function: only the function runs.
+            run = inner if equation.primitive.name == "cond" else inner[:1]
+            total += turns * max(program_flops(getattr(part, "jaxpr", part)) for part in run)
+        elif equation.primitive.name not in _FREE:
+            total += max(math.prod(v.aval.shape) for v in (*equation.outvars, *equation.invars) if hasattr(v, "aval"))
+    return total
+
+
+def _is_program(value: Any) -> bool:
+    return isinstance(value, core.Jaxpr | core.ClosedJaxpr)
+
+
+def train_memory_bytes(config: Config) -> int:
+    """An estimate of the memory of one training step on one device.
+
+    Parameters, gradient and optimiser state, and everything that differentiation keeps of the forward pass of one
+    micro-batch, as traced; what the compiler merges, adds or copies besides is not in it.
+    """
+    graph, params = nnx.split(abstract_model(config))
+    copies = 4 + (config.optim.ema_decay is not None)  # parameters, gradient, two moments
+    batch = config.data.batch_size // config.optim.accumulation_steps
+    features = jax.ShapeDtypeStruct((batch, *config.spec.shape), jnp.float32)
+
+    def residuals(params: Any, features: jax.Array) -> Any:
+        return jax.vjp(lambda params: nnx.merge(graph, params)(features).logits, params)[1]
+
+    kept = jax.tree.leaves(jax.eval_shape(residuals, params, features))
+    state = BYTES * copies * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+    return state + sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in kept)

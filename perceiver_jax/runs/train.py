@@ -1,0 +1,157 @@
+"""The training loop: steps, evaluations and checkpoints in time, and the end of a run."""
+
+import contextlib
+import json
+from typing import Any
+
+from perceiver_jax.data import pipeline
+from perceiver_jax.data.examples import example_inputs
+from perceiver_jax.errors import Failure, Stopped
+from perceiver_jax.report.curves import draw_curves
+from perceiver_jax.report.log import MetricsLog, read_metrics
+from perceiver_jax.report.progress import Progress
+from perceiver_jax.report.selection import best_evaluations
+from perceiver_jax.runs import accounting
+from perceiver_jax.runs.evaluate import evaluate
+from perceiver_jax.runs.maps import draw_maps, figure_3
+from perceiver_jax.runs.programs import Experiment
+from perceiver_jax.runs.workdir import Workdir
+from perceiver_jax.settings.config import Config, lasting
+from perceiver_jax.system import devices
+from perceiver_jax.system.disk import write_atomically
+from perceiver_jax.system.signals import StopFlag
+from perceiver_jax.training import checkpoint, manifest
+from perceiver_jax.training.meter import Meter, check_finite
+from perceiver_jax.training.step import TrainState
+
+EVENTS = ("log_every", "eval_every", "checkpoint_every")  # of the settings of training
+
+
+def train(config: Config, workdir: Workdir, stop: StopFlag) -> dict[str, Any]:
+    """Trains from the newest valid checkpoint to the end of the run; returns what result.json then holds.
+
+    Raises Stopped after saving where a signal asked for it, and Failure: CONFIG for devices that do not fit,
+    CHECKPOINT where none of those saved is valid, NUMERICS for a loss that is no number, WORKDIR for a full disk at the end.
+    """
+    return _Run(config, workdir, stop).run()
+
+
+class _Run:
+    """One launch of a run, from the step it resumes at to its end."""
+
+    def __init__(self, config: Config, workdir: Workdir, stop: StopFlag):
+        self.config, self.workdir, self.stop = config, workdir, stop
+        # Once: durations look the data set up, which takes as long as a small step.
+        self.last = config.num_steps
+        self.every = {name: config.steps(getattr(config.train, name)) for name in EVENTS}
+        self.experiment = Experiment(config)
+        self.fingerprints = checkpoint.fingerprints(lasting(config), pipeline.fingerprint(config.data))
+
+    def run(self) -> dict[str, Any]:
+        """The loop."""
+        first = self._first_step()
+        state = self.experiment.restore(self.workdir.checkpoints, first) if first else self.experiment.initial_state()
+        batches = pipeline.train_batches(self.config.data, self.config.augment, self.config.seed, first)
+        last, mesh = self.last, self.experiment.mesh
+        log, progress = MetricsLog(self.workdir.path, first), Progress(last, first)
+        with contextlib.closing(batches), log as self.log, progress as self.progress:
+            self._read_records()
+            if first:
+                self.progress.note(f"resumed at step {first}")
+            for step in range(first, last):
+                self._between_steps(state, step)
+                with self.meter.waiting():
+                    batch = devices.to_devices(next(batches), mesh)
+                state, sums = self.experiment.step(state, batch)
+                self.meter.add(step + 1, sums)
+                self.progress.update(step + 1, {})
+                if self._due("log_every", step + 1):
+                    self._write(step + 1, "train", self.meter.read(step + 1))
+            self._between_steps(state, last)
+        return self._finish(state)
+
+    def _first_step(self) -> int:
+        """The step of the newest valid checkpoint, if it is this run's; 0 where nothing was ever saved."""
+        newest = manifest.newest_valid(self.workdir.checkpoints, set_aside=True)
+        if newest is None:
+            return 0
+        step, saved = newest
+        checkpoint.compare(saved, self.fingerprints)
+        return step
+
+    def _read_records(self) -> None:
+        """What earlier launches logged up to the step this one starts at."""
+        path = self.workdir.path / "metrics.jsonl"
+        records = read_metrics(path) if path.exists() else []
+        self.records = {(record.pop("step"), record.pop("split")): record for record in records}
+        seconds = max((record["seconds"] for record in records if "seconds" in record), default=0.0)
+        self.meter = Meter(self.config.data.batch_size, self.experiment.schedule, seconds)
+
+    def _write(self, step: int, split: str, numbers: dict[str, float]) -> None:
+        self.log.write(step, split, numbers)
+        self.records[step, split] = numbers
+        if split == "train":
+            self.progress.update(step, numbers)
+        else:
+            shown = "  ".join(f"{name} {value:.4f}" for name, value in numbers.items())
+            self.progress.note(f"step {step}: {split}  {shown}")
+
+    def _due(self, name: str, step: int) -> bool:
+        return step > 0 and (step % self.every[name] == 0 or step == self.last)
+
+    def _missing(self, step: int) -> list[str]:
+        """The splits whose evaluation at a step is due and not yet recorded."""
+        splits = self.config.train.eval_splits if self._due("eval_every", step) else ()
+        return [split for split in splits if (step, split) not in self.records]
+
+    def _between_steps(self, state: TrainState, step: int) -> None:
+        """Saves and evaluates where it is time to; saves and raises Stopped where a signal has asked for it."""
+        saved = self._due("checkpoint_every", step) and self._save(state, step)
+        for split in self._missing(step):
+            with self.meter.away():
+                numbers = evaluate(self.experiment, state.evaluated, split, self.stop)
+            if numbers is not None:
+                self._write(step, split, numbers)
+        done = step == self.last and not self._missing(step)
+        if self.stop.should_stop is not None and not done:
+            if step and not saved:
+                self._save(state, step)
+            raise Stopped(self.stop.should_stop, step)
+
+    def _save(self, state: TrainState, step: int) -> bool:
+        """Saves a state if it is finite; in the midst of a run a full disk only costs that checkpoint."""
+        with self.meter.away():
+            check_finite(state, step)
+            try:
+                keep = self.config.train.keep_checkpoints
+                checkpoint.save(self.workdir.checkpoints, step, state, self.fingerprints, keep)
+            except Failure as failure:
+                if step == self.last or self.stop.should_stop is not None:
+                    raise
+                self.progress.note(f"checkpoint not saved, training goes on: {failure}")
+                return False
+        return True
+
+    def _finish(self, state: TrainState) -> dict[str, Any]:
+        """Draws the run and writes result.json."""
+        step = self.last
+        result = {
+            "step": step,
+            "state_sha256": checkpoint.state_sha256(state),
+            "parameters": accounting.count_parameters(self.config),
+            "flops_per_example": accounting.paper_flops(self.config),
+            "metrics": {
+                split: self.records[step, split]
+                for split in ("train", *self.config.train.eval_splits)
+                if (step, split) in self.records
+            },
+            **best_evaluations(self.records),
+            "seconds": self.meter.seconds,
+        }
+        draw_curves(self.workdir.path / "metrics.jsonl", self.workdir.plots / "curves.png", self.config.data.source)
+        if self.config.model.kind == "perceiver":  # no other has cross-attends
+            example = example_inputs(self.config.data, self.config.augment, "test", 0)
+            output = self.workdir.plots / "attention_maps.png"
+            draw_maps(self.experiment, state.evaluated, example, output, figure_3(self.config))
+        write_atomically(self.workdir.result, (json.dumps(result, indent=2) + "\n").encode())
+        return result

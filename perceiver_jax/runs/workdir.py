@@ -1,0 +1,177 @@
+"""The directory of one run: claimed by one trainer at a time, and never mixed with another run's."""
+
+import contextlib
+import dataclasses
+import datetime
+import errno
+import fcntl
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.settings.config import Config, dump, lasting, read
+from perceiver_jax.system import disk
+
+
+@dataclasses.dataclass(frozen=True)
+class Workdir:
+    """A run's directory and the places in it."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved config and the command of the latest launch."""
+        return self.path / "config.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """One directory for each saved step."""
+        return self.path / "checkpoints"
+
+    @property
+    def result(self) -> Path:
+        """What the run came to; written last."""
+        return self.path / "result.json"
+
+    @property
+    def plots(self) -> Path:
+        """Curves, attention maps, confusion matrices."""
+        return self.path / "plots"
+
+
+@contextlib.contextmanager
+def claim(path: str, config: Config, command: list[str]) -> Iterator[Workdir]:
+    """The workdir at `path`, made if absent and locked until the block ends.
+
+    The lock is between processes and ends with its own.
+    Raises Failure: WORKDIR where the place cannot be used (a file, read-only, full, in use), CONFIG where it holds a
+    run with other settings, CHECKPOINT for a damaged config.json.
+    """
+    where = f"workdir {_shown(path)}"
+    if not path or "\0" in path:
+        raise Failure(Code.WORKDIR, where, "is no path", hint="--workdir runs/NAME")
+    workdir = Workdir(Path(os.path.abspath(path)))
+    if workdir.path.parent == workdir.path:
+        raise Failure(Code.WORKDIR, where, "is the root of the file system", hint="--workdir runs/NAME")
+    with contextlib.ExitStack() as stack:
+        try:
+            workdir.path.mkdir(parents=True, exist_ok=True)
+            # Opening the lock for writing is also the only true test of write access: mode bits say nothing to root.
+            lock = stack.enter_context(open(workdir.path / ".lock", "a+b", buffering=0))
+            _lock(lock, where)
+            disk.remove_unfinished(workdir.path)
+            _match(workdir, where, config)
+            written = _text({"config": dump(config), "command": command})
+            if not workdir.config.exists() or workdir.config.read_bytes() != written:
+                disk.write_atomically(workdir.config, written)
+            workdir.plots.mkdir(exist_ok=True)
+            workdir.checkpoints.mkdir(exist_ok=True)
+            disk.remove_unfinished(workdir.checkpoints)
+        except OSError as error:
+            raise disk.unusable(where, workdir.path, error) from error
+        yield workdir
+
+
+def read_config(path: str) -> dict[str, Any]:
+    """The JSON values of the config of the run at `path`.
+
+    Raises Failure(CHECKPOINT), saying what is there, where `path` is no run or its config.json is damaged.
+    """
+    workdir = Workdir(Path(path))
+    try:
+        return _read(workdir)["config"]
+    except (FileNotFoundError, NotADirectoryError):
+        found, hint = _there(workdir.path), _near(workdir.path)
+        raise Failure(Code.CHECKPOINT, f"no run at {path}", found=found, hint=hint) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise Failure(Code.CHECKPOINT, f"no run at {_shown(path)}", found=disk.reason(error)) from error
+
+
+def _lock(lock: Any, where: str) -> None:
+    """Locks the open lock file, or raises Failure(WORKDIR) naming the process that holds it."""
+    try:
+        # A POSIX lock: it ends with its process even if a child of that process lives on, and works over NFS.
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP):
+            print(f"warning: {where}: no locks on this file system; see that one trainer uses it", file=sys.stderr)
+            return
+        if error.errno not in (errno.EACCES, errno.EAGAIN):
+            raise
+        time.sleep(0.1)  # an owner that won the lock a moment ago is still writing its name
+        lock.seek(0)
+        raise Failure(Code.WORKDIR, where, f"in use by {_owner(lock.read())}", hint="another --workdir") from None
+    lock.truncate(0)
+    now = datetime.datetime.now(datetime.UTC)
+    lock.write(_text({"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat()}))
+
+
+def _owner(text: bytes) -> str:
+    try:
+        owner = json.loads(text)
+        since = datetime.datetime.fromisoformat(owner["since"])
+        today = since.date() == datetime.datetime.now(datetime.UTC).date()
+        return f"pid {owner['pid']} on {owner['host']} since {since:{'%H:%M' if today else '%Y-%m-%d %H:%M'} UTC}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"
+
+
+def _match(workdir: Workdir, where: str, config: Config) -> None:
+    """Raises Failure(CONFIG) where the workdir holds a run with other settings."""
+    if not workdir.config.exists():
+        return
+    old, new = lasting(read(_read(workdir)["config"])), lasting(config)
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    if names:
+        changes = [f"{name} {old.get(name, '(none)')} -> {new.get(name, '(none)')}" for name in names[:10]]
+        changes += [f"and {len(names) - 10} more"] if len(names) > 10 else []
+        what = f"{where} holds a run with other settings"
+        raise Failure(Code.CONFIG, what, found="; ".join(changes), hint="a new --workdir")
+
+
+def _read(workdir: Workdir) -> dict[str, Any]:
+    """What config.json holds. Raises OSError where it cannot be read, Failure(CHECKPOINT) where it is damaged."""
+    try:
+        record = json.loads(workdir.config.read_bytes())
+        if isinstance(record, dict) and isinstance(record["config"], dict):
+            return record
+        found = "no config in it"
+    except (ValueError, RecursionError) as error:
+        found = f"no JSON: {error}"
+    except KeyError:
+        found = "no config in it"
+    hint = "restore it from a copy, or delete it and launch training with the run's settings: the checkpoints know them"
+    raise Failure(Code.CHECKPOINT, str(workdir.config), "is damaged", found=found, hint=hint)
+
+
+def _text(record: dict[str, Any]) -> bytes:
+    return (json.dumps(record, indent=2) + "\n").encode()
+
+
+def _shown(path: str) -> str:
+    text = path if path.isprintable() and path else repr(path)
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def _there(path: Path) -> str:
+    if not path.is_dir():
+        return "a file" if path.exists() else "nothing there"
+    names = sorted(entry.name for entry in path.iterdir())
+    names = [*names[:10], "..."] if len(names) > 10 else names
+    return f"a directory that holds {', '.join(names) or 'nothing'}"
+
+
+def _near(path: Path) -> str:
+    """Runs near a path that is none: the one it lies in, or those it holds or should lie among."""
+    path = path.absolute()
+    above = [parent for parent in path.parents if Workdir(parent).config.is_file()]
+    beside = path if path.is_dir() else path.parent
+    runs = above[:1] or sorted(config.parent for config in beside.glob("*/config.json"))[:5]
+    return "--workdir " + " or ".join(map(str, runs)) if runs else ""

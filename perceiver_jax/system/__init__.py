@@ -1,0 +1,1 @@
+"""The computer that a run is on: its disk, signals, memory and devices."""

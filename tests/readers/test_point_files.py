@@ -1,0 +1,402 @@
+"""People's shapes: every format gives its points, and every file that has none says why."""
+
+import builtins
+import io
+import json
+import os
+import pickle
+import struct
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.readers import point_arrays, point_files
+from perceiver_jax.readers.point_files import SUFFIXES, read_points, read_well_spread
+from perceiver_jax.readers.surface import BadShape
+from perceiver_jax.readers.text_lines import MAX_LINE_BYTES
+
+trimesh = pytest.importorskip("trimesh")
+
+POINTS = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\n"
+MESHES = ("off", "obj", "ply", "stl", "glb")
+
+
+def exported(geometry, kind):
+    data = geometry.export(file_type=kind)
+    return data.encode() if isinstance(data, str) else data
+
+
+def npy(array, **options):
+    file = io.BytesIO()
+    np.save(file, array, **options)
+    return file.getvalue()
+
+
+def npz(**arrays):
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def header(shape, dtype="<f4"):
+    """An .npy file that ends behind its header."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"shape": shape, "fortran_order": False, "descr": dtype})
+    return file.getvalue()
+
+
+def glb(scene, body=b""):
+    """A GLB file with some JSON and a chunk of bytes."""
+    text = json.dumps(scene).encode()
+    text += b" " * (-len(text) % 4)
+    chunks = struct.pack("<II", len(text), 0x4E4F534A) + text
+    chunks += struct.pack("<II", len(body), 0x004E4942) + body if body else b""
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+
+
+def nearest(points):
+    """Of each point the distance to the nearest other one."""
+    distances = np.linalg.norm(points[:, None] - points, axis=2)
+    return np.where(np.eye(len(points)), np.inf, distances).min(axis=1)
+
+
+def refused(data, suffix):
+    with pytest.raises(BadShape) as bad:
+        read_points(data, suffix, 4)
+    return bad.value.code, bad.value.sentence
+
+
+@pytest.mark.parametrize("kind", MESHES)
+def test_points_of_a_mesh_lie_on_its_surface_all_over(kind):
+    points = read_points(exported(trimesh.creation.box((4, 4, 4)), kind), f".{kind}", 2000)
+    assert (points.shape, points.dtype) == ((2000, 3), np.float32)
+    on_side = np.isclose(np.abs(points), 2, atol=1e-6)  # their size is kept, their middle is the origin
+    assert on_side.any(axis=1).all()
+    sides = [(on_side[:, axis] & (points[:, axis] * sign > 0)).sum() for axis in range(3) for sign in (-1, 1)]
+    assert min(sides) > 2000 / 6 * 0.8
+
+
+@pytest.mark.parametrize("kind", MESHES)
+def test_the_same_file_gives_the_same_points_and_another_others(kind):
+    data = exported(trimesh.creation.box(), kind)
+    other = exported(trimesh.creation.box((1, 1, 1.001)), kind)
+    assert (read_points(data, f".{kind}", 50) == read_points(data, f".{kind.upper()}", 50)).all()
+    assert (read_points(data, f".{kind}", 50) != read_points(other, f".{kind}", 50)).any()
+
+
+def test_the_first_points_of_a_mesh_are_a_uniform_sample_too():
+    flat = np.array([0.0, 1, 1]) * read_points(exported(trimesh.creation.box(), "stl"), ".stl", 512, density=16)
+    assert len(flat) == 16 * 512
+    assert np.abs(flat[:512].mean(axis=0) - flat.mean(axis=0)).max() < 4 * flat.std() / 512**0.5
+
+
+def test_well_spread_points_fill_the_unit_cube_without_holes_or_heaps():
+    data = exported(trimesh.creation.box((4, 4, 4)), "stl")
+    spread, uniform = read_well_spread(data, ".STL", 256), read_points(data, ".stl", 256) / 2
+    assert (spread.shape, spread.dtype) == ((256, 3), np.float32)
+    assert np.isclose(np.abs(spread).max(axis=1), 1).all()
+    assert nearest(spread).min() > 10 * nearest(uniform).min()
+    np.testing.assert_array_equal(read_well_spread(data, ".stl", 256), spread)
+
+
+@pytest.mark.parametrize(("count", "distinct"), [(5, 5), (63, 63), (65, 64), (320, 64), (5000, 64)])
+def test_points_of_a_file_are_thinned_or_repeated(count, distinct):
+    given = np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32)
+    points = read_well_spread(npy(given), ".npy", 64)
+    assert points.shape == (64, 3)
+    assert len(np.unique(points, axis=0)) == distinct
+    assert {tuple(point) for point in points.tolist()} <= {tuple(point) for point in given.tolist()}
+
+
+def test_a_scene_is_the_union_of_its_meshes_where_they_stand():
+    box = trimesh.creation.box((1, 1, 1))
+    scene = trimesh.Scene()
+    scene.add_geometry(box, transform=trimesh.transformations.translation_matrix([9, 0, 0]))
+    scene.add_geometry(box)
+    points = read_points(exported(scene, "glb"), ".glb", 1000)
+    assert np.abs(points[:, 0]).max() > 0.99
+    assert np.abs(points[:, 0]).min() > 0.79  # ten long, with nothing between two boxes of one
+    assert 400 < (points[:, 0] > 0).sum() < 600
+
+
+def test_polygons_are_whole():
+    points = read_points(f"{SQUARE}f 1 2 3 4\n".encode(), ".obj", 1000)
+    quadrants = np.unique(np.sign(points[:, 0] - points[:, 1]), return_counts=True)[1]
+    assert min(quadrants) > 400
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "binary"])
+def test_a_ply_file_without_faces_is_a_cloud(encoding):
+    data = trimesh.exchange.ply.export_ply(trimesh.PointCloud(POINTS), encoding=encoding)
+    np.testing.assert_allclose(read_points(data, ".ply", 5), POINTS, atol=1e-6)
+
+
+TEXTS = {
+    "blanks": (".xyz", " ", ""),
+    "tabs": (".txt", "\t", ""),
+    "commas": (".csv", ",", ""),
+    "commas and blanks": (".txt", " , ", ""),
+    "comments": (".xyz", " ", "# x y z, made by hand\n\n"),
+    "count": (".pts", " ", "5\n"),
+    "comment and count": (".pts", " ", "# five\n5\n"),
+    "no count": (".pts", " ", ""),
+}
+
+
+@pytest.mark.parametrize(("suffix", "separator", "start"), TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+def test_lines_of_text_are_points(suffix, separator, start, end):
+    rows = [separator.join(map(repr, (*row, 0.5, 255))) + "  # a point" for row in POINTS.astype(float).tolist()]
+    text = "\ufeff" + start + "\n".join(rows)
+    assert (read_points(text.replace("\n", end).encode(), suffix, 5) == POINTS).all()
+
+
+ARRAYS = {
+    "float32": npy(POINTS),
+    "float64": npy(POINTS.astype(np.float64)),
+    "big endian": npy(POINTS.astype(">f8")),
+    "Fortran order": npy(np.asfortranarray(POINTS)),
+    "normals too": npy(np.hstack([POINTS, POINTS])),
+}
+
+
+@pytest.mark.parametrize("data", ARRAYS.values(), ids=ARRAYS)
+def test_an_array_of_any_layout_is_its_points(data):
+    assert (read_points(data, ".npy", 5) == POINTS).all()
+
+
+@pytest.mark.parametrize("names", [("anything",), ("normals", "points"), ("labels", "pos"), ("colours", "xyz")])
+def test_the_points_among_other_arrays_are_found_by_name(names):
+    arrays = {name: np.zeros(7) for name in names[:-1]} | {names[-1]: POINTS}
+    assert (read_points(npz(**arrays), ".npz", 5) == POINTS).all()
+
+
+def test_too_few_points_are_repeated_in_their_order():
+    assert (read_points(npy(POINTS), ".npy", 12) == POINTS[[0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]]).all()
+
+
+def test_of_many_points_all_are_kept_and_the_first_are_of_everywhere():
+    line = np.linspace(0, 1, 1000)[:, None] * np.ones(3)
+    points = read_points(npy(line), ".npy", 100)
+    assert (np.sort(points[:, 0]) == line[:, 0].astype(np.float32)).all()
+    assert abs(points[:100].mean() - 0.5) < 0.1
+    assert (points == read_points(npy(line), ".npy", 50)).all()
+
+
+@pytest.mark.parametrize("shift", [1e8, -1e15, 1e300])
+def test_a_shape_far_away_keeps_its_form(shift):
+    far = POINTS.astype(np.float64) * 1e-6 * abs(shift) + shift
+    points = read_points(npy(far), ".npy", 5)
+    spread = np.ptp(POINTS, axis=0)
+    np.testing.assert_allclose(np.ptp(points, axis=0) / np.ptp(points), spread / np.ptp(POINTS), rtol=0.2)
+    assert np.isfinite(points).all()
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, ("was_executed",)
+
+
+def with_member(data):
+    """A zip file of one file."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("points.npy", data)
+    return file.getvalue()
+
+
+OBJECTS = npy(np.array([Evil()], object), allow_pickle=True)
+PICKLES = {
+    "npy with objects": (".npy", OBJECTS),
+    "npz with objects": (".npz", with_member(OBJECTS)),
+    "pickle named npy": (".npy", pickle.dumps(Evil())),
+    "pickle named npz": (".npz", pickle.dumps(Evil())),
+}
+
+
+@pytest.mark.parametrize(("suffix", "data"), PICKLES.values(), ids=PICKLES)
+def test_python_objects_are_never_loaded(suffix, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert refused(data, suffix) == ("python-objects", "contains Python objects, which are never loaded")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_header_that_claims_more_than_there_is_allocates_nothing(monkeypatch):
+    claim = (4_000_000, 3)
+    assert refused(header(claim) + b"12345678", ".npy") == ("truncated", "header says 48,000,000 bytes, file has 8")
+    assert refused(with_member(header(claim) + b"12345678"), ".npz")[1] == "header says 48,000,000 bytes, file has 8"
+    sentence = "holds 200,000,000,001 numbers; at most 50,000,000 are read"
+    assert refused(header((66_666_666_667, 3)) + b"12345678", ".npy") == ("too-large", sentence)
+
+
+PLY = "ply\nformat {} 1.0\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\nend_header\n"
+NO_BUFFER = glb({"asset": {"version": "2.0"}, "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}]})
+REFUSED = {
+    "no suffix": ("", b"1 2 3", "format-not-allowed", "is without suffix; .off, .obj, .ply, "),
+    "gltf": (".gltf", b"{}", "format-not-allowed", "is .gltf; "),
+    "npy transposed": (".npy", npy(np.zeros((3, 2048), ">f8")), "array-shape", "expected float32 (n, 3), got >f8 (3, 2048)"),
+    "npy of three axes": (".npy", npy(np.zeros((1, 9, 3))), "array-shape", "expected float32 (n, 3), got <f8 (1, 9, 3)"),
+    "npy of two columns": (".npy", npy(np.zeros((9, 2))), "array-shape", "expected float32 (n, 3), got <f8 (9, 2)"),
+    "npy complex": (".npy", npy(np.zeros((9, 3), complex)), "array-shape", "expected float32 (n, 3), got <c16 (9, 3)"),
+    "npy of words": (".npy", npy(np.full((9, 3), "a")), "array-shape", "expected float32 (n, 3), got <U1 (9, 3)"),
+    "npy without points": (".npy", npy(np.zeros((0, 3))), "no-points", "has no points"),
+    "npy header cut": (".npy", npy(POINTS)[:40], "header", "its header cannot be read"),
+    "npy body cut": (".npy", npy(POINTS)[:-1], "truncated", "header says 60 bytes, file has 59"),
+    "npy nan": (".npy", npy(np.diag([1, np.nan, 1])), "non-finite", "row 1: (0.0, nan, 0.0) is not finite"),
+    "npy is text": (".npy", b"1 2 3\n", "not-an-array", "does not begin as an .npy file"),
+    "npz with no name": (".npz", npz(a=POINTS, b=POINTS), "which-array", "holds the arrays a, b; expected one, or one of"),
+    "npz without arrays": (".npz", with_member(b"")[-22:].replace(b"\1", b"\0"), "damaged", "cannot be unpacked"),
+    "npz cut": (".npz", npz(points=POINTS)[:-30], "damaged", "cannot be unpacked"),
+    "npz flipped": (
+        ".npz",
+        npz(points=POINTS).replace(POINTS.tobytes(), bytes(60)),
+        "damaged",
+        "cannot be unpacked: Bad CRC",
+    ),
+    "text of two columns": (".xyz", b"1 2\n3 4\n", "columns", "line 1: 2 numbers, expected 3 to 16"),
+    "text of many columns": (".xyz", b"1 " * 99, "columns", "line 1: 99 numbers, expected 3 to 16"),
+    "text ragged": (".xyz", b"1 2 3\n\n4 5 6 7\n", "columns", "line 3: 4 numbers, expected 3 as on the first"),
+    "text with names": (".csv", b"x,y,z\n1,2,3\n", "number", "line 1: 'x' is no number (# before a line"),
+    "text of decimal commas": (".txt", b"1,5 2,5 3,5\n", "number", "line 1: '5 2' is no number"),
+    "text with a hole": (".csv", b"1,2,3\n1,,2\n", "number", "line 2: '' is no number"),
+    "text with nan": (".xyz", b"# a\n1 2 3\n4 nan 6\n", "non-finite", "line 3: (4.0, nan, 6.0) is not finite"),
+    "text of 1e400": (".xyz", b"1 2 3\n4 5 1e400\n", "non-finite", "line 2: (4.0, 5.0, inf) is not finite"),
+    "text is binary": (".xyz", bytes(range(256)), "columns", "line 1: "),
+    "text of comments": (".xyz", b"# nothing\n\n", "no-points", "has no points"),
+    "pts count": (".pts", b"3\n1 2 3\n4 5 6\n", "count-mismatch", "counts 3 points, has 2"),
+    "pts of none": (".pts", b"0\n", "no-points", "has no points"),
+    "xyz with a count": (".xyz", b"2\n1 2 3\n4 5 6\n", "columns", "line 1: 1 numbers, expected 3 to 16"),
+    "ply cut": (".ply", f"{PLY.format('ascii', 3)}1 2 3\n".encode(), "truncated", "header says 3 lines, file has 1"),
+    "ply cut, binary": (
+        ".ply",
+        f"{PLY.format('binary_little_endian', 3)}1 2 3\n".encode(),
+        "damaged",
+        "cannot be read as ply",
+    ),
+    "ply of 10^12": (".ply", PLY.format("ascii", 10**12).encode(), "too-large", "claims 1,000,000,000,000 elements"),
+    "ply header": (".ply", b"ply\n", "damaged", "has no end_header"),
+    "stl of noise": (".stl", bytes(range(200)), "no-points", "has no points"),
+    "obj corner": (".obj", f"{SQUARE}f 1 2 9\n".encode(), "damaged", "cannot be read as obj"),
+    "obj nan": (".obj", f"v 0 0 nan\n{SQUARE}f 1 2 3\n".encode(), "non-finite", "vertex 0: (0.0, 0.0, nan) is not finite"),
+    "obj of a line": (".obj", b"v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n", "degenerate", "no face has an area"),
+    "glb cut": (".glb", exported(trimesh.creation.box(), "glb")[:-40], "damaged", "cannot be read as glb"),
+    "glb without its buffer": (".glb", NO_BUFFER, "damaged", "cannot be read as glb"),
+    "off": (".off", b"OFF\n1 0 0\n0 0 0\n", "no-faces", "has no faces"),
+}
+
+
+@pytest.mark.parametrize(("suffix", "data", "code", "start"), REFUSED.values(), ids=REFUSED)
+def test_what_is_no_shape_is_refused_with_the_reason(suffix, data, code, start):
+    found, sentence = refused(data, suffix)
+    assert (found, sentence[: len(start)]) == (code, start)
+
+
+@pytest.mark.parametrize("suffix", [".xyz", ".txt", ".csv", ".pts"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
+def test_a_line_of_text_has_a_length_that_can_be_kept(suffix, end):
+    fits = end.join(["1 2 3", "#".ljust(MAX_LINE_BYTES), "4 5 6"]).encode()
+    assert len(read_points(fits, suffix, 2)) == 2
+    too_long = end.join(["1 2 3", "4,5," * (MAX_LINE_BYTES // 4) + "6", "7 8 9"]).encode()
+    assert refused(too_long, suffix) == ("line-too-long", "line 2: is longer than 1,000,000 bytes")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_without_bytes_is_refused(suffix):
+    assert refused(b"", suffix)[0] == "empty-file"
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_noise_is_refused_in_words(suffix):
+    for seed in range(20):
+        assert refused(np.random.default_rng(seed).bytes(seed * 13 + 1), suffix)[1]
+
+
+def test_a_file_beyond_the_size_that_is_read_is_refused_unread(monkeypatch):
+    monkeypatch.setattr(point_files, "MAX_BYTES", 10)
+    assert refused(b"1 2 3\n4 5 6\n", ".xyz") == ("too-large", "has 12 bytes; at most 10 are read")
+
+
+@pytest.mark.parametrize(("suffix", "data"), [(".xyz", b"1 2 3\n4 5 6\n"), (".npy", npy(POINTS)), (".obj", b"")])
+def test_more_numbers_than_are_read_are_refused(suffix, data, monkeypatch):
+    monkeypatch.setattr(point_arrays, "MAX_NUMBERS", 5)
+    assert refused(data or exported(trimesh.creation.box(), "obj"), suffix)[0] == "too-large"
+
+
+CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], "<f4").tobytes() + np.array([0, 1, 2], "<u4").tobytes()
+TRIANGLE = {
+    "asset": {"version": "2.0"},
+    "scenes": [{"nodes": [0]}],
+    "nodes": [{"mesh": 0}],
+    "meshes": [{"primitives": [{"attributes": {"POSITION": 0}, "indices": 1, "material": 0}]}],
+    "materials": [{"normalTexture": {"index": 0}}],
+    "textures": [{"source": 0}],
+    "images": [{"uri": "../x.png"}],
+    "buffers": [{"byteLength": 48}],
+    "bufferViews": [{"buffer": 0, "byteLength": 36}, {"buffer": 0, "byteOffset": 36, "byteLength": 12}],
+    "accessors": [
+        {"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3"},
+        {"bufferView": 1, "componentType": 5125, "count": 3, "type": "SCALAR"},
+    ],
+}
+REFERENCES = {
+    "obj": (".obj", f"mtllib ../x\nmtllib x.mtl\nusemtl a\n{SQUARE}f 1 2 3\n".encode()),
+    "glb image": (".glb", glb(TRIANGLE, CORNERS)),
+}
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch):
+    """The paths that are opened, in a folder where what files could name lies about."""
+    for name in ("x", "x.mtl", "x.png", "x.bin"):
+        (tmp_path / name).write_bytes(CORNERS)
+        (tmp_path / "inner").mkdir(exist_ok=True)
+        (tmp_path / "inner" / name).write_bytes(CORNERS)
+    monkeypatch.chdir(tmp_path / "inner")
+    read_points(f"{SQUARE}f 1 2 3\n".encode(), ".obj", 4)  # imports what it needs
+    read_points(exported(trimesh.creation.box(), "glb"), ".glb", 4)
+    paths, watching = [], [True]
+
+    def hook(event, arguments):
+        if event == "open" and watching:
+            paths.append(arguments[0])
+
+    sys.addaudithook(hook)
+    open("x").close()
+    assert paths == ["x"]
+    paths.clear()
+    yield paths
+    watching.clear()
+
+
+@pytest.mark.parametrize(("suffix", "data"), REFERENCES.values(), ids=REFERENCES)
+def test_files_that_a_file_names_are_not_read(suffix, data, opened):
+    assert len(read_points(data, suffix, 4)) == 4
+    assert opened == []
+
+
+def test_a_buffer_in_another_file_is_not_read(opened):
+    assert refused(glb(TRIANGLE | {"buffers": [{"byteLength": 48, "uri": "../x.bin"}]}), ".glb")[0] == "damaged"
+    assert opened == []
+
+
+@pytest.mark.parametrize("suffix", [".obj", ".ply", ".stl", ".glb"])
+def test_a_missing_package_is_named_with_the_way_to_get_it(suffix, monkeypatch):
+    load = builtins.__import__
+
+    def absent(name, *arguments, **options):
+        if name == "trimesh":
+            raise ImportError(name)
+        return load(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", absent)
+    point_files._trimesh.cache_clear()
+    with pytest.raises(Failure) as failure:
+        read_points(PLY.format("ascii", 0).encode(), suffix, 4)
+    assert failure.value.code == Code.DATA
+    assert str(failure.value) == (
+        "error[3] files of .obj, .ply, .stl, .glb need the package trimesh\n  try: pip install -e .[points]"
+    )

@@ -1,0 +1,211 @@
+"""Evaluation is exact, and says the same wherever it is asked."""
+
+import json
+import shutil
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from perceiver_jax.data import pipeline
+from perceiver_jax.errors import Code
+from perceiver_jax.report.log import read_metrics
+from perceiver_jax.runs import workdir
+from perceiver_jax.runs.evaluate import evaluate, split_sums, voted_accuracy
+from perceiver_jax.runs.programs import Experiment
+from perceiver_jax.settings.config import dump
+from perceiver_jax.system.signals import StopFlag
+from perceiver_jax.training.step import Variables
+from tests.launch import SMALL, config_of
+
+SETTINGS = [
+    *SMALL,
+    "--config.train.duration=8 steps",
+    "--config.train.checkpoint_every=4 steps",
+    "--config.train.eval_every=4 steps",
+    "--config.data.validation_examples=100",
+    "--config.train.eval_splits=('validation',)",
+    "--config.optim.ema_decay=0.8",
+    "--config.optim.learning_rate=0.1",  # so that a few steps change answers
+]
+
+
+@pytest.fixture(scope="module")
+def run(launcher, once):
+    """The workdir of a run with checkpoints 4 and 8 and an average of its parameters."""
+    return once("evaluated", lambda path: launcher.finish(path, *SETTINGS))
+
+
+def copy_of(run, path):
+    """Copies the run, without the pictures that others may be drawing."""
+    shutil.copytree(run, path, ignore=shutil.ignore_patterns("plots"))
+
+
+def evaluated(launcher, path, *arguments):
+    """What `experiments.evaluate --json` prints."""
+    run = launcher.start("experiments.evaluate", "--workdir", path, "--json", *arguments)
+    assert run.wait() == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def refused(launcher, path, *arguments):
+    """The exit code and the first line on stderr."""
+    run = launcher.start("experiments.evaluate", "--workdir", path, *arguments)
+    return run.wait(), run.stderr.splitlines()[0]
+
+
+def trained(path, experiment, step=8):
+    """The state of a saved step."""
+    return experiment.restore(path / "checkpoints", step)
+
+
+def test_it_repeats_what_training_said_at_that_step_while_a_trainer_holds_the_run(run, launcher):
+    logged = {record.pop("step"): record for record in read_metrics(run / "metrics.jsonl") if record["split"] != "train"}
+    assert logged[4] != logged[8]
+    before = (run / "metrics.jsonl").read_bytes()
+    with workdir.claim(str(run), dump(config_of(*SETTINGS)), ["train"]):
+        found = evaluated(launcher, run, "--step", "4", "--split", "validation")
+    assert found == {"step": 4, **logged[4]}
+    assert (run / "metrics.jsonl").read_bytes() == before
+
+
+def test_without_a_step_it_takes_the_newest_valid_one_and_changes_nothing(run, launcher, tmp_path):
+    copy_of(run, tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / "8" / "manifest.json").write_text("{}")
+    found = evaluated(launcher, tmp_path / "run")
+    assert (found["step"], found["split"]) == (4, "test")
+    assert sorted(step.name for step in (tmp_path / "run" / "checkpoints").iterdir()) == ["4", "8"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--split", "validatoin"], Code.CONFIG, "error[2] data set digits has no split 'validatoin'"),
+        (["--step", "5"], Code.CHECKPOINT, "error[4] no checkpoint at {run}/checkpoints/5"),
+        (["--step", "x"], Code.CONFIG, "error[2] flag --step=x: "),
+        (["--votes", "0"], Code.CONFIG, "error[2] flag --votes=0: 0 is not a positive integer"),
+        (["--votes", "-3"], Code.CONFIG, "error[2] flag --votes=-3: -3 is not a positive integer"),
+    ],
+)
+def test_what_is_not_there_is_named(arguments, code, words, run, launcher):
+    status, line = refused(launcher, run, *arguments)
+    assert status == code
+    assert line.startswith(words.format(run=run))
+
+
+def test_a_run_that_has_saved_nothing_is_named(launcher, tmp_path):
+    with workdir.claim(str(tmp_path / "run"), dump(config_of(*SETTINGS)), ["train"]):
+        pass
+    assert refused(launcher, tmp_path / "run") == (4, f"error[4] no checkpoint: {tmp_path}/run/checkpoints")
+
+
+def numbers(path, size):
+    """The test metrics of the trained parameters, by batches of `size`."""
+    experiment = Experiment(config_of(*SETTINGS, f"--config.data.eval_batch_size={size}"))
+    return evaluate(experiment, trained(path, experiment).evaluated, "test", StopFlag())
+
+
+def test_every_example_counts_once_whatever_the_batch_size(run):
+    """450 examples: batches of 7, 16 and 128 end with a part, padded with zeros that would be answers too."""
+    whole = numbers(run, 450)
+    assert whole["accuracy"] not in (0, 1)
+    for size in (7, 16, 128):
+        found = numbers(run, size)
+        assert {**found, "loss": 0} == {**whole, "loss": 0}
+        assert found["loss"] == pytest.approx(whole["loss"], rel=1e-6)
+
+
+def test_the_running_mean_is_what_is_evaluated(run):
+    experiment = Experiment(config_of(*SETTINGS))
+    state, logged = trained(run, experiment), read_metrics(run / "metrics.jsonl")[-2:]
+    (said,) = [record for record in logged if record["split"] == "validation"]
+    means = evaluate(experiment, Variables(state.ema, None), "validation", StopFlag())
+    assert means == {name: said[name] for name in means}
+    assert evaluate(experiment, Variables(state.params, None), "validation", StopFlag())["loss"] != means["loss"]
+
+
+def test_an_example_s_logits_do_not_depend_on_its_batch(run):
+    experiment = Experiment(config_of(*SETTINGS))
+    variables = trained(run, experiment).evaluated
+    forward = jax.jit(lambda variables, inputs: experiment.forward(variables, inputs).logits)
+    batches = pipeline.eval_batches(experiment.config.data, "test", experiment.config.augment)
+    inputs = next(batches)["inputs"][:8]
+    batches.close()
+    together = np.asarray(forward(variables, inputs))
+    others = np.concatenate([inputs[:1], np.full_like(inputs[1:], 1e3)])
+    alone = np.concatenate([forward(variables, inputs[i : i + 1]) for i in range(8)])
+    np.testing.assert_allclose(alone, together, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(forward(variables, jnp.asarray(others))[0], together[0])
+
+
+# Which class is taken for which
+
+
+def test_the_confusion_matrix_counts_each_example_where_it_belongs(run):
+    experiment = Experiment(config_of(*SETTINGS, "--config.data.eval_batch_size=16"))
+    variables = trained(run, experiment).evaluated
+    sums = split_sums(experiment, variables, "test", StopFlag())
+    expected = np.zeros((10, 10))
+    for batch in pipeline.eval_batches(experiment.config.data, "test", experiment.config.augment):
+        answers = np.argmax(experiment.probabilities(variables, batch["inputs"]), axis=1)
+        np.add.at(expected, (batch["labels"], answers), batch["weights"])
+    np.testing.assert_array_equal(sums["confusion"], expected)
+    assert sums["accuracy"] == np.trace(expected)
+
+
+def test_it_draws_the_confusion_matrix_of_each_split_beside_the_curves(run, launcher, tmp_path):
+    copy_of(run, tmp_path / "run")
+    plots = tmp_path / "run" / "plots"
+    command = launcher.start("experiments.evaluate", "--workdir", tmp_path / "run")
+    assert command.wait() == 0, command.stderr
+    assert command.stdout.endswith(f"\n{plots}/confusion_test.png\n")
+    evaluated(launcher, tmp_path / "run", "--split", "validation")
+    pictures = sorted(file.name for file in plots.iterdir())
+    assert pictures == ["confusion_test.png", "confusion_validation.png"]
+    test, validation = (cv2.imread(str(plots / name)) for name in pictures)
+    assert test.shape != validation.shape or (test != validation).any()
+
+
+def test_where_no_picture_can_be_written_the_metrics_are_told_all_the_same(run, launcher, tmp_path):
+    copy_of(run, tmp_path / "run")
+    (tmp_path / "run" / "plots").write_text("a file")
+    command = launcher.start("experiments.evaluate", "--workdir", tmp_path / "run", "--json")
+    assert command.wait() == 0, command.stderr
+    assert "mean_class_accuracy" in json.loads(command.stdout)
+    assert command.stderr.startswith("error[6] no picture: ")
+
+
+# Votes
+
+
+def voted(path, votes, *settings):
+    """The voted accuracy of the test split, of settings other than the run's."""
+    experiment = Experiment(config_of(*SETTINGS, *settings))
+    return voted_accuracy(experiment, trained(path, experiment).evaluated, "test", votes, StopFlag())
+
+
+def test_votes_are_the_same_whatever_the_batch_size(run):
+    assert {voted(run, 3, f"--config.data.eval_batch_size={size}") for size in (16, 128, 450)} == {voted(run, 3)}
+
+
+def test_votes_are_of_the_mean_probabilities_under_the_changes_of_training(run):
+    experiment = Experiment(config_of(*SETTINGS))
+    data, augment, variables = experiment.config.data, experiment.config.augment, trained(run, experiment).evaluated
+    views = list(pipeline.vote_batches(data, "test", augment, experiment.config.seed, 3))
+    mean = np.mean([experiment.probabilities(variables, view["inputs"]) for view in views], axis=0)
+    assert len({np.argmax(experiment.probabilities(variables, view["inputs"]), axis=1).tobytes() for view in views}) == 3
+    assert voted(run, 3) == pytest.approx(np.mean(np.argmax(mean, axis=1) == views[0]["labels"]))
+
+
+def test_votes_on_what_nothing_changes_are_the_plain_answers(run):
+    assert voted(run, 2, "--config.augment={'kind': 'none'}") == numbers(run, 450)["accuracy"]
+
+
+def test_votes_are_told_beside_the_plain_metrics_under_names_of_their_own(run, launcher):
+    plain, found = evaluated(launcher, run), evaluated(launcher, run, "--votes", "2")
+    assert {name: found[name] for name in plain} == plain
+    assert set(found) - set(plain) == {"votes", "voted_accuracy"}
+    assert found["votes"] == 2
+    assert 0 < found["voted_accuracy"] < 1

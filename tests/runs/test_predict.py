@@ -1,0 +1,111 @@
+"""Predictions say what a run takes files for, each by itself, whatever else is asked."""
+
+import json
+
+import cv2
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from perceiver_jax.data.examples import example_inputs, source_of
+from perceiver_jax.runs.programs import Experiment
+from tests.launch import SMALL, config_of
+
+SETTINGS = [*SMALL, "--config.train.duration=4 steps", "--config.optim.learning_rate=0.1"]
+SPLIT_EXAMPLES = (0, 3, 5)
+
+
+@pytest.fixture(scope="module")
+def run(launcher, once):
+    """The workdir of a finished run on digits, with pictures of some of its test examples in it: 0.png, 3.png, 5.png."""
+
+    def make(path):
+        launcher.finish(path, *SETTINGS)
+        config = config_of(*SETTINGS)
+        source = source_of(config.data).load(config.data, "test")
+        for i in SPLIT_EXAMPLES:
+            cv2.imwrite(str(path / f"{i}.png"), source[i]["image"])
+        (path / "page.png").write_text("<html>")
+
+    return once("predicted", make)
+
+
+def asked(launcher, run, *arguments):
+    """The exit code of `scripts.predict`, what it prints, and what it tells on stderr."""
+    command = launcher.start("scripts.predict", "--workdir", run, *arguments)
+    return command.wait(), command.stdout, command.stderr
+
+
+def predicted(launcher, run, *arguments):
+    """The objects of `--json`."""
+    code, out, err = asked(launcher, run, "--json", *arguments)
+    assert code == 0, err
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_a_file_gets_the_probabilities_of_the_example_that_it_holds(run, launcher):
+    (found,) = predicted(launcher, run, "--top", "10", run / "3.png")
+    config = config_of(*SETTINGS)
+    experiment = Experiment(config)
+    variables = experiment.restore(run / "checkpoints", 4).evaluated
+    inputs = example_inputs(config.data, config.augment, "test", 3)
+    logits = np.asarray(experiment.forward(variables, jnp.asarray(inputs[None])).logits[0], np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum()
+    assert (found["file"], found["step"]) == (str(run / "3.png"), 4)
+    assert [one["class"] for one in found["classes"]] == [str(label) for label in np.argsort(-expected)]
+    probabilities = [one["probability"] for one in found["classes"]]
+    np.testing.assert_allclose(probabilities, np.sort(expected)[::-1], rtol=1e-5)
+
+
+def test_a_prediction_is_the_same_alone_and_among_others(run, launcher):
+    together = predicted(launcher, run, *[run / f"{i}.png" for i in SPLIT_EXAMPLES])
+    assert predicted(launcher, run, run / "5.png") == together[2:]
+    assert len({json.dumps(one["classes"]) for one in together}) == 3
+
+
+def test_a_table_names_each_file_once_and_as_many_classes_as_asked(run, launcher):
+    code, out, err = asked(launcher, run, "--top", "2", run / "0.png", run / "3.png")
+    assert (code, err) == (0, "")
+    header, _, *rows = [line.split() for line in out.splitlines()]
+    assert header == ["file", "class", "probability"]
+    assert [row[0] for row in rows[::2]] == [str(run / "0.png"), str(run / "3.png")]
+    found = predicted(launcher, run, "--top", "2", run / "0.png", run / "3.png")
+    said = [[one["class"], f"{100 * one['probability']:.1f}", "%"] for object_ in found for one in object_["classes"]]
+    assert [row[-3:] for row in rows] == said
+
+
+def test_more_classes_than_there_are_are_all(run, launcher):
+    (found,) = predicted(launcher, run, "--top", "99", run / "0.png")
+    assert len(found["classes"]) == 10
+    assert sum(one["probability"] for one in found["classes"]) == pytest.approx(1)
+
+
+def test_bad_files_are_named_and_the_good_ones_predicted_all_the_same(run, launcher):
+    code, out, err = asked(launcher, run, "--json", run / "page.png", run / "0.png", "nowhere.png", run / "3.png")
+    assert code == 3
+    assert [json.loads(line)["file"] for line in out.splitlines()] == [str(run / "0.png"), str(run / "3.png")]
+    lines = err.splitlines()
+    assert lines[0] == f"error[3] picture not-an-image: {run / 'page.png'}"
+    assert "error[3] nowhere.png: does not exist" in lines
+    assert lines[-1] == "error[3] 2 of 4 files were left out"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        ([], 2, "error[2] no files to look at\n"),
+        (["--top=0", "0.png"], 2, "error[2] flag --top=0: 0 is not a positive integer\n"),
+        (["nowhere.png"], 3, "error[3] nowhere.png: does not exist\n"),
+        (["--step=7", "0.png"], 4, "error[4] no checkpoint at {run}/checkpoints/7"),
+    ],
+)
+def test_what_cannot_be_predicted_is_told_once(arguments, code, told, run, launcher):
+    ended, out, err = asked(launcher, run, *arguments)
+    assert (ended, out) == (code, "")
+    assert err.startswith(told.format(run=run))
+    assert err.count("error[") == 1
+
+
+def test_a_run_that_is_not_there_is_told(launcher, tmp_path):
+    code, _, err = asked(launcher, tmp_path / "run", "0.png")
+    assert (code, err.splitlines()[0]) == (4, f"error[4] no run at {tmp_path / 'run'}")

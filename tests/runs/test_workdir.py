@@ -1,0 +1,277 @@
+"""One run, one directory, one trainer."""
+
+import copy
+import errno
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import time
+
+import pytest
+
+from configs import digits
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.runs import workdir
+from perceiver_jax.settings import config as config_lib
+from perceiver_jax.system import disk
+
+CONFIG = {
+    "seed": 0,
+    "model": {"num_latents": 16, "positions": {"kind": "fourier", "max_resolution": [8.0, 8.0]}},
+    "optim": {"learning_rate": 0.01},
+    "train": {"log_every": "50 steps", "keep_checkpoints": 2},
+}
+HOLD = """
+import json, sys
+from perceiver_jax.runs import workdir
+from perceiver_jax.errors import Failure
+sys.stdin.readline()
+try:
+    with workdir.claim(sys.argv[1], {"seed": 0}, ["train"]):
+        print("won", flush=True)
+        sys.stdin.readline()
+except Failure as failure:
+    print(failure, flush=True)
+    sys.exit(int(failure.code))
+"""
+
+
+def launch(path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    return process
+
+
+def go(process):
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def fail(path, config=CONFIG):
+    """The failure that a claim ends with."""
+    with pytest.raises(Failure) as caught, workdir.claim(str(path), config, ["train"]):
+        pass
+    return caught.value
+
+
+def claim(path, config=CONFIG, command=("train",)):
+    with workdir.claim(str(path), config, list(command)) as claimed:
+        return claimed
+
+
+def changed(name, value):
+    config = copy.deepcopy(CONFIG)
+    *sections, leaf = name.split(".")
+    part = config
+    for section in sections:
+        part = part[section]
+    part[leaf] = value
+    return config
+
+
+def test_a_claim_makes_the_directory_and_records_config_and_command(tmp_path):
+    claimed = claim(tmp_path / "runs" / "a", command=["train", "--tiny"])
+    assert json.loads(claimed.config.read_text()) == {"config": CONFIG, "command": ["train", "--tiny"]}
+    assert claimed.checkpoints.is_dir()
+    assert claimed.plots.is_dir()
+    assert workdir.read_config(str(tmp_path / "runs" / "a")) == CONFIG
+
+
+@pytest.mark.parametrize("name", ["with space", "ünïcodé", "x" * 255, "trailing/"])
+def test_unusual_names_work(tmp_path, name):
+    assert claim(f"{tmp_path}/{name}").config.is_file()
+
+
+def test_a_relative_path_stays_the_same_place_after_chdir(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with workdir.claim("run", CONFIG, []) as claimed:
+        os.chdir("/")
+        assert claimed.config.is_file()
+        assert claimed.config.parent == tmp_path / "run"
+
+
+def test_a_symlinked_workdir_works(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    claim(tmp_path / "link")
+    assert (tmp_path / "real" / "config.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", "error[6] workdir '': is no path"),
+        ("a\0b", r"error[6] workdir 'a\x00b': is no path"),
+        ("/", "error[6] workdir /: is the root of the file system"),
+        ("//..", "error[6] workdir //..: is the root of the file system"),
+        ("/tmp/" + "x" * 5000, "error[6] workdir /tmp/" + "x" * 192 + "...: file name too long"),
+        ("/proc/no", "error[6] workdir /proc/no: no such file or directory"),
+    ],
+)
+def test_a_path_that_cannot_be_a_workdir_is_refused(path, message):
+    assert str(fail(path)).splitlines()[0] == message
+
+
+def test_a_file_is_refused(tmp_path):
+    (tmp_path / "f").write_text("x")
+    assert str(fail(tmp_path / "f")) == f"error[6] workdir {tmp_path}/f: is a file"
+    assert str(fail(tmp_path / "f" / "g")) == f"error[6] workdir {tmp_path}/f/g: its parent {tmp_path}/f is a file"
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EIO])
+def test_a_place_that_refuses_writes_is_named_with_the_reason(tmp_path, monkeypatch, number):
+    def refuse(*args, **kwargs):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(workdir, "open", refuse, raising=False)
+    assert str(fail(tmp_path / "a")) == f"error[6] workdir {tmp_path}/a: {os.strerror(number).lower()}"
+
+
+def test_a_read_only_file_system_is_refused_even_to_root(tmp_path):
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", tmp_path], capture_output=True).returncode:
+        pytest.skip("may not mount")
+    try:
+        assert str(fail(tmp_path)) == f"error[6] workdir {tmp_path}: read-only file system"
+        assert str(fail(tmp_path / "a")) == f"error[6] workdir {tmp_path}/a: read-only file system"
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_full_disk_is_refused_with_the_free_bytes(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        failure = fail(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert failure.code == Code.WORKDIR
+    assert failure.where == "file too large"
+    assert re.fullmatch(r"[\d,]+ bytes free", failure.found)
+
+
+def test_another_config_is_refused_with_every_change(tmp_path):
+    claim(tmp_path)
+    other = changed("model.num_latents", 32)
+    other["optim"] = {"learning_rate": 0.01, "clip_norm": None}
+    assert str(fail(tmp_path, other)) == (
+        f"error[2] workdir {tmp_path} holds a run with other settings\n"
+        "  found: model.num_latents 16 -> 32; optim.clip_norm (none) -> null\n"
+        "  try: a new --workdir"
+    )
+    assert workdir.read_config(str(tmp_path)) == CONFIG
+
+
+def test_a_long_list_of_changes_is_cut_after_ten(tmp_path):
+    claim(tmp_path, {f"a{i}": 0 for i in range(15)})
+    assert fail(tmp_path, {f"a{i}": 1 for i in range(15)}).found.endswith("a9 0 -> 1; and 5 more")
+
+
+def test_harmless_settings_may_change_and_the_latest_are_recorded(tmp_path):
+    claim(tmp_path)
+    new = changed("train.log_every", "1 epochs")
+    claim(tmp_path, new, ["again"])
+    assert json.loads((tmp_path / "config.json").read_text()) == {"config": new, "command": ["again"]}
+
+
+def test_harmless_settings_are_settings_of_a_real_config():
+    config = config_lib.dump(config_lib.parse(digits.get_config()))
+    sections = {f"{section}.{name}" for section in ("data", "train") for name in config[section]}
+    assert set(workdir.HARMLESS) < sections
+    assert not set(workdir.HARMLESS) & set(workdir.settings(config))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"config": 3}', "{}", "[" * 100_000, "\x00\xff"])
+def test_a_damaged_config_json_is_named_with_the_remedy(tmp_path, text):
+    claim(tmp_path)
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(Failure) as caught:
+        workdir.read_config(str(tmp_path))
+    for failure in (fail(tmp_path), caught.value):
+        assert str(failure).startswith(f"error[4] {tmp_path}/config.json: is damaged\n  found: no ")
+        assert "delete it and launch training" in failure.hint
+    assert (tmp_path / "config.json").read_text() == text
+
+
+def test_no_run_is_told_with_what_is_there_and_what_is_near(tmp_path):
+    claim(tmp_path / "runs" / "a")
+    near = f"--workdir {tmp_path}/runs/a"
+    for path, found, hint in [
+        ("runs/b", "nothing there", near),
+        ("runs", "a directory that holds a", near),
+        ("runs/a/checkpoints", "a directory that holds nothing", near),
+        ("runs/a/config.json", "a file", near),
+        ("elsewhere/x", "nothing there", ""),
+    ]:
+        with pytest.raises(Failure) as caught:
+            workdir.read_config(f"{tmp_path}/{path}")
+        expected = Failure(Code.CHECKPOINT, f"no run at {tmp_path}/{path}", found=found, hint=hint)
+        assert str(caught.value) == str(expected)
+
+
+def test_what_a_dead_run_left_unfinished_is_removed_and_named(tmp_path, capsys):
+    claimed = claim(tmp_path)
+    (claimed.checkpoints / ".tmp-5" / "arrays").mkdir(parents=True)
+    (tmp_path / ".tmp-config.json").write_text("{")
+    capsys.readouterr()
+    claim(tmp_path)
+    assert list(claimed.checkpoints.iterdir()) == []
+    assert not (tmp_path / ".tmp-config.json").exists()
+    assert f"{claimed.checkpoints}/.tmp-5" in capsys.readouterr().err
+
+
+def test_a_second_trainer_is_refused_in_a_second_and_told_by_whom(tmp_path):
+    first = launch(tmp_path)
+    go(first)
+    assert first.stdout.readline() == "won\n"
+    start = time.monotonic()
+    failure = fail(tmp_path)
+    assert time.monotonic() - start < 1
+    assert failure.code == Code.WORKDIR
+    assert re.fullmatch(rf"in use by pid {first.pid} on \S+ since \d\d:\d\d UTC", failure.where)
+    first.kill()
+    first.communicate()
+    claim(tmp_path, {"seed": 0})  # the lock went with its process
+
+
+def test_of_racing_trainers_exactly_one_wins(tmp_path):
+    racers = [launch(tmp_path) for _ in range(4)]
+    for process in racers:
+        go(process)
+    lines = [process.stdout.readline() for process in racers]
+    for process in racers:
+        process.communicate("\n")
+    winners = [process for process, line in zip(racers, lines, strict=True) if line == "won\n"]
+    assert len(winners) == 1
+    assert sorted(process.returncode for process in racers) == [0, 6, 6, 6]
+    assert sum(f"in use by pid {winners[0].pid} on " in line for line in lines) == 3
+
+
+def test_the_lock_is_gone_after_the_block(tmp_path):
+    claim(tmp_path, {"seed": 0})
+    process = launch(tmp_path)
+    go(process)
+    assert process.communicate("\n")[0] == "won\n"
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename"])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, call):
+    path = tmp_path / "result.json"
+    disk.write_atomically(path, b"old")
+
+    def refuse(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, call, refuse)
+    with pytest.raises(OSError, match="No space left"):
+        disk.write_atomically(path, b"new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]
+    assert path.read_bytes() == b"old"
+
+
+def test_the_claim_needs_no_jax():
+    code = "import sys; from perceiver_jax import workdir, signals; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,156 @@
+"""Any number of devices trains the same model; each may hold a part of it."""
+
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from perceiver_jax.data import pipeline
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.runs.programs import Experiment
+from perceiver_jax.system import devices
+from perceiver_jax.training import checkpoint
+from tests.baselines import small
+from tests.launch import SMALL, config_of, on_devices
+
+STEPS = 5
+SIZES = ["--config.data.batch_size=16", "--config.data.eval_batch_size=16"]
+SETTINGS = [*SMALL, "--config.model.num_blocks=1", *SIZES]
+RESNET = [small.of_digits("resnet", stage_blocks=(1,)), "--config.optim.learning_rate=0.01", *SIZES]
+WRONG = {
+    "--config.mesh.model=3": "error[2] mesh.model 3 does not divide 8 devices",
+    "--config.data.batch_size=12": "error[2] data.batch_size 12 is not divisible by 8 devices; try 8 or 16",
+    "--config.optim.accumulation_steps=4": (
+        "error[2] data.batch_size / optim.accumulation_steps 4 is not divisible by 8 devices; try 8"
+    ),
+    "--config.data.eval_batch_size=100": "error[2] data.eval_batch_size 100 is not divisible by 8 devices; try 96 or 104",
+}
+SPLITS = [  # among 4: the shape, and the axis that is split
+    [[8, 16], 1],
+    [[16, 8], 0],
+    [[3, 4, 30], 1],
+    [[3, 30], None],
+    [[64], None],  # vectors are small
+    [[], None],
+]
+MESHES = [(1, 1), (4, 1), (1, 4), (2, 2)]  # mesh.model and mesh.inputs, among 8
+EIGHT = """
+import json, sys
+from pathlib import Path
+from tests.training import test_devices as here
+print(json.dumps({"refused": [here.refusal(setting) for setting in here.WRONG],
+                  "splits": [[shape, here.split_axis(shape)] for shape, _ in here.SPLITS],
+                  "runs": [here.train(*mesh, Path(sys.argv[1], str(i))) for i, mesh in enumerate(here.MESHES)],
+                  "resnet": here.train(4, 1, Path(sys.argv[1], "resnet"), here.RESNET)}))
+"""
+
+
+def refusal(setting):
+    """What a config says that does not fit the devices."""
+    with pytest.raises(Failure) as caught:
+        Experiment(config_of(*SETTINGS, setting))
+    return str(caught.value)
+
+
+def split_axis(shape):
+    """The axis of an array of this shape that is split among four devices."""
+    mesh = devices.make_mesh(4, 1, {})
+    spec = devices.state_sharding(mesh, jax.ShapeDtypeStruct(tuple(shape), np.float32)).spec
+    return spec.index("model") if "model" in spec else None
+
+
+def train(model, inputs, directory, settings=SETTINGS):
+    """A few steps on all devices of this process: losses, what the first device holds, the hash of the state saved."""
+    config = config_of(*settings, f"--config.mesh.model={model}", f"--config.mesh.inputs={inputs}")
+    experiment = Experiment(config)
+    state, losses = experiment.initial_state(), []
+    batches = pipeline.train_batches(config.data, config.augment, config.seed, 0)
+    for batch in itertools.islice(batches, STEPS):
+        state, sums = experiment.step(state, devices.to_devices(batch, experiment.mesh))
+        losses.append(float(sums["loss"]) / float(sums["weight"]))
+    batches.close()
+    arrays = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in _leaves(state)}
+    directory.mkdir()
+    checkpoint.save(directory, STEPS, state, {}, keep=1)
+    return {
+        "devices": jax.device_count(),
+        "losses": losses,
+        "bytes": sum(leaf.addressable_shards[0].data.nbytes for leaf in arrays.values()),
+        "whole": sum(leaf.nbytes for leaf in arrays.values()),
+        "split_bytes": sum(leaf.nbytes for leaf in arrays.values() if not leaf.is_fully_replicated),
+        "split": [name for name, leaf in arrays.items() if not leaf.is_fully_replicated],
+        "divisible": [name for name, leaf in arrays.items() if leaf.ndim > 1 and any(n % 4 == 0 for n in leaf.shape)],
+        "state_sha256": checkpoint.state_sha256(state),
+    }
+
+
+def _leaves(state):
+    return jax.tree_util.tree_flatten_with_path(state)[0]
+
+
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory):
+    """What a process with eight devices found, and where it saved."""
+    directory = tmp_path_factory.mktemp("eight")
+    command = [sys.executable, "-c", EIGHT, directory]
+    run = subprocess.run(command, env=on_devices(8), capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout), directory
+
+
+def test_eight_devices_have_the_losses_of_one(eight, tmp_path):
+    found, _ = eight
+    alone = train(1, 1, tmp_path / "one")
+    assert alone["devices"] == 1
+    assert alone["losses"][0] != alone["losses"][-1]
+    assert len(found["runs"]) == len(MESHES)
+    for run in found["runs"]:
+        assert run["devices"] == 8
+        np.testing.assert_allclose(
+            run["losses"], alone["losses"], rtol=3e-6
+        )  # float32's 1e-7, grown by sums of ten terms and by LAMB
+
+
+def test_a_resnet_normalises_by_the_examples_of_all_devices(eight, tmp_path):
+    """Two examples a device have other means than all sixteen: with their own the losses would differ from the second on."""
+    found, alone = eight[0]["resnet"], train(1, 1, tmp_path / "one", RESNET)
+    assert (found["devices"], alone["devices"]) == (8, 1)
+    assert any(name.startswith("params/blocks/0/expand/kernel") for name in found["split"])
+    np.testing.assert_allclose(found["losses"], alone["losses"], rtol=3e-6)
+
+
+def test_along_the_axis_model_each_device_holds_its_part_of_parameters_and_moments(eight):
+    whole, split, *_ = eight[0]["runs"]
+    assert whole["split"] == []
+    assert whole["bytes"] == whole["whole"]
+    assert set(split["split"]) == set(split["divisible"])
+    kinds = {name.split("/")[0] + ("/mu" if "/mu/" in name else "/nu" if "/nu/" in name else "") for name in split["split"]}
+    assert kinds == {"params", "ema", "opt_state/mu", "opt_state/nu"}
+    assert split["split_bytes"] > 0.5 * whole["bytes"]
+    assert split["bytes"] == whole["bytes"] - 3 / 4 * split["split_bytes"]
+
+
+def test_a_state_split_over_eight_devices_is_restored_on_one(eight):
+    found, directory = eight
+    for i, run in enumerate(found["runs"]):
+        state = Experiment(config_of(*SETTINGS)).restore(directory / str(i), STEPS)
+        assert checkpoint.state_sha256(state) == run["state_sha256"]
+        assert all(len(leaf.sharding.device_set) == 1 for leaf in jax.tree.leaves(state))
+
+
+def test_what_does_not_divide_is_refused_with_numbers_that_do(eight):
+    assert eight[0]["refused"] == list(WRONG.values())
+    with pytest.raises(Failure, match=r"mesh\.model 2 does not divide 1 devices") as caught:
+        devices.make_mesh(2, 1, {})
+    with pytest.raises(Failure, match=r"mesh\.inputs 2 does not divide 1 devices of one host"):
+        devices.make_mesh(1, 2, {})
+    assert caught.value.code == Code.CONFIG
+
+
+def test_an_array_is_split_along_its_longest_axis_that_divides(eight):
+    assert eight[0]["splits"] == SPLITS
