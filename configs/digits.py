@@ -12,6 +12,7 @@ def get_config() -> ConfigDict:
     return ConfigDict(
         dict(
             seed=0,
+            task=dict(kind="single_label", label_smoothing=0.1),
             model=dict(
                 kind="perceiver",
                 num_latents=16,
@@ -31,16 +32,17 @@ def get_config() -> ConfigDict:
                 remat="none",
             ),
             data=dict(
-                source="digits",
+                kind="digits",
                 batch_size=64,
                 eval_batch_size=128,
                 validation_examples=0,
                 num_workers=0,
                 prefetch_batches=4,
             ),
+            views=dict(num_evaluation=1, stream_dropout={}),
             augment=dict(kind="affine", rotate_degrees=10.0, shear=0.1, scale=0.1, translate=0.08, flip_probability=0.0),
             optim=dict(
-                name="adamw",  # ahead of LAMB in runs of a minute
+                kind="adamw",  # ahead of LAMB in runs of a minute
                 learning_rate=0.003,
                 schedule=dict(kind="flat_cosine", flat_fraction=0.5),
                 b1=0.9,
@@ -53,7 +55,6 @@ def get_config() -> ConfigDict:
             ),
             train=dict(
                 duration="3000 steps",
-                label_smoothing=0.1,
                 log_every="50 steps",
                 eval_every="1000 steps",
                 eval_splits=("test",),

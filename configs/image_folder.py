@@ -13,6 +13,7 @@ def get_config() -> ConfigDict:
     return ConfigDict(
         dict(
             seed=0,
+            task=dict(kind="single_label", label_smoothing=0.1),
             model=dict(
                 kind="perceiver",
                 num_latents=128,
@@ -32,16 +33,19 @@ def get_config() -> ConfigDict:
                 remat="none",
             ),
             data=dict(
-                source="image_folder",
+                kind="image_folder",
                 data_dir="pictures",
-                image_size=128,
+                image_size=128,  # or (height, width)
+                labels=None,
                 test_percent=20.0,
+                max_bad=10,
                 batch_size=64,
                 eval_batch_size=64,
                 validation_examples=0,
                 num_workers=2,
                 prefetch_batches=4,
             ),
+            views=dict(num_evaluation=1, stream_dropout={}),
             augment=dict(
                 kind="inception",
                 crop=dict(area=(0.25, 1.0), aspect=(3 / 4, 4 / 3), min_object_covered=0.1, attempts=10),
@@ -52,7 +56,7 @@ def get_config() -> ConfigDict:
                 mix=dict(kind="none"),
             ),
             optim=dict(
-                name="adamw",
+                kind="adamw",
                 learning_rate=0.001,
                 schedule=dict(kind="flat_cosine", flat_fraction=0.5),
                 b1=0.9,
@@ -65,7 +69,6 @@ def get_config() -> ConfigDict:
             ),
             train=dict(
                 duration="60 epochs",
-                label_smoothing=0.1,
                 log_every="20 steps",
                 eval_every="5 epochs",
                 eval_splits=("test",),

@@ -82,7 +82,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "optim.learning_rate": 0.002,
         "optim.schedule": dict(kind="flat_cosine", flat_fraction=0.5),
         "train.duration": "110 epochs",
-        "train.label_smoothing": 0.1,  # of the authors' code; the paper does not mention it
+        "task.label_smoothing": 0.1,  # of the authors' code; the paper does not mention it
     },
 }
 
@@ -91,6 +91,7 @@ def get_config(variant: str = "fourier") -> ConfigDict:
     config = ConfigDict(
         dict(
             seed=0,
+            task=dict(kind="single_label", label_smoothing=0.0),
             model=dict(
                 kind="perceiver",
                 num_latents=512,
@@ -110,7 +111,7 @@ def get_config(variant: str = "fourier") -> ConfigDict:
                 remat="layer",  # 48 self-attends and 8 cross-attends of 25.7 million attention logits each
             ),
             data=dict(
-                source="imagenet2012",
+                kind="imagenet2012",
                 data_dir="~/tensorflow_datasets",
                 image_size=224,
                 batch_size=1024,  # Perceiver IO's; the paper names none
@@ -119,6 +120,7 @@ def get_config(variant: str = "fourier") -> ConfigDict:
                 num_workers=16,
                 prefetch_batches=4,
             ),
+            views=dict(num_evaluation=1, stream_dropout={}),
             augment=dict(
                 kind="inception",
                 # Numbers of the authors' code: the paper says "Inception-style" and "RandAugment", Perceiver IO 4 and 5.
@@ -130,7 +132,7 @@ def get_config(variant: str = "fourier") -> ConfigDict:
                 mix=dict(kind="none"),
             ),
             optim=dict(
-                name="lamb",
+                kind="lamb",
                 learning_rate=0.004,
                 schedule=dict(kind="steps", milestones=(0.7, 0.85, 0.95), factor=0.1),  # epochs 84, 102, 114
                 b1=0.9,
@@ -143,7 +145,6 @@ def get_config(variant: str = "fourier") -> ConfigDict:
             ),
             train=dict(
                 duration="120 epochs",
-                label_smoothing=0.0,
                 log_every="100 steps",
                 eval_every="1 epochs",
                 eval_splits=("test",),

@@ -30,6 +30,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from configs import imagenet
 from perceiver_jax.settings.config import with_variant
 
 RESNET50 = dict(
@@ -82,51 +83,4 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 
 
 def get_config(variant: str = "resnet50") -> ConfigDict:
-    config = ConfigDict(
-        dict(
-            seed=0,
-            model=RESNET50,
-            data=dict(
-                source="imagenet2012",
-                data_dir="~/tensorflow_datasets",
-                image_size=224,
-                batch_size=1024,
-                eval_batch_size=1024,
-                validation_examples=0,  # as published; 10_000 to choose settings without looking at the test split
-                num_workers=16,
-                prefetch_batches=4,
-            ),
-            augment=dict(
-                kind="inception",
-                crop=dict(area=(0.08, 1.0), aspect=(3 / 4, 4 / 3), min_object_covered=0.1, attempts=10),
-                flip_probability=0.5,
-                randaugment=dict(num_layers=4, magnitude=5.0, fill=128, cutout_pixels=40, translate_pixels=100),
-                evaluation_crop=224 / 256,
-                position_frame="crop",
-                mix=dict(kind="none"),
-            ),
-            optim=dict(
-                name="lamb",
-                learning_rate=0.004,
-                schedule=dict(kind="steps", milestones=(0.7, 0.85, 0.95), factor=0.1),  # epochs 84, 102, 114
-                b1=0.9,
-                b2=0.999,
-                eps=1e-6,
-                weight_decay=0.1,
-                clip_norm=10.0,
-                accumulation_steps=1,
-                ema_decay=None,
-            ),
-            train=dict(
-                duration="120 epochs",
-                label_smoothing=0.0,
-                log_every="100 steps",
-                eval_every="1 epochs",
-                eval_splits=("test",),
-                checkpoint_every="1 epochs",
-                keep_checkpoints=2,
-            ),
-            mesh=dict(model=1, inputs=1),
-        )
-    )
-    return with_variant(config, VARIANTS, variant)
+    return with_variant(imagenet.get_config(), VARIANTS, variant)

@@ -23,6 +23,7 @@ def get_config(variant: str = "augmented") -> ConfigDict:
     config = ConfigDict(
         dict(
             seed=0,
+            task=dict(kind="single_label", label_smoothing=0.1),
             model=dict(
                 kind="perceiver",
                 num_latents=32,
@@ -42,16 +43,20 @@ def get_config(variant: str = "augmented") -> ConfigDict:
                 remat="none",
             ),
             data=dict(
-                source="point_folder",
+                kind="point_folder",
                 data_dir="kicad",
                 grid=(512,),
+                few_points="repeat",
+                labels=None,
                 test_percent=20.0,
+                max_bad=0,
                 batch_size=32,
                 eval_batch_size=250,
                 validation_examples=0,
                 num_workers=0,
                 prefetch_batches=4,
             ),
+            views=dict(num_evaluation=1, stream_dropout={}),
             augment=dict(
                 kind="points",
                 subset="random",  # 512 of a shape's 4,096 points
@@ -64,7 +69,7 @@ def get_config(variant: str = "augmented") -> ConfigDict:
                 object_translate=0.05,
             ),
             optim=dict(
-                name="adamw",  # ahead of LAMB in runs of minutes
+                kind="adamw",  # ahead of LAMB in runs of minutes
                 learning_rate=0.003,
                 schedule=dict(kind="flat_cosine", flat_fraction=0.5),
                 b1=0.9,
@@ -77,7 +82,6 @@ def get_config(variant: str = "augmented") -> ConfigDict:
             ),
             train=dict(
                 duration="3600 steps",
-                label_smoothing=0.1,
                 log_every="50 steps",
                 eval_every="600 steps",
                 eval_splits=("test",),

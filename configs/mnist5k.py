@@ -21,6 +21,7 @@ def get_config(variant: str = "full") -> ConfigDict:
     config = ConfigDict(
         dict(
             seed=0,
+            task=dict(kind="single_label", label_smoothing=0.1),
             model=dict(
                 kind="perceiver",
                 num_latents=32,
@@ -40,16 +41,17 @@ def get_config(variant: str = "full") -> ConfigDict:
                 remat="none",
             ),
             data=dict(
-                source="mnist5k",
+                kind="mnist5k",
                 batch_size=64,
                 eval_batch_size=250,
                 validation_examples=0,
                 num_workers=0,
                 prefetch_batches=4,
             ),
+            views=dict(num_evaluation=1, stream_dropout={}),
             augment=dict(kind="affine", rotate_degrees=10.0, shear=0.1, scale=0.1, translate=0.08, flip_probability=0.0),
             optim=dict(
-                name="adamw",  # ahead of LAMB in runs of minutes
+                kind="adamw",  # ahead of LAMB in runs of minutes
                 learning_rate=0.003,
                 schedule=dict(kind="flat_cosine", flat_fraction=0.5),
                 b1=0.9,
@@ -62,7 +64,6 @@ def get_config(variant: str = "full") -> ConfigDict:
             ),
             train=dict(
                 duration="5000 steps",
-                label_smoothing=0.1,
                 log_every="50 steps",
                 eval_every="1000 steps",
                 eval_splits=("test",),

@@ -14,6 +14,7 @@ def get_config() -> ConfigDict:
     return ConfigDict(
         dict(
             seed=0,
+            task=dict(kind="single_label", label_smoothing=0.1),
             model=dict(
                 kind="perceiver",
                 num_latents=32,
@@ -33,7 +34,7 @@ def get_config() -> ConfigDict:
                 remat="none",
             ),
             data=dict(
-                source="mnist5k_points",
+                kind="mnist5k_points",
                 grid=(256,),
                 batch_size=64,
                 eval_batch_size=250,
@@ -41,6 +42,7 @@ def get_config() -> ConfigDict:
                 num_workers=0,
                 prefetch_batches=4,
             ),
+            views=dict(num_evaluation=1, stream_dropout={}),
             augment=dict(
                 kind="points",
                 subset="random",  # 256 of a digit's 512 points
@@ -53,7 +55,7 @@ def get_config() -> ConfigDict:
                 object_translate=0.1,
             ),
             optim=dict(
-                name="adamw",  # ahead of LAMB in runs of minutes
+                kind="adamw",  # ahead of LAMB in runs of minutes
                 learning_rate=0.003,
                 schedule=dict(kind="flat_cosine", flat_fraction=0.5),
                 b1=0.9,
@@ -66,7 +68,6 @@ def get_config() -> ConfigDict:
             ),
             train=dict(
                 duration="1200 steps",
-                label_smoothing=0.1,
                 log_every="50 steps",
                 eval_every="400 steps",
                 eval_splits=("test",),

@@ -27,6 +27,7 @@ def get_config(variant: str = "perceiver") -> ConfigDict:
     config = ConfigDict(
         dict(
             seed=0,
+            task=dict(kind="single_label", label_smoothing=0.0),
             model=dict(
                 kind="perceiver",
                 num_latents=512,
@@ -47,7 +48,7 @@ def get_config(variant: str = "perceiver") -> ConfigDict:
                 remat="layer",
             ),
             data=dict(
-                source="modelnet40",
+                kind="modelnet40",
                 data_dir="~/tensorflow_datasets",
                 grid=(2048,),  # the paper says "around 2,000"
                 batch_size=512,
@@ -56,6 +57,7 @@ def get_config(variant: str = "perceiver") -> ConfigDict:
                 num_workers=4,
                 prefetch_batches=4,
             ),
+            views=dict(num_evaluation=1, stream_dropout={}),
             augment=dict(
                 kind="points",
                 subset="random",  # the paper does not say; "first" takes the same points every time
@@ -68,7 +70,7 @@ def get_config(variant: str = "perceiver") -> ConfigDict:
                 object_translate=0.0,
             ),
             optim=dict(
-                name="lamb",
+                kind="lamb",
                 learning_rate=0.001,
                 schedule=dict(kind="constant"),
                 b1=0.9,
@@ -81,7 +83,6 @@ def get_config(variant: str = "perceiver") -> ConfigDict:
             ),
             train=dict(
                 duration="50000 steps",  # within which the authors' runs saturate
-                label_smoothing=0.0,
                 log_every="50 steps",
                 eval_every="500 steps",
                 eval_splits=("validation", "test"),

@@ -28,6 +28,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from configs import modelnet40
 from perceiver_jax.settings.config import with_variant
 
 SHARED = dict(
@@ -63,61 +64,13 @@ RESNET50 = dict(
     statistics_decay=0.9,
     remat="none",
 )
+GRID = {"data.grid": (44, 44)}
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
-    "transformer44": {"model": TRANSFORMER, "optim.accumulation_steps": 4},
-    **{f"vit{size}": {"model": dict(VIT, patch_size=size)} for size in (2, 4, 8, 16)},
-    "resnet50": {"model": RESNET50},
+    "transformer44": {**GRID, "model": TRANSFORMER, "optim.accumulation_steps": 4},
+    **{f"vit{size}": {**GRID, "model": dict(VIT, patch_size=size)} for size in (2, 4, 8, 16)},
+    "resnet50": {**GRID, "model": RESNET50},
 }
 
 
 def get_config(variant: str = "transformer44") -> ConfigDict:
-    config = ConfigDict(
-        dict(
-            seed=0,
-            model=TRANSFORMER,
-            data=dict(
-                source="modelnet40",
-                data_dir="~/tensorflow_datasets",
-                grid=(44, 44),
-                batch_size=512,
-                eval_batch_size=512,
-                validation_examples=984,  # as configs/modelnet40.py
-                num_workers=4,
-                prefetch_batches=4,
-            ),
-            augment=dict(
-                kind="points",
-                subset="random",
-                rotate_degrees=0.0,
-                point_scale=0.01,
-                jitter=0.0,
-                extent=None,
-                half_side=1.0,
-                object_scale=0.0,
-                object_translate=0.0,
-            ),
-            optim=dict(
-                name="lamb",
-                learning_rate=0.001,
-                schedule=dict(kind="constant"),
-                b1=0.9,
-                b2=0.999,
-                eps=1e-6,
-                weight_decay=0.1,
-                clip_norm=10.0,
-                accumulation_steps=1,
-                ema_decay=None,
-            ),
-            train=dict(
-                duration="50000 steps",
-                label_smoothing=0.0,
-                log_every="50 steps",
-                eval_every="500 steps",
-                eval_splits=("validation", "test"),
-                checkpoint_every="1000 steps",
-                keep_checkpoints=2,
-            ),
-            mesh=dict(model=1, inputs=1),
-        )
-    )
-    return with_variant(config, VARIANTS, variant)
+    return with_variant(modelnet40.get_config(), VARIANTS, variant)

@@ -16,6 +16,7 @@ def get_config() -> ConfigDict:
     return ConfigDict(
         dict(
             seed=0,
+            task=dict(kind="single_label", label_smoothing=0.1),
             model=dict(
                 kind="perceiver",
                 num_latents=128,
@@ -35,16 +36,20 @@ def get_config() -> ConfigDict:
                 remat="none",
             ),
             data=dict(
-                source="point_folder",
+                kind="point_folder",
                 data_dir="shapes",
                 grid=(2048,),
+                few_points="mask",
+                labels=None,
                 test_percent=20.0,
+                max_bad=10,
                 batch_size=32,
                 eval_batch_size=64,
                 validation_examples=0,
                 num_workers=0,
                 prefetch_batches=4,
             ),
+            views=dict(num_evaluation=1, stream_dropout={}),
             augment=dict(
                 kind="points",
                 subset="random",
@@ -57,7 +62,7 @@ def get_config() -> ConfigDict:
                 object_translate=0.05,
             ),
             optim=dict(
-                name="adamw",
+                kind="adamw",
                 learning_rate=0.001,
                 schedule=dict(kind="flat_cosine", flat_fraction=0.5),
                 b1=0.9,
@@ -70,7 +75,6 @@ def get_config() -> ConfigDict:
             ),
             train=dict(
                 duration="60 epochs",
-                label_smoothing=0.1,
                 log_every="20 steps",
                 eval_every="5 epochs",
                 eval_splits=("test",),

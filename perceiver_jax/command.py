@@ -17,7 +17,8 @@ from ml_collections import ConfigDict
 
 from perceiver_jax.errors import Code, Failure, Stopped, nearest
 from perceiver_jax.settings import config as config_lib
-from perceiver_jax.settings import faults as config_faults
+from perceiver_jax.settings import faults
+from perceiver_jax.settings.upgrade import upgraded
 
 CONFIG_SECONDS = 30  # a config file that takes longer is taken for one that never ends
 
@@ -46,7 +47,7 @@ def config(changes: Mapping[str, Any] | None = None) -> config_lib.Config:
         signal.signal(signal.SIGALRM, before)
     for name, value in {**_overrides, **(changes or {})}.items():
         _override(values, name, value)
-    return config_lib.parse(values, tiny=flags.FLAGS["tiny"].value)
+    return config_lib.parse(values, shrink=flags.FLAGS["tiny"].value)
 
 
 def overrides() -> dict[str, Any]:
@@ -157,7 +158,7 @@ def _override(values: ConfigDict, name: str, value: Any) -> None:
         if not isinstance(section, ConfigDict):
             raise Failure(Code.CONFIG, f"--config.{name}: {'.'.join(parents[: i + 1])} is no section, but {section!r}")
     if leaf not in section:
-        raise config_faults.unknown_key(name, config_faults.known_keys(values.to_dict()))
+        raise faults.unknown_key(name, faults.known_keys(values.to_dict()))
     if isinstance(section[leaf], ConfigDict) and not isinstance(value, dict):
         raise Failure(Code.CONFIG, f"--config.{name}: is a section", hint=f"--config.{name}.FIELD=VALUE")
     if not _is_named(value):
@@ -207,4 +208,4 @@ def _load(path: Path, variant: str) -> ConfigDict:
     values = call(path, "config", "get_config", variant)
     if not isinstance(values, ConfigDict):
         raise Failure(Code.CONFIG, f"config {path}", f"get_config returned {type(values).__name__}, not a ConfigDict")
-    return values
+    return upgraded(values, str(path))

@@ -9,12 +9,9 @@ from absl import flags
 
 from perceiver_jax import command
 from perceiver_jax.data import pipeline
-from perceiver_jax.data.examples import example_inputs, file_inputs, split_size
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress, say
-from perceiver_jax.runs import workdir
-from perceiver_jax.settings.config import read
-from perceiver_jax.training import manifest
+from perceiver_jax.runs.load import example_of, load
 
 flags.DEFINE_string("workdir", None, "Directory of the run.")
 flags.DEFINE_string("output", None, "Directory for the pictures, one a file or example.")
@@ -29,35 +26,31 @@ _OVERLAY = flags.DEFINE_bool(
 
 
 def main(files: list[Path]) -> None:
-    place = workdir.Workdir(Path(command.require("workdir")).absolute())
-    output = Path(command.require("output"))
-    config = read(workdir.read_config(str(place.path)))
-    if config.model.kind != "perceiver":
-        raise Failure(Code.CONFIG, f"a model of kind {config.model.kind} has no cross-attends to look at")
-    count = config.model.num_cross_attends
-    cross_attends = None if _CROSS_ATTENDS.value is None else chosen(_CROSS_ATTENDS, range(1, count + 1))
-    latents = None if _LATENTS.value is None else chosen(_LATENTS, range(config.model.num_latents))
+    run, output = load(command.require("workdir"), _STEP.value), Path(command.require("output"))
+    model = run.problem.config.model
+    if not model.figure_3:
+        raise Failure(Code.CONFIG, f"a model of kind {model.kind} has no cross-attends to look at")
+    count = model.num_cross_attends
+    cross_attends = model.figure_3 if _CROSS_ATTENDS.value is None else chosen(_CROSS_ATTENDS, range(1, count + 1))
+    latents = None if _LATENTS.value is None else chosen(_LATENTS, range(model.num_latents))
     if files:
-        inputs = {file.stem: file_inputs(config.data, config.augment, file) for file in files}
+        inputs = {file.stem: run.inputs_of(example_of(file, run)) for file in files}
         if len(inputs) < len(files):
-            raise Failure(Code.CONFIG, "two files of one name would be one picture", expected="files of different names")
+            raise Failure(Code.CONFIG, "two files have the same name", expected="files of different names")
     else:
-        pipeline.check(config.data)
-        indices = chosen(_EXAMPLES, range(split_size(config.data, _SPLIT.value)))
-        inputs = {f"{_SPLIT.value}_{i}": example_inputs(config.data, config.augment, _SPLIT.value, i) for i in indices}
-    step = manifest.chosen_step(place.checkpoints, _STEP.value)
-    from perceiver_jax.runs.maps import draw_maps, figure_3  # JAX from here on
-    from perceiver_jax.runs.programs import Experiment
+        run, _ = run.on_data()
+        pipeline.check(run.problem.data)
+        indices = chosen(_EXAMPLES, range(run.problem.data.size(_SPLIT.value)))
+        inputs = {f"{_SPLIT.value}_{i}": run.problem.data.example(_SPLIT.value, i) for i in indices}
+    from perceiver_jax.runs.maps import draw_maps  # JAX from here on
 
-    experiment = Experiment(config)
-    variables = experiment.restore(place.checkpoints, step).evaluated
     output.mkdir(parents=True, exist_ok=True)
     with Progress(len(inputs), 0) as progress:
-        for done, (name, example) in enumerate(inputs.items()):
+        for done, (name, example) in enumerate(inputs.items(), 1):
             picture = output / f"{name}.png"
-            draw_maps(experiment, variables, example, picture, cross_attends or figure_3(config), latents, _OVERLAY.value)
-            progress.update(done + 1, {})
-            say(str(picture))
+            drawn = draw_maps(run.programs, run.variables, *example, picture, cross_attends, latents, _OVERLAY.value)
+            progress.update(done, {})
+            say("\n".join(map(str, drawn)))
 
 
 def chosen(flag: flags.FlagHolder[list[str]], there: range) -> list[int]:

@@ -17,7 +17,6 @@ from typing import NamedTuple
 from perceiver_jax.errors import Code, Failure
 
 TEST_NAMES = ("test", "val", "validation")
-UNKNOWN = (("?", "??"), {"train": 1000, "test": 100})  # classes and examples of a folder that is not there
 
 
 class Kind(NamedTuple):
@@ -39,7 +38,7 @@ class Listing(NamedTuple):
 
     root: Path
     classes: tuple[str, ...]
-    splits: dict[str, tuple[tuple[str, int], ...]]  # of each, the path below the root and the class of each file
+    splits: dict[str, tuple[tuple[str, tuple[int, ...]], ...]]  # of each, the path below the root and the classes of each file
 
     @property
     def num_examples(self) -> dict[str, int]:
@@ -51,28 +50,15 @@ class Listing(NamedTuple):
         """The SHA-256 of the names and sizes of all files."""
         digest = hashlib.sha256()
         for split, files in self.splits.items():
-            for name, label in files:
+            for name, labels in files:
                 size = os.stat(self.root / name, follow_symlinks=False).st_size
-                digest.update(f"{split}\0{name}\0{label}\0{size}\n".encode())
+                digest.update(f"{split}\0{name}\0{labels}\0{size}\n".encode())
         return digest.hexdigest()
 
 
 def root_of(data_dir: str) -> Path:
     """The absolute path of a config's folder."""
     return Path(data_dir).expanduser().absolute()
-
-
-def known(data_dir: str, test_percent: float, kind: Kind) -> tuple[tuple[str, ...], dict[str, int]]:
-    """The classes of a config's folder and the examples of each split.
-
-    Of a folder that is not there yet, `UNKNOWN`, so that a config can be looked at. Raises Failure(DATA) where the names
-    make no data set.
-    """
-    root = root_of(data_dir)
-    if not root.is_dir():
-        return UNKNOWN
-    listing = list_folder(root, test_percent, kind)
-    return listing.classes, listing.num_examples
 
 
 def read_file(path: str, what: str) -> bytes:
@@ -213,5 +199,5 @@ def _numbered(root: Path, folders: dict[str, str], files: dict[str, ByClass], ki
     splits, numbers = {}, {label: number for number, label in enumerate(classes)}
     for split, by_class in files.items():
         mixed = sorted((_digest(label, name), label, name) for label, names in by_class.items() for name in names)
-        splits[split] = tuple((os.path.join(folders[split], label, name), numbers[label]) for _, label, name in mixed)
+        splits[split] = tuple((os.path.join(folders[split], label, name), (numbers[label],)) for _, label, name in mixed)
     return Listing(root, tuple(classes), splits)

@@ -1,163 +1,231 @@
-"""Examples of a split: read, made into features by their modality, put together as batches."""
+"""Examples of a split: read, made into features stream by stream, put together as batches."""
 
-import importlib
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+import dataclasses
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Bool, Float32, Num
 
-from perceiver_jax.data.config import DataConfig, Spec, split_sizes
+from perceiver_jax.data import sources
+from perceiver_jax.data.config import DataConfig, ViewsConfig
 from perceiver_jax.errors import Code, Failure, nearest
-from perceiver_jax.section import Section
+from perceiver_jax.modalities import Features, Modality
+from perceiver_jax.tasks import Task
 
 if TYPE_CHECKING:
     import grain
+
+Inputs = dict[str, Float32[np.ndarray, "B *grid features"]]  # by stream, normalised
+Masks = dict[str, Bool[np.ndarray, "B M"]]  # by masked stream: which inputs are there
 
 
 class Batch(TypedDict):
     """What a step works on."""
 
-    inputs: Float32[np.ndarray, "B *grid features"]  # normalised
-    labels: Int32[np.ndarray, " B"]  # where two examples are mixed, of the one with the larger portion
-    other_labels: NotRequired[Int32[np.ndarray, " B"]]  # mixed examples: of the one with the smaller portion
+    inputs: Inputs
+    masks: Masks
+    labels: Num[np.ndarray, "B *label"]  # mixed examples: of the one with the larger portion
+    other_labels: NotRequired[Num[np.ndarray, "B *label"]]  # mixed examples: of the one with the smaller portion
     portions: NotRequired[Float32[np.ndarray, " B"]]  # mixed examples: that `labels` have
     weights: NotRequired[Float32[np.ndarray, " B"]]  # evaluation: 0 for the padding of the last batch, else 1
 
 
-def source_of(config: DataConfig) -> ModuleType:
-    """The module of a config's data source."""
-    return importlib.import_module(f"perceiver_jax.data.sources.{config.source}")
+class Item(NamedTuple):
+    """One example of a batch, not yet normalised."""
+
+    features: Mapping[str, Features]
+    label: Num[np.ndarray, "*label"]
+    dropped: Collection[str]  # streams that it comes without
 
 
-def modality_of(spec: Spec) -> ModuleType:
-    """The module that knows the kind of input that a data source holds."""
-    return importlib.import_module(f"perceiver_jax.modalities.{spec.modality}")
+@dataclasses.dataclass(frozen=True)
+class DataSet:
+    """The examples of a run and what is made of them."""
+
+    config: DataConfig
+    views: ViewsConfig
+    source: sources.Source
+    modalities: Mapping[str, Modality]  # by stream
+    task: Task
+    sizes: Mapping[str, int]  # of each split of this run: `validation` are the last of train, which then lacks them
+    numbers: tuple[int, ...]  # of each of the source's classes, its number in the run
+
+    @property
+    def mixes(self) -> bool:
+        """Whether each slot of a training batch is made of two examples."""
+        return any(modality.mixes for modality in self.modalities.values())
+
+    def size(self, split: str) -> int:
+        """The examples of one split of this run; raises Failure(CONFIG) for one that it has not."""
+        if split not in self.sizes:
+            near = nearest(split, self.sizes)
+            names = ", ".join(sorted(self.sizes, key=lambda name: (name != near, name)))
+            hint = "set data.validation_examples" if split == "validation" else ""
+            what = f"data set {self.config.kind} has no split {split!r}"
+            raise Failure(Code.CONFIG, what, expected=f"one of {names}", hint=hint)
+        return self.sizes[split]
+
+    def example(self, split: str, index: int) -> tuple[Inputs, Masks]:
+        """One example of a split, as evaluation sees it. Raises Failure(CONFIG) for one that is not there."""
+        examples = Split(self, split)
+        if not 0 <= index < len(examples):
+            raise Failure(Code.CONFIG, f"split {split} has no example {index}", expected=f"0 to {len(examples) - 1}")
+        batch = examples.batch([examples.evaluation(index, 0)], 1)
+        return batch["inputs"], batch["masks"]
 
 
-def spec_of(config: DataConfig) -> Spec:
-    """What a config's data source holds."""
-    return source_of(config).spec(config)
+class Split:
+    """A split of a run: its examples as features for training or evaluation, and how they become a batch."""
 
-
-def split_size(config: DataConfig, split: str) -> int:
-    """The examples of one split of this run."""
-    sizes = split_sizes(config, spec_of(config))
-    if split not in sizes:
-        near = nearest(split, sizes)
-        names = ", ".join(sorted(sizes, key=lambda name: (name != near, name)))
-        hint = "set data.validation_examples" if split == "validation" else ""
-        what = f"data set {config.source} has no split {split!r}"
-        raise Failure(Code.CONFIG, what, expected=f"one of {names}", hint=hint)
-    return sizes[split]
-
-
-class Examples:
-    """A split of this run: its examples as features for training or evaluation, and how they become a batch."""
-
-    def __init__(self, config: DataConfig, split: str, augment: Section):
-        self._spec, self._size, self.augment = spec_of(config), split_size(config, split), augment
-        self._first = split_size(config, "train") if split == "validation" else 0
+    def __init__(self, data: DataSet, split: str):
+        self.data, self._size = data, data.size(split)
+        self._first = data.sizes["train"] if split == "validation" else 0
         self._split = "train" if split == "validation" else split
-        self._published = source_of(config).load(config, self._split)
+        self._published = data.source.load(self._split)
 
     def __len__(self) -> int:
         return self._size
 
-    @property
-    def modality(self) -> ModuleType:
-        """The module that knows this kind of input."""
-        return modality_of(self._spec)
-
-    def _read(self, index: int) -> tuple[np.ndarray, int]:
+    def read(self, index: int) -> tuple[Mapping[str, object], Num[np.ndarray, "*label"]]:
+        """One example's raw inputs by stream, and its label; raises Failure(DATA), naming it, where they are wrong."""
         example = self._published[self._first + index]
-        name = example["name"] if "name" in example else f"example {self._first + index} of split {self._split}"
-        return self.modality.read(example[self._spec.modality], name, self._spec.shape), example["label"]
+        name = example.name or f"example {self._first + index} of split {self._split}"
+        missing = self.data.modalities.keys() - example.inputs.keys()
+        if missing:
+            found = ", ".join(sorted(example.inputs)) or "none"
+            raise Failure(Code.DATA, f"{name}: stream {min(missing)} is missing", found=found)
+        raw = {stream: one.read(example.inputs[stream], name) for stream, one in self.data.modalities.items()}
+        labels = [self.data.numbers[label] for label in example.labels]
+        return raw, self.data.task.encode(labels, name)
 
-    def training(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-        """One example's features under random changes, not yet normalised, and its label."""
-        raw, label = self._read(index)
-        return self.modality.training_features(raw, self.augment, self._spec.shape, rng), label
+    def training(self, index: int, rng: np.random.Generator) -> Item:
+        """One example under random changes; all randomness comes from `rng`."""
+        raw, label = self.read(index)
+        if len(raw) == 1:
+            rngs, dropped = [rng], ()
+        else:
+            shared, *rngs = rng.spawn(1 + len(raw))
+            dropped = self._dropped(shared)
+        modalities = self.data.modalities
+        changed = zip(raw.items(), rngs, strict=True)
+        return Item({name: modalities[name].training(one, own) for (name, one), own in changed}, label, dropped)
 
-    def evaluation(self, index: int) -> tuple[np.ndarray, int]:
-        """One example's features without chance, not yet normalised, and its label."""
-        raw, label = self._read(index)
-        return self.modality.evaluation_features(raw, self.augment, self._spec.shape), label
+    def _dropped(self, rng: np.random.Generator) -> tuple[str, ...]:
+        """The stream that a training example comes without, or none."""
+        drawn = rng.random()
+        for stream, probability in sorted(self.data.views.stream_dropout.items()):
+            if drawn < probability:
+                return (stream,)
+            drawn -= probability
+        return ()
 
-    def batch(self, examples: Iterable[tuple[np.ndarray, int]], size: int) -> Batch:
+    def evaluation(self, index: int, view: int, dropped: Collection[str] = ()) -> Item:
+        """One view of an example, the same every time."""
+        raw, label = self.read(index)
+        modalities = self.data.modalities
+        return Item({name: modalities[name].evaluation(one, view) for name, one in raw.items()}, label, dropped)
+
+    def mixed(self, first: Item, second: Item, slot: int, rng: np.random.Generator) -> tuple[Item, float]:
+        """Two examples in one, and the portion of it that is the first's: of runs with a single stream."""
+        ((stream, modality),) = self.data.modalities.items()
+        features, portion = modality.mixed(first.features[stream], second.features[stream], slot, rng)
+        return first._replace(features={stream: features}), portion
+
+    def batch(self, items: Iterable[Item], size: int) -> Batch:
         """Examples, normalised, as a batch of `size`, the rest of it zeros."""
-        *grid, channels = self._spec.shape
-        shape = (size, *grid, channels + self.modality.num_coordinates(self.augment))
-        batch = Batch(inputs=np.zeros(shape, np.float32), labels=np.zeros(size, np.int32))
-        count = 0
-        for count, (features, label) in enumerate(examples, 1):
-            batch["inputs"][count - 1], batch["labels"][count - 1] = features, label
-        filled = batch["inputs"][:count]
-        filled[...] = self.modality.normalize(filled, self._spec.mean, self._spec.std)
-        return batch
+        inputs, masks = blank(self.data.modalities, size)
+        labels = np.array([self.data.task.blank()] * size)
+        drops: list[Collection[str]] = []
+        for row, item in enumerate(items):
+            labels[row] = item.label
+            drops.append(item.dropped)
+            for stream, features in item.features.items():
+                _put(inputs, masks, stream, row, features)
+        for stream, modality in self.data.modalities.items():
+            filled = inputs[stream][: len(drops)]
+            filled[...] = modality.normalize(filled)
+            for row in (row for row, dropped in enumerate(drops) if stream in dropped):
+                filled[row] = 0
+        return Batch(inputs=inputs, masks=masks, labels=labels)
 
 
-def example_inputs(config: DataConfig, augment: Section, split: str, index: int) -> Float32[np.ndarray, "*grid features"]:
-    """One example of a split, as evaluation sees it. Raises Failure(CONFIG) for one that is not there."""
-    examples = Examples(config, split, augment)
-    if not 0 <= index < len(examples):
-        raise Failure(Code.CONFIG, f"split {split} has no example {index}", expected=f"0 to {len(examples) - 1}")
-    return examples.batch([examples.evaluation(index)], 1)["inputs"][0]
+def blank(modalities: Mapping[str, Modality], size: int) -> tuple[Inputs, Masks]:
+    """Inputs of `size` examples, all zero, and masks that show none of them."""
+    inputs, masks = {}, {}
+    for stream, modality in modalities.items():
+        grid = modality.stream.grid
+        channels = modality.stream.channels + modality.num_coordinates
+        inputs[stream] = np.zeros((size, *grid, channels), np.float32)
+        if modality.stream.masked:
+            masks[stream] = np.zeros((size, math.prod(grid)), bool)
+    return inputs, masks
 
 
-def file_inputs(config: DataConfig, augment: Section, file: Path) -> Float32[np.ndarray, "*grid features"]:
-    """A person's own file, as evaluation would see it. Raises Failure(DATA) where it is nothing the model could take."""
-    source, spec = source_of(config), spec_of(config)
-    modality = modality_of(spec)
-    if not file.is_file():
-        raise Failure(Code.DATA, f"{file}: {'is a directory' if file.is_dir() else 'does not exist'}")
-    given = file.read_bytes()
-    if hasattr(source, "read_file"):
-        given = source.read_file(config, given, str(file))
-    raw = modality.read(given, str(file), spec.shape)
-    features = modality.evaluation_features(raw, augment, spec.shape)
-    return modality.normalize(np.asarray(features, np.float32), spec.mean, spec.std)
+def normalized(modalities: Mapping[str, Modality], features: Mapping[str, Features]) -> tuple[Inputs, Masks]:
+    """One example's features as a batch of one."""
+    inputs, masks = blank(modalities, 1)
+    for stream, one in features.items():
+        _put(inputs, masks, stream, 0, one)
+        inputs[stream][...] = modalities[stream].normalize(inputs[stream])
+    return inputs, masks
 
 
-def train_batch(step: int, examples: Examples, ids: "grain.MapDataset", slots: range, partner: int, seed: int) -> Batch:
-    """One host's slots of a step's batch; `partner` is how many places after a slot the example mixed into it stands."""
-    places = ids[step].tolist()
+def _put(inputs: Inputs, masks: Masks, stream: str, row: int, features: Features) -> None:
+    """Puts one example's features into its row; of a masked stream as many inputs as it has."""
+    if stream in masks:
+        count = len(features)
+        inputs[stream][row].reshape(-1, features.shape[-1])[:count] = features
+        masks[stream][row, :count] = True
+    else:
+        inputs[stream][row] = features
+
+
+def train_batch(step: int, split: Split, ids: "grain.MapDataset", slots: range, partner: int, seed: int) -> Batch:
+    """One host's slots of a step's batch; `partner` is how many positions after a slot the example mixed into it has."""
+    positions = ids[step].tolist()
     others, portions = [], []
 
-    def example(slot: int) -> tuple[np.ndarray, int]:
+    def example(slot: int) -> Item:
         rng = np.random.default_rng((seed, step, slot))
-        features, label = examples.training(places[slot], rng)
-        if len(places) == partner:
-            return features, label
-        place = slot + partner
-        second, other = examples.training(places[place], np.random.default_rng((seed, step, place)))
-        features, portion = examples.modality.mixed(features, second, examples.augment, slot, rng)
+        item = split.training(positions[slot], rng)
+        if len(positions) == partner:
+            return item
+        position = slot + partner
+        second = split.training(positions[position], np.random.default_rng((seed, step, position)))
+        item, portion = split.mixed(item, second, slot, rng)
+        label, other = item.label, second.label
         if portion < 0.5:
             label, other, portion = other, label, 1 - portion
         others.append(other)
         portions.append(portion)
-        return features, label
+        return item._replace(label=label)
 
-    batch = examples.batch(map(example, slots), len(slots))
+    batch = split.batch(map(example, slots), len(slots))
     if others:
-        batch |= {"other_labels": np.array(others, np.int32), "portions": np.array(portions, np.float32)}
+        batch |= {"other_labels": np.array(others), "portions": np.array(portions, np.float32)}
     return batch
 
 
-def eval_batch(share: int, examples: Examples, size: int) -> Batch:
+class Share(NamedTuple):
+    """One host's part of an evaluation batch, looked at in one way."""
+
+    number: int
+    view: int
+
+
+def eval_batch(share: Share, split: Split, size: int, dropped: Collection[str]) -> Batch:
     """The examples of one share of a split, `size` long, padded where the split ends."""
-    return _padded(share, examples, size, examples.evaluation)
+    return _padded(share.number, split, size, lambda i: split.evaluation(i, share.view, dropped))
 
 
-def vote_batch(place: tuple[int, int], examples: Examples, size: int, seed: int) -> Batch:
-    """The same of a place (share, vote), changed at random as in training, by chance of (seed, vote, index in the split)."""
-    share, vote = place
-    return _padded(share, examples, size, lambda i: examples.training(i, np.random.default_rng((seed, vote, i))))
+def vote_batch(share: Share, split: Split, size: int, seed: int) -> Batch:
+    """The same changed at random as in training, seeded by (seed, view, index in the split)."""
+    return _padded(share.number, split, size, lambda i: split.training(i, np.random.default_rng((seed, share.view, i))))
 
 
-def _padded(share: int, examples: Examples, size: int, example: Callable[[int], tuple[np.ndarray, int]]) -> Batch:
-    indices = range(share * size, min((share + 1) * size, len(examples)))
+def _padded(number: int, split: Split, size: int, example: Callable[[int], Item]) -> Batch:
+    indices = range(number * size, min((number + 1) * size, len(split)))
     weights = (np.arange(size) < len(indices)).astype(np.float32)
-    return Batch(**examples.batch(map(example, indices), size), weights=weights)
+    return Batch(**split.batch(map(example, indices), size), weights=weights)

@@ -10,7 +10,7 @@ import itertools
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -142,19 +142,20 @@ class Prepared:
 class Record(NamedTuple):
     """One example as it is stored."""
 
-    data: bytes
-    label: int
+    values: Mapping[str, bytes]  # by feature
+    labels: tuple[int, ...]
     name: str  # where it is, for messages
 
 
 class Records:
     """Random access to a split's examples as they are stored. Can be pickled, for worker processes."""
 
-    def __init__(self, instructions: "list[FileInstruction]", data: str, key: str, num_classes: int):
-        """`data` and `key` name the features that hold an example's bytes and its name."""
+    def __init__(self, instructions: "list[FileInstruction]", features: Sequence[str], key: str, num_classes: int):
+        """`features` are those that hold one value of bytes each, `key` holds the example's name, `label` its classes."""
         from array_record.python.array_record_data_source import ArrayRecordDataSource
 
-        self._instructions, self._data, self._key, self._num_classes = instructions, data, key, num_classes
+        self._instructions, self._features, self._key = instructions, tuple(features), key
+        self._num_classes = num_classes
         self._ends = list(itertools.accumulate(instruction.take for instruction in instructions))
         self._records = ArrayRecordDataSource(instructions)
 
@@ -162,13 +163,15 @@ class Records:
         return len(self._records)
 
     def __getitem__(self, index: int) -> Record:
-        data, label, key = self._fields(index)
-        if not 0 <= label < self._num_classes:
-            raise self._wrong(index, f"label {label} not in 0..{self._num_classes - 1}", key)
-        return Record(data, label, self._place(index, key))
+        values, labels = self._fields(index)
+        key = values.pop(self._key).decode(errors="backslashreplace")
+        for label in labels:
+            if not 0 <= label < self._num_classes:
+                raise self._wrong(index, f"label {label} not in 0..{self._num_classes - 1}", key)
+        return Record(values, labels, self._place(index, key))
 
-    def _fields(self, index: int) -> tuple[bytes, int, str]:
-        """One example's bytes, label and key; raises Failure(DATA) where they are not there."""
+    def _fields(self, index: int) -> tuple[dict[str, bytes], tuple[int, ...]]:
+        """One example's features, its key and its labels; raises Failure(DATA) where they are not there."""
         from google.protobuf.message import DecodeError
         from tensorflow_datasets.proto import tf_example_pb2
 
@@ -180,15 +183,14 @@ class Records:
             feature = tf_example_pb2.Example.FromString(record).features.feature
         except DecodeError:
             raise self._wrong(index, "is no tf.Example") from None
-        values = {
-            self._key: feature[self._key].bytes_list.value,
-            self._data: feature[self._data].bytes_list.value,
-            "label": feature["label"].int64_list.value,
-        }
+        values = {name: feature[name].bytes_list.value for name in (self._key, *self._features)}
         for name, value in values.items():
             if len(value) != 1:
                 raise self._wrong(index, f"{len(value)} values of {name}, expected 1")
-        return values[self._data][0], values["label"][0], values[self._key][0].decode(errors="backslashreplace")
+        labels = tuple(feature["label"].int64_list.value)
+        if not labels:
+            raise self._wrong(index, "no label")
+        return {name: value[0] for name, value in values.items()}, labels
 
     def _wrong(self, index: int, what: str, key: str = "unknown") -> Failure:
         hint = "restore that file from a copy, or prepare the data set again"

@@ -1,1 +1,79 @@
-"""What can be done to one kind of input before the model, without parameters: augmentation and normalisation."""
+"""What is done to one stream of inputs before the model, without parameters: reading, augmentation, normalisation, maps.
+
+A modality is a file or folder here whose MEMBER is a class with what `Modality` lists. NumPy and OpenCV alone, for processes
+that need no JAX.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Float32, Num
+from pydantic import Field
+
+from perceiver_jax.section import Count, Section
+
+Features = Num[np.ndarray, "..."]  # (*grid, F), or of a masked stream (n, F): as many inputs as the example has
+
+
+class Stream(Section):
+    """One stream of every example's inputs, as its data source has it. A modality's own class adds what it needs."""
+
+    name: str
+    modality: str  # a module of perceiver_jax.modalities
+    grid: Annotated[tuple[Count, ...], Field(min_length=1)]  # the lengths of its axes; their product is M
+    channels: Annotated[int, Field(ge=0)]  # of each input; coordinates that the modality adds come behind them
+    masked: bool  # whether an example may have fewer inputs than the grid; the others are then masked
+
+
+@runtime_checkable
+class Modality(Protocol):
+    """What is done to one stream's inputs: an object for a stream and its settings, which worker processes copy."""
+
+    Stream: ClassVar[type[Stream]]
+    Augment: ClassVar[Any]  # the type of its settings: a Section, or an annotated union of several by `kind`
+
+    stream: Stream
+
+    def __init__(self, stream: Any, augment: Any): ...
+
+    @property
+    def num_coordinates(self) -> int:
+        """How many channels, the last ones, say where each input stands; 0: its position on the grid does."""
+
+    @property
+    def max_views(self) -> int | None:
+        """How many different views of an example evaluation can have; None: any number."""
+
+    @property
+    def mixes(self) -> bool:
+        """Whether each slot of a training batch is made of two examples."""
+
+    def read(self, given: Any, name: str) -> Any:
+        """The raw input that a data source gives, as a file's bytes or as it is; raises Failure(DATA) with its name."""
+
+    def read_file(self, data: bytes, name: str) -> Any:
+        """The raw input in a person's own file, made like those that the data set holds; raises Failure(DATA)."""
+
+    def training(self, raw: Any, rng: np.random.Generator) -> Features:
+        """What is trained on, not yet normalised, changed at random; all randomness comes from `rng`."""
+
+    def evaluation(self, raw: Any, view: int) -> Features:
+        """What is evaluated, not yet normalised: the same every time. View 0 is the plain one."""
+
+    def mixed(self, first: Features, second: Features, slot: int, rng: np.random.Generator) -> tuple[Features, float]:
+        """Two examples' features in one, and the portion of it that is the first's. Asked for only where it `mixes`."""
+
+    def normalize(self, features: Num[np.ndarray, "B *shape"]) -> Float32[np.ndarray, "B *shape"]:
+        """The features of a batch as the model sees them."""
+
+    def draw_maps(
+        self,
+        inputs: Float32[np.ndarray, "*grid F"],
+        maps: Sequence[tuple[str, Float[np.ndarray, "N M"]]],
+        output: Path,
+        latents: Sequence[int] | None,
+        overlay: bool,
+    ) -> None:
+        """Draws attention logits of cross-attends, with their titles, over one example's normalised inputs."""

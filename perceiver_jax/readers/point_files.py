@@ -31,11 +31,13 @@ MAX_BYTES = 1_000_000_000
 _FAR = 1000.0  # extents from the origin: beyond, float32 has few digits left for a shape
 
 
-def read_points(data: bytes, suffix: str, num_points: int, density: int = 1) -> Float32[np.ndarray, "P 3"]:
-    """At least `num_points` points of a file; of a mesh `density` times as many, drawn uniformly from its surface.
+def read_points(
+    data: bytes, suffix: str, num_points: int, density: int = 1, repeat: bool = True
+) -> Float32[np.ndarray, "P 3"]:
+    """The points of a file; of a mesh `density` times `num_points`, drawn uniformly from its surface.
 
-    Points that a file lists are all kept. More than `num_points` come in an order of chance, since files list them in that
-    of a scan and evaluation takes the first; fewer are repeated in their order. Raises BadShape for a file that gives
+    Points that a file lists are all kept. More than `num_points` come in a random order, since files list them in that
+    of a scan and evaluation takes the first; fewer are repeated in their order, if `repeat`. Raises BadShape for a file that gives
     none, and Failure(DATA) where trimesh is needed and absent.
     """
     shape, rng = _read(data, suffix.lower()), surface.chance(data, 0)
@@ -45,7 +47,7 @@ def read_points(data: bytes, suffix: str, num_points: int, density: int = 1) -> 
     points = _fitted(shape).astype(np.float32)
     if len(points) > num_points:
         return rng.permutation(points)
-    return np.resize(points, (num_points, 3))
+    return np.resize(points, (num_points, 3)) if repeat else points
 
 
 def read_well_spread(data: bytes, suffix: str, num_points: int) -> Float32[np.ndarray, "P 3"]:

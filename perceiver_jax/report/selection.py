@@ -6,15 +6,15 @@ from typing import Any
 Records = Mapping[tuple[int, str], Mapping[str, float]]  # the metrics of a run, by (step, split)
 
 
-def best_evaluations(records: Records) -> dict[str, dict[str, Any]]:
-    """What result.json says of the best steps: {"step": its number, split: the metrics of that split then, ...} of each.
+def best_evaluations(records: Records, metric: str) -> dict[str, dict[str, Any]]:
+    """What result.json says of the steps that are best by a metric: {"step": its number, split: the metrics of that split then, ...} of each.
 
     `best_by_validation`, where there is a validation split, is honest: test examples have no say in it.
     `best_by_test` is how table 4 of the paper was selected; a run of a single evaluation had nothing to select.
     """
     found = {}
     for split, least in (("validation", 1), ("test", 2)):
-        scores = {step: numbers["accuracy"] for (step, of), numbers in records.items() if of == split}
+        scores = {step: numbers[metric] for (step, of), numbers in records.items() if of == split}
         if len(scores) >= least:
             best = min(scores, key=lambda step: (-scores[step], step))  # the earliest of equal ones
             evaluated = {of: dict(numbers) for (step, of), numbers in records.items() if step == best and of != "train"}

@@ -1,62 +1,52 @@
-"""What the latents of a trained model look at in an example: attention logits of its cross-attends, drawn (Fig. 3)."""
+"""What the latents of a trained model look at in an example: attention logits of its cross-attends, drawn (figure 3)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 
-from perceiver_jax.report.clouds import draw_attention_clouds
-from perceiver_jax.report.maps import draw_attention_maps
-from perceiver_jax.runs.programs import Experiment
-from perceiver_jax.settings.config import Config
+from perceiver_jax.data.examples import Inputs, Masks
+from perceiver_jax.runs.programs import Programs
 from perceiver_jax.training.step import Variables
 
 
-def figure_3(config: Config) -> tuple[int, ...]:
-    """The cross-attends that the paper draws, counted from 1: the first, the second and the last."""
-    last = config.model.num_cross_attends
-    return tuple(sorted({1, min(2, last), last}))
-
-
 def draw_maps(
-    experiment: Experiment,
+    programs: Programs,
     variables: Variables,
-    inputs: Float32[np.ndarray, "*grid F"],
+    inputs: Inputs,
+    masks: Masks,
     output: Path,
     cross_attends: Sequence[int],
     latents: Sequence[int] | None = None,
     overlay: bool = False,
-) -> None:
+) -> list[Path]:
     """Draws one example's maps, of cross-attends counted from 1 and latents counted from 0; None: those there is room for.
 
-    With `overlay` a map of a picture is the input itself, dark where the latent looks least; that of a cloud always is.
+    Each stream has a picture of its own, drawn by its modality: `output`, or with several streams that name and the
+    stream's. Returns what was written.
     """
-    maps = attention_maps(experiment, variables, inputs, cross_attends)
-    titled = [(f"cross-attend {n}", one) for n, one in zip(cross_attends, maps, strict=True)]
-    if experiment.config.spec.modality == "points":
-        flat = [(title, logits.reshape(len(logits), -1)) for title, logits in titled]
-        draw_attention_clouds(inputs.reshape(-1, inputs.shape[-1]), flat, output, latents)
-    else:
-        draw_attention_maps(_picture(experiment.config, inputs), titled, output, latents, overlay)
+    written = []
+    every = attention_maps(programs, variables, inputs, masks, cross_attends)
+    for stream, modality in programs.problem.modalities.items():
+        seen = masks[stream][0] if stream in masks else slice(None)
+        maps = zip(cross_attends, (maps[stream][:, seen] for maps in every), strict=True)
+        shown = inputs[stream][0].reshape(-1, inputs[stream].shape[-1])[seen] if stream in masks else inputs[stream][0]
+        path = output if len(inputs) == 1 else output.with_stem(f"{output.stem}_{stream}")
+        modality.draw_maps(shown, [(f"cross-attend {n}", one) for n, one in maps], path, latents, overlay)
+        written.append(path)
+    return written
 
 
 def attention_maps(
-    experiment: Experiment, variables: Variables, inputs: Float32[np.ndarray, "*grid F"], cross_attends: Sequence[int]
-) -> list[Float[np.ndarray, "N *grid"]]:
-    """Logits before the softmax of every latent at every input, in some cross-attends, the mean over heads."""
+    programs: Programs, variables: Variables, inputs: Inputs, masks: Masks, cross_attends: Sequence[int]
+) -> list[Mapping[str, Float[np.ndarray, "N M"]]]:
+    """Logits before the softmax of every latent at every input, in some cross-attends, by stream; the mean over heads."""
 
-    def logits(variables: Variables, inputs: jax.Array) -> list[jax.Array]:
-        every = experiment.forward(variables, inputs, capture=True).attention_logits
-        return [every[n - 1][0].mean(axis=0) for n in cross_attends]  # the others are never made
+    def logits(variables: Variables, inputs: Inputs, masks: Masks) -> list[dict[str, jax.Array]]:
+        every = programs.forward(variables, inputs, masks, capture=True).attention_logits
+        # The others are never made.
+        return [{name: one[0].mean(axis=0) for name, one in every[n - 1].items()} for n in cross_attends]
 
-    grid = experiment.config.spec.shape[:-1]
-    return [np.asarray(one).reshape(-1, *grid) for one in jax.jit(logits)(variables, jnp.asarray(inputs[None]))]
-
-
-def _picture(config: Config, inputs: Float32[np.ndarray, "*grid F"]) -> Float32[np.ndarray, "*grid C"]:
-    """The input as it was before it was normalised, from 0 to 1; its coordinates, if any, left out."""
-    mean, std = (np.asarray(numbers, np.float32) for numbers in (config.spec.mean, config.spec.std))
-    return np.clip((inputs[..., : len(mean)] * std + mean) / 255, 0, 1)
+    return jax.device_get(jax.jit(logits)(variables, inputs, masks))

@@ -4,8 +4,9 @@ import contextlib
 import json
 from typing import Any
 
+import jax
+
 from perceiver_jax.data import pipeline
-from perceiver_jax.data.examples import example_inputs
 from perceiver_jax.errors import Failure, Stopped
 from perceiver_jax.report.curves import draw_curves
 from perceiver_jax.report.log import MetricsLog, read_metrics
@@ -13,10 +14,11 @@ from perceiver_jax.report.progress import Progress
 from perceiver_jax.report.selection import best_evaluations
 from perceiver_jax.runs import accounting
 from perceiver_jax.runs.evaluate import evaluate
-from perceiver_jax.runs.maps import draw_maps, figure_3
-from perceiver_jax.runs.programs import Experiment
+from perceiver_jax.runs.maps import draw_maps
+from perceiver_jax.runs.problem import Problem
+from perceiver_jax.runs.programs import Programs
 from perceiver_jax.runs.workdir import Workdir
-from perceiver_jax.settings.config import Config, lasting
+from perceiver_jax.settings.config import lasting
 from perceiver_jax.system import devices
 from perceiver_jax.system.disk import write_atomically
 from perceiver_jax.system.signals import StopFlag
@@ -27,32 +29,32 @@ from perceiver_jax.training.step import TrainState
 EVENTS = ("log_every", "eval_every", "checkpoint_every")  # of the settings of training
 
 
-def train(config: Config, workdir: Workdir, stop: StopFlag) -> dict[str, Any]:
+def train(problem: Problem, workdir: Workdir, stop: StopFlag) -> dict[str, Any]:
     """Trains from the newest valid checkpoint to the end of the run; returns what result.json then holds.
 
     Raises Stopped after saving where a signal asked for it, and Failure: CONFIG for devices that do not fit,
     CHECKPOINT where none of those saved is valid, NUMERICS for a loss that is no number, WORKDIR for a full disk at the end.
     """
-    return _Run(config, workdir, stop).run()
+    return _Run(problem, workdir, stop).run()
 
 
 class _Run:
     """One launch of a run, from the step it resumes at to its end."""
 
-    def __init__(self, config: Config, workdir: Workdir, stop: StopFlag):
-        self.config, self.workdir, self.stop = config, workdir, stop
-        # Once: durations look the data set up, which takes as long as a small step.
-        self.last = config.num_steps
-        self.every = {name: config.steps(getattr(config.train, name)) for name in EVENTS}
-        self.experiment = Experiment(config)
-        self.fingerprints = checkpoint.fingerprints(lasting(config), pipeline.fingerprint(config.data))
+    def __init__(self, problem: Problem, workdir: Workdir, stop: StopFlag):
+        self.problem, self.config, self.workdir, self.stop = problem, problem.config, workdir, stop
+        self.last = problem.num_steps
+        self.every = {name: problem.steps(getattr(self.config.train, name)) for name in EVENTS}
+        self.programs = Programs(problem)
+        self.fingerprints = checkpoint.fingerprints(lasting(self.config), problem.fingerprint)
 
     def run(self) -> dict[str, Any]:
         """The loop."""
         first = self._first_step()
-        state = self.experiment.restore(self.workdir.checkpoints, first) if first else self.experiment.initial_state()
-        batches = pipeline.train_batches(self.config.data, self.config.augment, self.config.seed, first)
-        last, mesh = self.last, self.experiment.mesh
+        state = self.programs.restore(self.workdir.checkpoints, first) if first else self.programs.initial_state()
+        hosts = {"host": jax.process_index(), "num_hosts": jax.process_count()}
+        batches = pipeline.train_batches(self.problem.data, self.config.seed, first, **hosts)
+        last, mesh = self.last, self.programs.mesh
         log, progress = MetricsLog(self.workdir.path, first), Progress(last, first)
         with contextlib.closing(batches), log as self.log, progress as self.progress:
             self._read_records()
@@ -62,7 +64,7 @@ class _Run:
                 self._between_steps(state, step)
                 with self.meter.waiting():
                     batch = devices.to_devices(next(batches), mesh)
-                state, sums = self.experiment.step(state, batch)
+                state, sums = self.programs.step(state, batch)
                 self.meter.add(step + 1, sums)
                 self.progress.update(step + 1, {})
                 if self._due("log_every", step + 1):
@@ -85,7 +87,7 @@ class _Run:
         records = read_metrics(path) if path.exists() else []
         self.records = {(record.pop("step"), record.pop("split")): record for record in records}
         seconds = max((record["seconds"] for record in records if "seconds" in record), default=0.0)
-        self.meter = Meter(self.config.data.batch_size, self.experiment.schedule, seconds)
+        self.meter = Meter(self.config.data.batch_size, self.programs.schedule, seconds)
 
     def _write(self, step: int, split: str, numbers: dict[str, float]) -> None:
         self.log.write(step, split, numbers)
@@ -109,9 +111,9 @@ class _Run:
         saved = self._due("checkpoint_every", step) and self._save(state, step)
         for split in self._missing(step):
             with self.meter.away():
-                numbers = evaluate(self.experiment, state.evaluated, split, self.stop)
-            if numbers is not None:
-                self._write(step, split, numbers)
+                found = evaluate(self.programs, state.evaluated, split, self.stop)
+            if found is not None:
+                self._write(step, split, self.problem.task.finish(found))
         done = step == self.last and not self._missing(step)
         if self.stop.should_stop is not None and not done:
             if step and not saved:
@@ -138,20 +140,21 @@ class _Run:
         result = {
             "step": step,
             "state_sha256": checkpoint.state_sha256(state),
-            "parameters": accounting.count_parameters(self.config),
-            "flops_per_example": accounting.paper_flops(self.config),
+            "parameters": accounting.count_parameters(self.problem),
+            "flops_per_example": accounting.paper_flops(self.problem),
             "metrics": {
                 split: self.records[step, split]
                 for split in ("train", *self.config.train.eval_splits)
                 if (step, split) in self.records
             },
-            **best_evaluations(self.records),
+            **best_evaluations(self.records, self.problem.task.headline),
             "seconds": self.meter.seconds,
         }
-        draw_curves(self.workdir.path / "metrics.jsonl", self.workdir.plots / "curves.png", self.config.data.source)
-        if self.config.model.kind == "perceiver":  # no other has cross-attends
-            example = example_inputs(self.config.data, self.config.augment, "test", 0)
+        draw_curves(self.workdir.path / "metrics.jsonl", self.workdir.plots / "curves.png", self.config.data.kind)
+        cross_attends = self.config.model.figure_3
+        if cross_attends:
+            inputs, masks = self.problem.data.example("test", 0)
             output = self.workdir.plots / "attention_maps.png"
-            draw_maps(self.experiment, state.evaluated, example, output, figure_3(self.config))
+            draw_maps(self.programs, state.evaluated, inputs, masks, output, cross_attends)
         write_atomically(self.workdir.result, (json.dumps(result, indent=2) + "\n").encode())
         return result

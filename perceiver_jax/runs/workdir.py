@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import socket
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.runs import problem as problems
+from perceiver_jax.runs.problem import Problem
 from perceiver_jax.settings.config import Config, dump, lasting, read
 from perceiver_jax.system import disk
 
@@ -29,6 +32,11 @@ class Workdir:
     def config(self) -> Path:
         """The resolved config and the command of the latest launch."""
         return self.path / "config.json"
+
+    @property
+    def problem(self) -> Path:
+        """What the run learns: classes, streams, fingerprint of the data."""
+        return self.path / "problem.json"
 
     @property
     def checkpoints(self) -> Path:
@@ -79,19 +87,51 @@ def claim(path: str, config: Config, command: list[str]) -> Iterator[Workdir]:
         yield workdir
 
 
-def read_config(path: str) -> dict[str, Any]:
-    """The JSON values of the config of the run at `path`.
+def read_config(path: str) -> Config:
+    """The config of the run at `path`.
 
-    Raises Failure(CHECKPOINT), saying what is there, where `path` is no run or its config.json is damaged.
+    Raises Failure(CHECKPOINT), saying what is there, where `path` is no run, its config.json is damaged or of a version
+    that this one does not read.
     """
     workdir = Workdir(Path(path))
     try:
-        return _read(workdir)["config"]
+        return read(_read(workdir)["config"])
     except (FileNotFoundError, NotADirectoryError):
         found, hint = _there(workdir.path), _near(workdir.path)
         raise Failure(Code.CHECKPOINT, f"no run at {path}", found=found, hint=hint) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise Failure(Code.CHECKPOINT, f"no run at {_shown(path)}", found=disk.reason(error)) from error
+
+
+def write_problem(workdir: Workdir, problem: Problem) -> None:
+    """Stores what a run learns, with a checksum. Raises Failure(WORKDIR) where the disk refuses."""
+    try:
+        disk.write_atomically(workdir.problem, _text(_signed(problems.dump(problem))))
+    except OSError as error:
+        raise disk.unusable(f"workdir {workdir.path}", workdir.problem, error) from error
+
+
+def read_problem(workdir: Workdir, config: Config) -> Problem:
+    """What the run of a config learns, as it is stored.
+
+    Raises Failure(CHECKPOINT) where it is absent, damaged or of a version that this one does not read.
+    """
+    hint = "delete it and launch training again with the same data: it is made again, and checkpoints verify it"
+    try:
+        record = json.loads(workdir.problem.read_bytes())
+        if _signed({name: value for name, value in record.items() if name != "sha256"}) != record:
+            raise ValueError("its checksum differs")
+        return problems.load(config, record)
+    except FileNotFoundError:
+        hint = "launch training again with the same data: it is made again, and checkpoints verify it"
+        raise Failure(Code.CHECKPOINT, f"{workdir.problem}", "is missing", hint=hint) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, Failure) as error:
+        found = disk.reason(error) if isinstance(error, OSError) else str(error) or type(error).__name__
+        raise Failure(Code.CHECKPOINT, f"{workdir.problem}", "is damaged", found=found, hint=hint) from error
+
+
+def _signed(record: dict[str, Any]) -> dict[str, Any]:
+    return record | {"sha256": hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
 
 
 def _lock(lock: Any, where: str) -> None:
@@ -141,6 +181,9 @@ def _read(workdir: Workdir) -> dict[str, Any]:
     try:
         record = json.loads(workdir.config.read_bytes())
         if isinstance(record, dict) and isinstance(record["config"], dict):
+            if "source" in record["config"].get("data", {}):
+                hint = f"{problems.READS_FORMAT_1} reads it; or train anew in another --workdir"
+                raise Failure(Code.CHECKPOINT, str(workdir.config), "is of perceiver_jax 0.1", hint=hint)
             return record
         found = "no config in it"
     except (ValueError, RecursionError) as error:

@@ -1,37 +1,40 @@
-"""The typed, frozen view of a run's ConfigDict: every check at the door, before any array exists."""
+"""The typed, frozen view of a run's ConfigDict: every check that needs no data, before any array exists."""
 
-import dataclasses
-import importlib
+import functools
 import json
 import math
-import pkgutil
-from collections.abc import Mapping
-from types import ModuleType
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Union
 
 import pydantic
 from ml_collections import ConfigDict
 from pydantic import Field, TypeAdapter, model_validator
-from pydantic.fields import FieldInfo
 
-import perceiver_jax.data.sources
-from perceiver_jax.baselines.config import Baseline, ResNetConfig
-from perceiver_jax.data.config import DataConfig, Spec, split_sizes
-from perceiver_jax.data.examples import modality_of
+from perceiver_jax import modalities, tasks
+from perceiver_jax.baselines.config import Baseline
+from perceiver_jax.data import sources
+from perceiver_jax.data.config import DataConfig, ViewsConfig
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.model.config import FourierPositions, LearnedPositions, PerceiverConfig
-from perceiver_jax.section import HARMLESS, Section, Tiny, duration_steps
-from perceiver_jax.settings import faults as config_faults
+from perceiver_jax.members import kinds, member
+from perceiver_jax.modalities import Modality
+from perceiver_jax.model.config import InputSpec, PerceiverConfig
+from perceiver_jax.section import HARMLESS, ONLY, Section, by_stream, of_stream
+from perceiver_jax.settings import faults, tiny, upgrade
+from perceiver_jax.tasks import TaskConfig
 from perceiver_jax.training.config import MeshConfig, OptimConfig, TrainConfig
+
+FITTED = ("data", "task")  # sections whose type their own `kind` decides, by room
 
 
 class Config(Section):
-    """One run, every setting of it. `data` and `augment` have the types that the data source and its modality give them."""
+    """One run, every setting of it. `data`, `task` and `augment` have the types that source, task and modalities give."""
 
     seed: int
+    task: pydantic.SerializeAsAny[TaskConfig]
     model: Annotated[PerceiverConfig | Baseline, Field(discriminator="kind")]
     data: pydantic.SerializeAsAny[DataConfig]
-    augment: pydantic.SerializeAsAny[Section]
+    views: ViewsConfig
+    augment: by_stream(pydantic.SerializeAsAny[Section])
     optim: OptimConfig
     train: TrainConfig
     mesh: MeshConfig
@@ -40,21 +43,11 @@ class Config(Section):
     def _check(self) -> "Config":
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed: expected an integer from 0 to 2^32 - 1, got {self.seed}")
-        grid, positions = self.spec.shape[:-1], self.model.positions
-        num_axes = self.num_coordinates or len(grid)
-        if isinstance(positions, FourierPositions) and len(positions.max_resolution) != num_axes:
-            what = "coordinates" if self.num_coordinates else "axes"
-            raise ValueError(
-                f"model.positions.max_resolution {positions.max_resolution}: expected one number for each of the"
-                f" {num_axes} {what} of {self.data.source}'s {'x'.join(map(str, grid))} inputs"
-            )
-        self._check_model(grid)
+        self._check_streams()
+        self.model.check_inputs(self.inputs, self.mesh.inputs)
         batch_size, parts = self.data.batch_size, self.optim.accumulation_steps
         if batch_size % parts:
             raise ValueError(f"optim.accumulation_steps {parts} does not divide data.batch_size {batch_size}")
-        if split_sizes(self.data, self.spec)["train"] < 1:
-            whole = self.spec.num_examples["train"]
-            raise ValueError(f"data.validation_examples {self.data.validation_examples}: split train has {whole} examples")
         held_out, evaluated = self.data.validation_examples, self.train.eval_splits
         if (held_out > 0) != ("validation" in evaluated):
             splits = ("test",) if held_out == 0 else ("validation", "test")
@@ -64,76 +57,59 @@ class Config(Section):
             )
         return self
 
-    def _check_model(self, grid: tuple[int, ...]) -> None:
-        """Raises ValueError for what one kind of model asks of its inputs, or cannot do with them."""
-        model, inputs = self.model, self.mesh.inputs
-        if not isinstance(model, PerceiverConfig):
-            if inputs > 1:
-                raise ValueError(f"mesh.inputs {inputs}: only with model.kind perceiver do devices share inputs; try 1")
-            if isinstance(model, ResNetConfig) and len(grid) != 2:
-                shape = "x".join(map(str, grid))
-                raise ValueError(f"model.kind resnet: expected inputs on 2 axes, {self.data.source} has {shape}")
-            return
-        heads = model.num_cross_attend_heads
-        if self.input_channels % heads:
-            fits = [n for n in range(1, self.input_channels + 1) if self.input_channels % n == 0]
+    def _check_streams(self) -> None:
+        """Raises ValueError for what an example of these streams cannot be."""
+        views, dropout = self.views, self.views.stream_dropout
+        unknown = sorted(dropout.keys() - self.modalities.keys())
+        if unknown or (dropout and len(self.modalities) == 1) or sum(dropout.values()) > 1:
+            names = ", ".join(self.modalities)
             raise ValueError(
-                f"model.num_cross_attend_heads {heads} does not divide the {self.input_channels} input channels; try"
-                f" {min(fits, key=lambda n: abs(n - heads))}"
+                f"views.stream_dropout {dropout}: expected probabilities, together at most 1, for some of several streams;"
+                f" the data have {names}"
             )
-        if grid[0] % inputs:
-            raise ValueError(f"mesh.inputs {inputs} does not divide the {grid[0]} of the inputs' first axis")
+        most = {name: one.max_views for name, one in self.modalities.items() if one.max_views is not None}
+        if most and views.num_evaluation > min(most.values()):
+            name = min(most, key=most.get)
+            raise ValueError(f"views.num_evaluation {views.num_evaluation}: stream {name} has {most[name]}")
+        mixing = [name for name, one in self.modalities.items() if one.mixes]
+        if mixing and len(self.modalities) > 1:
+            raise ValueError(f"augment.{mixing[0]}.mix: examples of several streams cannot be mixed; try kind none")
 
-    @property
-    def spec(self) -> Spec:
-        """What the data source says it holds, as the model sees it: with the coordinates that `augment` adds to `shape`."""
-        spec = source_module(self.data.source).spec(self.data)
-        *grid, channels = spec.shape
-        return dataclasses.replace(spec, shape=(*grid, channels + modality_of(spec).num_coordinates(self.augment)))
+    def source(self, left_out: Collection[str] = ()) -> sources.Source:
+        """The data source, less files that are left out."""
+        make = member(sources, self.data.kind, "data.kind")
+        return make(self.data, left_out) if left_out else make(self.data)
 
-    @property
-    def num_coordinates(self) -> int:
-        """How many of the last channels of an example's features are coordinates that it brings with it."""
-        return modality_of(self.spec).num_coordinates(self.augment)
+    @functools.cached_property
+    def modalities(self) -> dict[str, Modality]:
+        """What is done to the inputs of each stream, by its name."""
+        streams = sorted(self.source().streams(), key=lambda stream: stream.name)
+        return {stream.name: _modality(stream)(stream, of_stream(self.augment, stream.name)) for stream in streams}
+
+    @functools.cached_property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """The streams as the model sees them, by name."""
+        return tuple(input_spec(modality) for modality in self.modalities.values())
 
     @property
     def num_inputs(self) -> int:
         """M, the length of the input array."""
-        return math.prod(self.spec.shape[:-1])
+        return sum(math.prod(stream.grid) for stream in self.inputs)
 
     @property
     def input_channels(self) -> int:
-        """C, the channels of the input array: features, then positions."""
-        positions = self.model.positions
-        if isinstance(positions, FourierPositions):
-            encoded = len(positions.max_resolution) * (2 * positions.num_bands + 1)
-            return self.spec.shape[-1] - self.num_coordinates + encoded
-        return self.spec.shape[-1] + (positions.channels if isinstance(positions, LearnedPositions) else 0)
-
-    def steps(self, duration: str) -> int:
-        """The steps in one of this run's durations; epochs count the examples that are trained on."""
-        return duration_steps(duration, self.data.batch_size, split_sizes(self.data, self.spec)["train"])
-
-    @property
-    def num_steps(self) -> int:
-        """The length of the run in updates."""
-        return self.steps(self.train.duration)
+        """C, the channels of the input array."""
+        return self.model.input_channels(self.inputs)
 
 
-def source_module(name: str) -> ModuleType:
-    """The module of the data source `name`; each file in `data/sources` is one.
-
-    Raises Failure(CONFIG) naming the sources there are.
-    """
-    names = source_names()
-    if name not in names:
-        raise config_faults.unknown_value("data.source", name, names)
-    return importlib.import_module(f"perceiver_jax.data.sources.{name}")
+def input_spec(modality: Modality) -> InputSpec:
+    """A stream as the model sees it."""
+    stream, coordinates = modality.stream, modality.num_coordinates
+    return InputSpec(stream.name, tuple(stream.grid), stream.channels + coordinates, coordinates, stream.masked)
 
 
-def source_names() -> list[str]:
-    """The data sources there are."""
-    return sorted(module.name for module in pkgutil.iter_modules(perceiver_jax.data.sources.__path__))
+def _modality(stream: modalities.Stream) -> type[Modality]:
+    return member(modalities, stream.modality, f"modality of stream {stream.name}")
 
 
 def with_variant(config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], variant: str) -> ConfigDict:
@@ -142,7 +118,7 @@ def with_variant(config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], 
     Raises Failure(CONFIG) naming the variants there are.
     """
     if variant not in variants:
-        raise config_faults.unknown_value("variant", variant, list(variants))
+        raise faults.unknown_value("variant", variant, list(variants))
     for name, value in variants[variant].items():
         *parents, leaf = name.split(".")
         section = config
@@ -152,29 +128,49 @@ def with_variant(config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], 
     return config
 
 
-def parse(config: ConfigDict, tiny: bool = False) -> Config:
-    """The typed view of a ConfigDict; with `tiny`, shrunk until it runs in seconds.
+def parse(config: ConfigDict, shrink: bool = False) -> Config:
+    """The typed view of a ConfigDict; shrunk, it runs in seconds.
 
     Raises Failure(CONFIG) for the first unknown, missing, unused, ill-typed or contradictory field.
     """
     whole = _parse(config.to_dict())
-    return _parse(_shrunk(whole)) if tiny else whole
+    return _parse(tiny.shrunk(whole)) if shrink else whole
 
 
 def _parse(values: dict[str, Any]) -> Config:
     for name in values:
         if name not in Config.model_fields:
-            raise config_faults.unknown_key(name, {*Config.model_fields, *config_faults.known_keys(values)} - {name})
-    for name in ("data", "augment"):
+            raise faults.unknown_key(name, {*Config.model_fields, *faults.known_keys(values)} - {name})
+    for name in (*FITTED, "augment"):
         if name not in values:
-            raise Failure(Code.CONFIG, f"missing key {name}", hint=config_faults.WRITTEN_OUT)
-    given = values["data"]
-    if not isinstance(given, Mapping) or "source" not in given:
-        raise config_faults.missing_tag("data.source", given, DataConfig.model_fields)
-    source = source_module(str(given["source"]))
-    data = _validate(source.Config, given, ("data",), values)
-    augment = _validate(modality_of(source.spec(data)).AugmentConfig, values["augment"], ("augment",), values)
-    return _validate(Config, values | {"data": data, "augment": augment}, (), values)
+            raise Failure(Code.CONFIG, f"missing key {name}", hint=faults.WRITTEN_OUT)
+    fitted = {name: _fitted(name, room, values) for name, room in zip(FITTED, (sources, tasks), strict=True)}
+    streams = member(sources, fitted["data"].kind, "data.kind")(fitted["data"]).streams()
+    return _validate(Config, values | fitted | {"augment": _augment(streams, values)}, (), values)
+
+
+def _fitted(name: str, room: Any, values: Mapping[str, Any]) -> Section:
+    """A section whose type is that of the member of a room which it names."""
+    given = values[name]
+    if not isinstance(given, Mapping) or "kind" not in given:
+        raise faults.missing_tag(f"{name}.kind", given, {"data": DataConfig, "task": TaskConfig}[name].model_fields)
+    return _validate(member(room, given["kind"], f"{name}.kind").Config, given, (name,), values, room)
+
+
+def _augment(streams: Collection[modalities.Stream], values: Mapping[str, Any]) -> dict[str, Section]:
+    """The settings of each stream's modality, as its own type."""
+    given, names = values["augment"], [stream.name for stream in streams]
+    if len(streams) == 1 and isinstance(given, Mapping) and names[0] not in given:
+        return {ONLY: _validate(_modality(next(iter(streams))).Augment, given, ("augment",), values)}
+    if not isinstance(given, Mapping) or "kind" in given:
+        raise Failure(Code.CONFIG, "augment: expected a section for each stream", expected=f"augment.{names[0]}")
+    for name in given:
+        if name not in names:
+            raise faults.unknown_key(f"augment.{name}", [f"augment.{stream}" for stream in names])
+    for name in names:
+        if name not in given:
+            raise Failure(Code.CONFIG, f"missing key augment.{name}", hint="each stream of the data has its own section")
+    return {s.name: _validate(_modality(s).Augment, given[s.name], ("augment", s.name), values) for s in streams}
 
 
 def read(values: Mapping[str, Any]) -> Config:
@@ -187,51 +183,31 @@ def dump(config: Config) -> dict[str, Any]:
     return config.model_dump(mode="json")
 
 
-def lasting(config: Section) -> dict[str, str]:
+def lasting(config: Config) -> dict[str, str]:
     """The JSON text of each setting by its dotted name, without those that may change between the launches of one run."""
-    values = config.model_dump(mode="json")
-    found = {}
-    for name, field in type(config).model_fields.items():
-        value = getattr(config, name)
-        if isinstance(value, Section):
-            found |= {f"{name}.{inner}": text for inner, text in lasting(value).items()}
-        elif HARMLESS not in field.metadata:
-            found[name] = json.dumps(values[name])
-    return found
+    return {name: json.dumps(value) for name, value in _lasting(config)}
 
 
-def _validate(kind: Any, value: Any, at: tuple[str, ...], values: Mapping[str, Any]) -> Any:
+def _lasting(value: Any, name: str = "") -> Any:
+    prefix = f"{name}." if name else ""
+    if isinstance(value, Section):
+        for key, field in type(value).model_fields.items():
+            if HARMLESS not in field.metadata:
+                yield from _lasting(getattr(value, key), prefix + key)
+    elif isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _lasting(inner, prefix + key if key != ONLY else name)
+    else:
+        yield name, value
+
+
+def _validate(kind: Any, value: Any, at: tuple[str, ...], values: Mapping[str, Any], room: Any = None) -> Any:
     try:
         return TypeAdapter(kind).validate_python(value)
     except pydantic.ValidationError as error:
-        # A key of another data source is told as such, like that of another kind of any section.
-        known = Union[*(source_module(name).Config for name in source_names())] if at == ("data",) else kind
-        raise config_faults.explain(known, error, at, values) from None
-
-
-def _shrunk(config: Config) -> dict[str, Any]:
-    """The values of a config with every `Tiny` applied, and of what then no longer divides as much as does."""
-    values = _shrink(config)
-    model, optim = values["model"], values["optim"]
-    if isinstance(config.model, PerceiverConfig):
-        model["num_self_attend_heads"] = math.gcd(model["latent_channels"], model["num_self_attend_heads"])
-    optim["accumulation_steps"] = math.gcd(values["data"]["batch_size"], optim["accumulation_steps"])
-    return values
-
-
-def _shrink(section: Section) -> dict[str, Any]:
-    """A section's values with the `Tiny` of each of its fields applied."""
-    return {name: _shrink_field(field, getattr(section, name)) for name, field in type(section).model_fields.items()}
-
-
-def _shrink_field(field: FieldInfo, value: Any) -> Any:
-    if isinstance(value, Section):
-        return _shrink(value)
-    for limit in (item.value for item in field.metadata if isinstance(item, Tiny)):
-        if isinstance(limit, str):
-            return limit
-        return tuple(min(number, limit) for number in value) if isinstance(value, tuple) else min(value, limit)
-    return value
+        # A key of another member's section is reported as such, like that of another kind of any section.
+        others = (member(room, name, "kind").Config for name in kinds(room)) if room is not None else ()
+        raise faults.explain(Union[kind, *others], error, at, values) from None
 
 
 def _tuples(value: Any) -> Any:

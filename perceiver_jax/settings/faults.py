@@ -33,9 +33,9 @@ def explain(section: Any, error: pydantic.ValidationError, at: tuple[str, ...], 
     variants = _sections_at(section, parents[len(at) :])
     match fault["type"]:
         case "extra_forbidden":
-            users = {_tag(other)[1]: _tag(other)[0] for other in variants if leaf in other.model_fields}
+            users = [_kind(other) for other in variants if leaf in other.model_fields]
             if users:
-                tag = ".".join((*parents, *set(users.values())))
+                tag = ".".join((*parents, "kind"))
                 return Failure(Code.CONFIG, f"key {name} is not used with this {tag}; only with {', '.join(users)}")
             fields = {".".join((*parents, field)) for other in variants for field in other.model_fields}
             return unknown_key(name, (set(known_keys(values)) | fields) - {name})
@@ -55,9 +55,9 @@ def explain(section: Any, error: pydantic.ValidationError, at: tuple[str, ...], 
 
 
 def _sections_at(section: Any, path: list[str]) -> list[type[Section]]:
-    """The section types that may stand at a path below a section."""
+    """The section types that may stand at a path below a section; a part that is no field is the name of a stream."""
     for part in path:
-        section = next((m.model_fields[part].annotation for m in members(section) if part in m.model_fields), None)
+        section = next((m.model_fields[part].annotation for m in members(section) if part in m.model_fields), section)
     return members(section)
 
 
@@ -79,10 +79,9 @@ def known_keys(values: Mapping[str, Any]) -> Iterator[str]:
             yield from (f"{key}.{inner}" for inner in known_keys(value))
 
 
-def _tag(section: type[Section]) -> tuple[str, str]:
-    """The field that selects this variant of a section, and the value that does."""
-    tag = "source" if "source" in section.model_fields else "kind"
-    return tag, get_args(section.model_fields[tag].annotation)[0]
+def _kind(section: type[Section]) -> str:
+    """The value of `kind` that selects this variant of a section."""
+    return get_args(section.model_fields["kind"].annotation)[0]
 
 
 def _rule(variants: list[type[Section]], leaf: str, message: str) -> str:
@@ -101,6 +100,8 @@ def _words(annotation: Any, metadata: Iterable[Any] = ()) -> str:
         return _words(inner[0], [limit for item in inner[1:] for limit in getattr(item, "metadata", [item])])
     if members(annotation):
         return "a section"
+    if get_origin(annotation) is dict:
+        return f"a section of {_words(inner[1])} by name"
     if get_origin(annotation) is tuple:
         least = "one or more " if any(getattr(item, "min_length", 0) for item in metadata) else ""
         return re.sub("number|integer", r"\g<0>s", f"tuple of {least}{_words(inner[0])}")

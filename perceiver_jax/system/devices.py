@@ -1,6 +1,7 @@
 """The devices a run computes on, and what each of them holds."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from perceiver_jax.errors import Code, Failure
+
+INPUTS = "inputs"  # the axis of a mesh along which devices share the inputs of an example
 
 
 def keep_compiled_programs() -> None:
@@ -45,12 +48,12 @@ def make_mesh(model: int, inputs: int, batch_sizes: dict[str, int]) -> Mesh:
         if size % n:
             near = " or ".join(str(b) for b in (size // n * n, (size // n + 1) * n) if b)
             raise Failure(Code.CONFIG, f"{name} {size} is not divisible by {n} devices; try {near}")
-    return Mesh(np.asarray(devices).reshape(-1, model, inputs), ("data", "model", "inputs"))
+    return Mesh(np.asarray(devices).reshape(-1, model, inputs), ("data", "model", INPUTS))
 
 
-def batch_sharding(mesh: Mesh, ndim: int) -> NamedSharding:
-    """Examples over all devices; the axis after theirs, the first of a grid of inputs, over those that share an example."""
-    return NamedSharding(mesh, PartitionSpec(("data", "model"), *(("inputs",) if ndim > 1 else ())))
+def batch_sharding(mesh: Mesh, shares_inputs: bool) -> NamedSharding:
+    """Examples over all devices; of inputs the axis after theirs, the first of a grid, over those that share an example."""
+    return NamedSharding(mesh, PartitionSpec(("data", "model"), *((INPUTS,) if shares_inputs else ())))
 
 
 def state_sharding(mesh: Mesh, state: Any) -> Any:
@@ -67,7 +70,11 @@ def state_sharding(mesh: Mesh, state: Any) -> Any:
     return jax.tree.map(sharding, state)
 
 
-def to_devices(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """The batch, its examples split over all devices."""
-    place = lambda array: jax.make_array_from_process_local_data(batch_sharding(mesh, array.ndim), array)  # noqa: E731
-    return {name: place(array) for name, array in batch.items()}
+def to_devices(batch: Mapping[str, Any], mesh: Mesh) -> dict[str, Any]:
+    """The batch, its examples split over all devices, its `inputs` and `masks` also over those that share an example."""
+
+    def placed(name: str, part: Any) -> Any:
+        sharding = batch_sharding(mesh, name in ("inputs", "masks"))
+        return jax.tree.map(lambda array: jax.make_array_from_process_local_data(sharding, array), part)
+
+    return {name: placed(name, part) for name, part in batch.items()}

@@ -1,6 +1,7 @@
 """How this program writes: whole files, whole directories, or nothing; and what it says when the disk refuses."""
 
 import errno
+import hashlib
 import os
 import shutil
 import sys
@@ -66,3 +67,9 @@ def reason(error: Exception) -> str:
 def _existing(path: Path) -> Path:
     """The path itself or the nearest of its parents that exists."""
     return next(p for p in (path, *path.parents) if os.path.lexists(p))
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits; raises OSError where it cannot be read."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

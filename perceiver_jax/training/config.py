@@ -40,7 +40,7 @@ class FlatCosine(Section):
 class OptimConfig(Section):
     """Optimiser and learning-rate schedule (section 4.1; appendix C)."""
 
-    name: Literal["lamb", "adamw"]
+    kind: Literal["lamb", "adamw"]
     learning_rate: Positive
     schedule: Annotated[Constant | Steps | FlatCosine, Field(discriminator="kind")]
     b1: Fraction
@@ -56,7 +56,6 @@ class TrainConfig(Section):
     """How long a run is and how often it logs, evaluates and saves."""
 
     duration: Annotated[Duration, Tiny("6 steps")]
-    label_smoothing: Fraction
     log_every: Annotated[Duration, Tiny("1 steps"), HARMLESS]
     eval_every: Annotated[Duration, Tiny("3 steps"), HARMLESS]
     eval_splits: Annotated[tuple[Literal["validation", "test"], ...], Field(min_length=1)]

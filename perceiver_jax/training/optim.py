@@ -41,7 +41,7 @@ def optimizer(config: OptimConfig, num_steps: int) -> optax.GradientTransformati
 
     LAMB is Adam's step, decay where `decay_mask` is True, and the trust ratio on every tensor.
     """
-    make = {"lamb": optax.lamb, "adamw": optax.adamw}[config.name]
+    make = {"lamb": optax.lamb, "adamw": optax.adamw}[config.kind]
     step = make(
         schedule(config, num_steps),
         b1=config.b1,

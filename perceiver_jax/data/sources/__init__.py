@@ -1,26 +1,72 @@
-"""One module per data set; adding one is adding a file.
+"""Data sets, one file each, whose MEMBER is a class with what `Source` lists. Here is also what sources of few files share."""
 
-Each has `Config`, a DataConfig; `spec(config) -> Spec`; `identity(config)`, a text that changes when the contents do; and
-`load(config, split)`, random access to the examples of a published split: `len` and `[i]`, a mapping from the
-modality's name to the raw features or a file's bytes, from "label" to the class, and from "name" to what the example is
-called in messages, if it has a name. Where a person's own file has to go through what the data set went through before it
-is like an example of it, `read_file(config, data, name)` does that. Here is what sources of few files share.
-"""
-
+import dataclasses
 import functools
-import hashlib
 import importlib.util
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Integer, UInt8
 
+from perceiver_jax.data.config import DataConfig
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.modalities import Stream
+from perceiver_jax.system.disk import sha256
 
 
-class ArraySource:
-    """Random access to pictures held in memory: `[i]` is {"image": uint8 (H, W, C), "label": int}."""
+class Example(NamedTuple):
+    """One example as a source has it."""
+
+    inputs: Mapping[str, Any]  # by stream: the raw values, or a file's bytes
+    labels: tuple[int, ...]  # its classes; a task of single labels wants one
+    name: str | None = None  # what it is called in messages; None: its number
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What a source holds, known without reading all of it."""
+
+    classes: tuple[str, ...]  # their names, in the order of their numbers
+    num_examples: Mapping[str, int]  # by split, as published: no validation split taken from train yet
+    baselines: Mapping[str, float] = dataclasses.field(default_factory=dict)  # scores of simple models on the test split
+    left_out: tuple[str, ...] = ()  # names of files that gave no example when they were checked
+
+
+@runtime_checkable
+class Examples(Protocol):
+    """Random access to the examples of a published split. Can be pickled, for worker processes."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Example: ...
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A data set, as a config describes it."""
+
+    Config: ClassVar[type[DataConfig]]
+
+    def __init__(self, config: Any): ...
+
+    def streams(self) -> tuple[Stream, ...]:
+        """The streams of every example; a function of the config alone."""
+
+    def contents(self) -> Contents:
+        """What the data set holds; may list files. Raises Failure(DATA) where it is not there."""
+
+    def identity(self) -> str:
+        """A text that changes when the contents do; raises Failure(DATA) where they are not there."""
+
+    def load(self, split: str) -> Examples:
+        """The examples of a published split, in its order; raises Failure(DATA) where they cannot be read."""
+
+
+class ArrayExamples:
+    """Random access to pictures held in memory, as the stream `image`: uint8 (H, W, C)."""
 
     def __init__(self, images: UInt8[np.ndarray, "examples H W C"], labels: Integer[np.ndarray, " examples"]):
         self.images, self.labels = images, labels
@@ -28,8 +74,8 @@ class ArraySource:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> dict[str, UInt8[np.ndarray, "H W C"] | int]:
-        return {"image": self.images[index], "label": int(self.labels[index])}
+    def __getitem__(self, index: int) -> Example:
+        return Example({"image": self.images[index]}, (int(self.labels[index]),))
 
 
 def package_file(data_set: str, package: str, distribution: str, name: str) -> Path:
@@ -44,13 +90,10 @@ def package_file(data_set: str, package: str, distribution: str, name: str) -> P
     return Path(found.submodule_search_locations[0], name)
 
 
-def sha256(*paths: Path) -> str:
-    """The SHA-256 of the bytes of some files, each hashed by itself.
-
-    Raises Failure(DATA) where one cannot be read.
-    """
+def files_sha256(*paths: Path) -> str:
+    """The SHA-256 of some files, each by itself; raises Failure(DATA) where one cannot be read."""
     try:
-        return " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+        return " ".join(sha256(path) for path in paths)
     except OSError as error:
         raise Failure(Code.DATA, "cannot read", f"{error.filename}", found=f"{error.strerror}") from None
 

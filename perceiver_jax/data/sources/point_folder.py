@@ -1,4 +1,4 @@
-"""A folder of shapes, a folder a class: anyone's own meshes and point clouds, laid out as `data.class_folders` says.
+"""A folder of shapes: anyone's own meshes and point clouds, a folder a class as `data.class_folders` says, or with a list.
 
 Every file is read once a process, at its first use, and kept as float32: a mesh as `DENSITY` times the inputs, which for
 2,048 inputs is 98 kB, so 1 GB for 10,000 meshes. With `num_workers` each of the processes has its own.
@@ -7,88 +7,69 @@ Every file is read once a process, at its first use, and kept as float32: a mesh
 import functools
 import math
 import os
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float32
-from pydantic import Field
+from pydantic import model_validator
 
 from perceiver_jax.data import class_folders
-from perceiver_jax.data.class_folders import Kind, Listing
-from perceiver_jax.data.config import DataConfig, Spec
+from perceiver_jax.data.class_folders import Kind
+from perceiver_jax.data.folder_source import FolderConfig, FolderSource
+from perceiver_jax.modalities.points import PointStream
 from perceiver_jax.readers import point_files
 from perceiver_jax.section import Count, Tiny
 
-DENSITY = (
-    4  # times the inputs, of which training takes others each time; the whole surface each time would cost as much again
-)
+# Times the inputs, of which training takes others each time; sampling the surface each time would cost as much again.
+DENSITY = 4
 SHAPES = Kind(point_files.SUFFIXES, "shapes", f"files of {', '.join(point_files.SUFFIXES)}", "*.ply")
 
 
-class Config(DataConfig):
-    """Where the folder is, how it is split and how many points the model sees."""
+class Config(FolderConfig):
+    """The folder, and how many points the model sees."""
 
-    source: Literal["point_folder"]
-    data_dir: str
+    kind: Literal["point_folder"]
     # How the points are arranged: (2048,), or (44, 44) for models of pictures; their product is how many there are.
     grid: Annotated[tuple[Count, ...], Tiny(32)]
-    test_percent: Annotated[float, Field(gt=0, lt=100)]  # held out by a hash of each name, in a folder without a test folder
+    few_points: Literal["mask", "repeat"]  # what becomes of a cloud of fewer: the inputs it lacks are masked, or it repeats
+
+    @model_validator(mode="after")
+    def _check(self) -> "Config":
+        if self.few_points == "mask" and len(self.grid) > 1:
+            raise ValueError(f'data.few_points "mask": expected data.grid of one axis, got {self.grid}; try "repeat"')
+        return self
 
 
-class Shapes:
-    """Random access to the shapes of a split: `[i]` is {"points": float32 (P, 3), "label": int, "name": path}."""
+class PointFolder(FolderSource):
+    """The shapes of a folder."""
 
-    def __init__(self, listing: Listing, split: str, num_points: int):
-        self._root, self._shapes, self._num_points = str(listing.root), listing.splits[split], num_points
+    Config = Config
 
-    def __len__(self) -> int:
-        return len(self._shapes)
+    def __init__(self, config: Config, left_out: Collection[str] = ()):
+        read = functools.partial(read_shape, num_points=math.prod(config.grid), repeat=config.few_points == "repeat")
+        super().__init__(config, SHAPES, "points", read, left_out)
 
-    def __getitem__(self, index: int) -> dict[str, Float32[np.ndarray, "P 3"] | int | str]:
-        name, label = self._shapes[index]
-        path = os.path.join(self._root, name)
-        return {"points": read_shape(path, self._num_points), "label": label, "name": path}
-
-
-def spec(config: Config) -> Spec:
-    """What the folder's names say; of one that is not there yet, what `class_folders.known` puts in its place.
-
-    Raises Failure(DATA) where the names make no data set.
-    """
-    classes, num_examples = class_folders.known(config.data_dir, config.test_percent, SHAPES)
-    return Spec(
-        modality="points",
-        shape=(*config.grid, 0),
-        classes=classes,
-        num_examples=num_examples,
-        mean=(),
-        std=(),
-        baselines={},
-    )
-
-
-def identity(config: Config) -> str:
-    """The SHA-256 of the names and sizes of all shapes."""
-    return _listing(config).identity
-
-
-def load(config: Config, split: Literal["train", "test"]) -> Shapes:
-    """The shapes of a split, mixed in the same way everywhere."""
-    return Shapes(_listing(config), split, math.prod(config.grid))
+    def streams(self) -> tuple[PointStream]:
+        """One cloud."""
+        masked = self.config.few_points == "mask"
+        points = PointStream(
+            name="points", modality="points", grid=self.config.grid, channels=0, masked=masked, well_spread=False
+        )
+        return (points,)
 
 
 @functools.cache  # of this process
-def read_shape(path: str, num_points: int) -> Float32[np.ndarray, "P 3"]:
-    """The points of a file, read-only: at least `num_points`, of a mesh `DENSITY` times as many.
+def read_shape(path: str, num_points: int, repeat: bool) -> Float32[np.ndarray, "P 3"]:
+    """The points of a file, read-only: of a mesh `DENSITY` times `num_points`, else those that it lists.
 
     Raises Failure(DATA) naming the file where it holds none.
     """
     data = class_folders.read_file(path, "shape")
     with point_files.named(path):
-        points = point_files.read_points(data, os.path.splitext(path)[1], num_points, DENSITY)
+        points = point_files.read_points(data, os.path.splitext(path)[1], num_points, DENSITY, repeat)
     points.flags.writeable = False
     return points
 
 
-def _listing(config: Config) -> Listing:
-    return class_folders.list_folder(class_folders.root_of(config.data_dir), config.test_percent, SHAPES)
+MEMBER = PointFolder

@@ -1,107 +1,141 @@
-"""Pictures: from files to features, random for training and the same every time for evaluation.
+"""Pictures: from files to features, random for training and the same every time for evaluation."""
 
-This is what every modality has: `AugmentConfig`, `read`, `training_features`, `evaluation_features`, `normalize`,
-`num_coordinates`, `mixes` and `mixed`. NumPy and OpenCV alone, for processes that need no JAX.
-"""
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.modalities import Stream
 from perceiver_jax.modalities.image import affine, mix, randaugment
 from perceiver_jax.modalities.image.config import Affine, AugmentConfig, Inception, MixupCutmix, NoAugment
-from perceiver_jax.modalities.image.crop import centre_box, coordinates, cut, random_box, resize
+from perceiver_jax.modalities.image.crop import MAX_VIEWS, centre_box, coordinates, cut, random_box, resize, view_box
 from perceiver_jax.readers import image_files
+from perceiver_jax.report.maps import draw_attention_maps
 
-__all__ = ["AugmentConfig"]
-
-Augment = NoAugment | Affine | Inception
 Picture = UInt8[np.ndarray, "H W C"]
 Features = UInt8[np.ndarray, "h w F"] | Float32[np.ndarray, "h w F"]
 
 
-def read(picture: bytes | Picture, name: str, shape: tuple[int, ...]) -> Picture:
-    """The picture that a data set gives, as a file's bytes or as it is, whatever the inputs' `shape`.
+class ImageStream(Stream):
+    """Pictures of one size; their grid is (height, width)."""
 
-    Raises Failure(DATA) with its name where the bytes are no picture.
-    """
-    del shape  # for modalities whose files can be read to more or less of a length
-    if not isinstance(picture, bytes):
+    modality: Literal["image"]
+    masked: Literal[False]
+    mean: tuple[float, ...]  # per channel, of pixels from 0 to 255 of the whole train split
+    std: tuple[float, ...]
+
+
+class Image:
+    """What is done to pictures: a Modality."""
+
+    Stream, Augment = ImageStream, AugmentConfig
+
+    def __init__(self, stream: ImageStream, augment: NoAugment | Affine | Inception):
+        self.stream, self.augment = stream, augment
+
+    @property
+    def num_coordinates(self) -> int:
+        """2 where a pixel says where in the whole picture it was (y, x), else 0."""
+        return 2 if isinstance(self.augment, Inception) and self.augment.position_frame == "image" else 0
+
+    @property
+    def max_views(self) -> int:
+        """Centre and corners and their mirror images where pictures are cropped, else the picture itself."""
+        return MAX_VIEWS if isinstance(self.augment, Inception) else 1
+
+    @property
+    def mixes(self) -> bool:
+        """Whether mixup and CutMix are on."""
+        return isinstance(self.augment, Inception) and isinstance(self.augment.mix, MixupCutmix)
+
+    def read(self, given: bytes | Picture, name: str) -> Picture:
+        """The picture; raises Failure(DATA) with its name where the bytes hold none."""
+        return self.read_file(given, name) if isinstance(given, bytes) else given
+
+    def read_file(self, data: bytes, name: str) -> Picture:
+        """The picture in a file's bytes, of any size; raises Failure(DATA) with its name."""
+        try:
+            return image_files.decode(data)
+        except image_files.BadImage as bad:
+            hint = "a whole copy of it, or remove it"
+            raise Failure(Code.DATA, f"picture {bad.code}", name, found=bad.sentence, hint=hint) from None
+
+    def training(self, picture: Picture, rng: np.random.Generator) -> Features:
+        """The picture at the inputs' size, changed at random, with its pixels' coordinates if asked for."""
+        config, grid = self.augment, self.stream.grid
+        if not isinstance(config, Inception):
+            same = self._of_size(picture)
+            return affine.random_warp(same, config, rng) if isinstance(config, Affine) else same
+        whole = picture.shape[:2]
+        box = random_box(whole, config.crop, grid, rng) or centre_box(whole, config.evaluation_crop, grid)
+        flip = bool(rng.random() < config.flip_probability)
+        part = cut(picture, box, flip)
+        if config.randaugment is not None:
+            part = randaugment.random_operations(part, config.randaugment, rng)
+        features = resize(part, grid)
+        # RandAugment's moves leave the coordinates alone: a pixel says where it would have been seen.
+        return _placed(features, coordinates(whole, box, grid, flip)) if self.num_coordinates else features
+
+    def evaluation(self, picture: Picture, view: int) -> Features:
+        """The picture at the inputs' size; of pictures of any size the centre, or another view of `max_views`."""
+        config, grid = self.augment, self.stream.grid
+        if not isinstance(config, Inception):
+            return self._of_size(picture)
+        whole = picture.shape[:2]
+        box, flip = view_box(whole, config.evaluation_crop, grid, view)
+        features = resize(cut(picture, box, flip), grid)
+        return _placed(features, coordinates(whole, box, grid, flip)) if self.num_coordinates else features
+
+    def mixed(self, first: Features, second: Features, slot: int, rng: np.random.Generator) -> tuple[Features, float]:
+        """One picture out of two, for a slot of the global batch, and the portion of it that is the first's."""
+        return mix.mixed(first, second, self.augment.mix, slot, rng)
+
+    def normalize(
+        self, features: UInt8[np.ndarray, "*B h w F"] | Float32[np.ndarray, "*B h w F"]
+    ) -> Float32[np.ndarray, "*B h w F"]:
+        """Features less `mean`, over `std`, per channel; coordinates, the channels after those, stay as they are."""
+        mean, std = self.stream.mean, self.stream.std
+        *rows, width, channels = features.shape
+        extra = channels - len(mean)
+        # Row by row: NumPy takes four times as long over pixels of three channels.
+        result = features.reshape(*rows, width * channels) - np.tile(np.array((*mean, *[0] * extra), np.float32), width)
+        result /= np.tile(np.array((*std, *[1] * extra), np.float32), width)
+        return result.reshape(features.shape)
+
+    def picture(self, inputs: Float32[np.ndarray, "h w F"]) -> Float32[np.ndarray, "h w C"]:
+        """The picture as it was before it was normalised, from 0 to 1; its coordinates, if any, left out."""
+        mean, std = (np.asarray(numbers, np.float32) for numbers in (self.stream.mean, self.stream.std))
+        return np.clip((inputs[..., : len(mean)] * std + mean) / 255, 0, 1)
+
+    def draw_maps(
+        self,
+        inputs: Float32[np.ndarray, "h w F"],
+        maps: Sequence[tuple[str, Float[np.ndarray, "N M"]]],
+        output: Path,
+        latents: Sequence[int] | None,
+        overlay: bool,
+    ) -> None:
+        """Draws figure 3 for one picture; with `overlay` each map is the picture itself, dark where a latent looks least."""
+        on_grid = [(title, logits.reshape(-1, *self.stream.grid)) for title, logits in maps]
+        draw_attention_maps(self.picture(inputs), on_grid, output, latents, overlay)
+
+    def _of_size(self, picture: Picture) -> Picture:
+        """The picture itself, which must fit the inputs; for a model of grey ones, its grey."""
+        shape = (*self.stream.grid, self.stream.channels)
+        if (shape[-1], picture.shape[-1]) == (1, 3):
+            picture = np.rint(picture @ randaugment.GREY[:, None]).astype(np.uint8)
+        if picture.shape != shape:
+            found, expected = ("x".join(map(str, size)) for size in (picture.shape, shape))
+            hint = 'augment.kind "inception" crops and resizes: see configs/imagenet.py'
+            raise Failure(Code.CONFIG, "a picture is not of the inputs' size", found=found, expected=expected, hint=hint)
         return picture
-    try:
-        return image_files.decode(picture)
-    except image_files.BadImage as bad:
-        hint = "a whole copy of it, or remove it"
-        raise Failure(Code.DATA, f"picture {bad.code}", name, found=bad.sentence, hint=hint) from None
-
-
-def training_features(picture: Picture, config: Augment, shape: tuple[int, ...], rng: np.random.Generator) -> Features:
-    """What a picture is trained on: as `shape`, and its pixels' coordinates if asked for. All chance comes from `rng`."""
-    if not isinstance(config, Inception):
-        same = _of_shape(picture, shape)
-        return affine.random_warp(same, config, rng) if isinstance(config, Affine) else same
-    whole = picture.shape[:2]
-    box = random_box(whole, config.crop, rng) or centre_box(whole, config.evaluation_crop)
-    flip = bool(rng.random() < config.flip_probability)
-    part = cut(picture, box, flip)
-    if config.randaugment is not None:
-        part = randaugment.random_operations(part, config.randaugment, rng)
-    features = resize(part, shape[:2])
-    # RandAugment's moves leave the coordinates alone: a pixel says where it would have been seen.
-    return _placed(features, coordinates(whole, box, shape[:2], flip)) if num_coordinates(config) else features
-
-
-def evaluation_features(picture: Picture, config: Augment, shape: tuple[int, ...]) -> Features:
-    """What is evaluated of a picture: as `shape`, its centre if sizes vary, and coordinates if asked for."""
-    if not isinstance(config, Inception):
-        return _of_shape(picture, shape)
-    whole = picture.shape[:2]
-    box = centre_box(whole, config.evaluation_crop)
-    features = resize(cut(picture, box), shape[:2])
-    return _placed(features, coordinates(whole, box, shape[:2])) if num_coordinates(config) else features
-
-
-def num_coordinates(config: Augment) -> int:
-    """How many channels at the end of each pixel's features say where it was in the whole picture: 2 (y, x), or none."""
-    return 2 if isinstance(config, Inception) and config.position_frame == "image" else 0
-
-
-def normalize(
-    features: UInt8[np.ndarray, "*B h w F"] | Float32[np.ndarray, "*B h w F"],
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-) -> Float32[np.ndarray, "*B h w F"]:
-    """Features less `mean`, over `std`, per channel; coordinates, the channels after those, stay as they are."""
-    *rows, width, channels = features.shape
-    extra = channels - len(mean)
-    # Row by row: NumPy takes four times as long over pixels of three channels.
-    result = features.reshape(*rows, width * channels) - np.tile(np.array((*mean, *[0] * extra), np.float32), width)
-    result /= np.tile(np.array((*std, *[1] * extra), np.float32), width)
-    return result.reshape(features.shape)
-
-
-def mixes(config: Augment) -> bool:
-    """Whether each slot of a training batch is made of two examples."""
-    return isinstance(config, Inception) and isinstance(config.mix, MixupCutmix)
-
-
-def mixed(
-    first: Features, second: Features, config: Inception, slot: int, rng: np.random.Generator
-) -> tuple[Features, float]:
-    """One picture out of two, for a slot of the global batch, and the portion of it that is the first's."""
-    return mix.mixed(first, second, config.mix, slot, rng)
-
-
-def _of_shape(picture: Picture, shape: tuple[int, ...]) -> Picture:
-    """The picture itself, which must fit the inputs; for a model of grey ones, its grey."""
-    if (shape[-1], picture.shape[-1]) == (1, 3):
-        picture = np.rint(picture @ randaugment.GREY[:, None]).astype(np.uint8)
-    if picture.shape != shape:
-        found, expected = ("x".join(map(str, size)) for size in (picture.shape, shape))
-        hint = 'augment.kind "inception" crops and resizes: see configs/imagenet.py'
-        raise Failure(Code.CONFIG, "a picture is not of the inputs' size", found=found, expected=expected, hint=hint)
-    return picture
 
 
 def _placed(features: Float32[np.ndarray, "h w C"], places: Float32[np.ndarray, "h w 2"]) -> Float32[np.ndarray, "h w F"]:
     return np.concatenate([features, places], axis=-1)
+
+
+MEMBER = Image

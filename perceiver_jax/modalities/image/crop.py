@@ -9,6 +9,9 @@ from jaxtyping import Float32, UInt8
 from perceiver_jax.modalities.image.config import RandomCrop
 from perceiver_jax.readers.opencv import opencv
 
+NUM_BOXES = 5  # the centre and the four corners
+MAX_VIEWS = 2 * NUM_BOXES  # each mirrored too
+
 
 class Box(NamedTuple):
     """Rows and columns of a picture, in pixels."""
@@ -19,16 +22,16 @@ class Box(NamedTuple):
     width: int
 
 
-def random_box(shape: tuple[int, int], config: RandomCrop, rng: np.random.Generator) -> Box | None:
+def random_box(shape: tuple[int, int], config: RandomCrop, inputs: tuple[int, int], rng: np.random.Generator) -> Box | None:
     """A random part of a picture (height, width), or None if none of the attempts fits.
 
-    As TensorFlow's `sample_distorted_bounding_box` draws it: the aspect is uniform, then the height among those that give
+    Its aspect is that of the inputs (height, width), changed at random. As TensorFlow's `sample_distorted_bounding_box` draws it: the aspect is uniform, then the height among those that give
     an allowed area and fit: small areas are likelier than if the area were uniform.
     """
     height, width = shape
     least = max(config.area[0], config.min_object_covered) * height * width
     for _ in range(config.attempts):
-        aspect = rng.uniform(*config.aspect)
+        aspect = rng.uniform(*config.aspect) * (inputs[1] / inputs[0])
         low, high = (round(math.sqrt(part * height * width / aspect)) for part in config.area)
         high = min(high, height, int((width + 0.5) / aspect))
         rows = int(rng.integers(min(low, high), high, endpoint=True))
@@ -39,10 +42,24 @@ def random_box(shape: tuple[int, int], config: RandomCrop, rng: np.random.Genera
     return None
 
 
-def centre_box(shape: tuple[int, int], part: float) -> Box:
-    """The square in the middle of a picture (height, width), its side `part` of the shorter one."""
-    side = max(1, int(part * min(shape)))
-    return Box((shape[0] - side + 1) // 2, (shape[1] - side + 1) // 2, side, side)
+def centre_box(shape: tuple[int, int], part: float, inputs: tuple[int, int]) -> Box:
+    """The middle of a picture (height, width) in the inputs' aspect: `part` of the largest box of that aspect.
+
+    Of square inputs, a square whose side is `part` of the shorter one.
+    """
+    (height, width), (rows, columns) = shape, inputs
+    high = max(1, int(part * min(height, width * rows / columns)))
+    wide = max(1, int(part * min(width, height * columns / rows)))
+    return Box((height - high + 1) // 2, (width - wide + 1) // 2, high, wide)
+
+
+def view_box(shape: tuple[int, int], part: float, inputs: tuple[int, int], view: int) -> tuple[Box, bool]:
+    """One of the `MAX_VIEWS` views of a picture, and whether it is mirrored: centre, corners, then those mirrored."""
+    box, corner = centre_box(shape, part, inputs), view % NUM_BOXES - 1
+    if corner >= 0:
+        down, right = divmod(corner, 2)
+        box = box._replace(top=down * (shape[0] - box.height), left=right * (shape[1] - box.width))
+    return box, view >= NUM_BOXES
 
 
 def cut(image: UInt8[np.ndarray, "H W C"], box: Box, flip: bool = False) -> UInt8[np.ndarray, "h w C"]:

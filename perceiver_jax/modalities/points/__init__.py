@@ -1,106 +1,127 @@
 """Point clouds: from files to coordinates in a cube, random for training and the same every time for evaluation.
 
-The names are those that every modality has: see modalities/image. A point has no features but its coordinates, which each
-example brings with it: `num_coordinates` of them.
+A point has no features but its coordinates, which each example brings with it. Where a stream is masked, a cloud of fewer
+points than the inputs have room for is those points; else there must be enough.
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32, Float64, Integer
+from jaxtyping import Float, Float32, Float64, Integer
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.modalities import Stream
 from perceiver_jax.modalities.points.config import AugmentConfig, NoAugment, Points
 from perceiver_jax.readers import point_files
-
-__all__ = ["AugmentConfig"]
+from perceiver_jax.report.clouds import draw_attention_clouds
 
 PLACEMENT_SEED = 0  # of where the points stand on a grid of several axes in evaluation
 
-Augment = NoAugment | Points
 Cloud = Float32[np.ndarray, "P 3"]
 Features = Float32[np.ndarray, "*grid 3"]
 
 
-def read(cloud: bytes | Cloud, name: str, shape: tuple[int, ...]) -> Cloud:
-    """The points that a data set gives, as they are, or those of a person's file, at least as many as `shape` has room for.
+class PointStream(Stream):
+    """Clouds of points; their grid is how many there are, or how they are arranged for models of pictures."""
 
-    Raises Failure(DATA) with the name where the bytes are no shape, or there are no two places among the points.
-    """
-    if isinstance(cloud, bytes):
+    modality: Literal["points"]
+    channels: Literal[0]
+    well_spread: bool  # whether a person's own file is thinned to points far from each other, as the data set was
+
+
+class PointCloud:
+    """What is done to clouds: a Modality."""
+
+    Stream, Augment = PointStream, AugmentConfig
+    num_coordinates, max_views, mixes = 3, None, False
+
+    def __init__(self, stream: PointStream, augment: NoAugment | Points):
+        self.stream, self.augment = stream, augment
+
+    def read(self, given: bytes | Cloud, name: str) -> Cloud:
+        """The points; raises Failure(DATA) with the name where there are no two different ones, or too few for the inputs."""
+        cloud = self.read_file(given, name) if isinstance(given, bytes) else given
+        if not np.isfinite(cloud).all():
+            raise Failure(Code.DATA, "point cloud non-finite", name, found="a coordinate that is no finite number")
+        if (cloud == cloud[:1]).all():
+            raise Failure(Code.DATA, "point cloud degenerate", name, found="no two points in different places")
+        return cloud
+
+    def read_file(self, data: bytes, name: str) -> Cloud:
+        """The points in a file's bytes, made as the data set's were; raises Failure(DATA) with its name."""
         with point_files.named(name):
-            cloud = point_files.read_points(cloud, Path(name).suffix.lower(), math.prod(shape[:-1]))
-    if not np.isfinite(cloud).all():
-        raise Failure(Code.DATA, "point cloud non-finite", name, found="a coordinate that is no finite number")
-    if (cloud == cloud[:1]).all():
-        raise Failure(Code.DATA, "point cloud degenerate", name, found="no two points in different places")
-    return cloud
+            suffix, room = Path(name).suffix.lower(), self._room
+            if self.stream.well_spread:
+                return point_files.read_well_spread(data, suffix, room)
+            return point_files.read_points(data, suffix, room, repeat=not self.stream.masked)
 
+    def training(self, cloud: Cloud, rng: np.random.Generator) -> Features:
+        """As many of a cloud's points as there are inputs, moved at random."""
+        config = self.augment
+        if not isinstance(config, Points):
+            return self.evaluation(cloud, 0)
+        count = self._count(cloud)
+        chosen = np.arange(count)
+        if config.subset == "random" and count < len(cloud):
+            chosen = rng.choice(len(cloud), count, replace=False, shuffle=False)
+        # The paper's order: about the mean, each point scaled, about the mean again and into the cube.
+        points = _in_cube(cloud[self._arranged(chosen, rng)], config.extent)
+        points = points @ _turn(config.rotate_degrees * rng.uniform(-1, 1))
+        points *= rng.uniform(1 - config.point_scale, 1 + config.point_scale, (count, 1))
+        points += rng.uniform(-config.jitter, config.jitter, (count, 3))
+        points = _in_cube(points, config.extent and 1.0) * rng.uniform(1 - config.object_scale, 1 + config.object_scale)
+        points += rng.uniform(-config.object_translate, config.object_translate, 3)
+        return self._features(points)
 
-def training_features(cloud: Cloud, config: Augment, shape: tuple[int, ...], rng: np.random.Generator) -> Features:
-    """What a cloud is trained on: as many of its points as `shape` has room for, moved. All chance comes from `rng`."""
-    if not isinstance(config, Points):
-        return evaluation_features(cloud, config, shape)
-    grid, count = shape[:-1], _room(cloud, shape)
-    chosen = np.arange(count)
-    if config.subset == "random" and count < len(cloud):
-        chosen = rng.choice(len(cloud), count, replace=False, shuffle=False)
-    # The paper's order: about the mean, each point scaled, about the mean again and into the cube.
-    points = _in_cube(cloud[_placed(chosen, grid, rng)], config.extent)
-    points = points @ _turn(config.rotate_degrees * rng.uniform(-1, 1))
-    points *= rng.uniform(1 - config.point_scale, 1 + config.point_scale, (count, 1))
-    points += rng.uniform(-config.jitter, config.jitter, (count, 3))
-    points = _in_cube(points, config.extent and 1.0) * rng.uniform(1 - config.object_scale, 1 + config.object_scale)
-    points += rng.uniform(-config.object_translate, config.object_translate, 3)
-    return _features(points, config, grid)
+    def evaluation(self, cloud: Cloud, view: int) -> Features:
+        """A cloud's first points, in the cube; those that follow them in later views, and the first again."""
+        count = self._count(cloud)
+        chosen = (view * count + np.arange(count)) % len(cloud)
+        order = self._arranged(chosen, np.random.default_rng(PLACEMENT_SEED))
+        return self._features(_in_cube(cloud[order], self.augment.extent))
 
+    def mixed(self, first: Features, second: Features, slot: int, rng: np.random.Generator) -> tuple[Features, float]:
+        """Nothing: clouds are never mixed."""
+        raise NotImplementedError("clouds are never mixed")
 
-def evaluation_features(cloud: Cloud, config: Augment, shape: tuple[int, ...]) -> Features:
-    """What is evaluated of a cloud: its first points, in the cube."""
-    grid, count = shape[:-1], _room(cloud, shape)
-    order = _placed(np.arange(count), grid, np.random.default_rng(PLACEMENT_SEED))
-    return _features(_in_cube(cloud[order], config.extent), config, grid)
+    def normalize(self, features: Float32[np.ndarray, "*shape 3"]) -> Float32[np.ndarray, "*shape 3"]:
+        """The coordinates as they are: each cloud is in the cube already."""
+        return features
 
+    def draw_maps(
+        self,
+        inputs: Float32[np.ndarray, "*grid 3"],
+        maps: Sequence[tuple[str, Float[np.ndarray, "N M"]]],
+        output: Path,
+        latents: Sequence[int] | None,
+        overlay: bool,
+    ) -> None:
+        """Draws figure 3 for one cloud: its points in the colours of their logits, whatever `overlay` says."""
+        del overlay
+        draw_attention_clouds(inputs.reshape(-1, 3), maps, output, latents)
 
-def num_coordinates(config: Augment) -> int:
-    """How many channels at the end of each point's features say where it is: all 3."""
-    del config
-    return 3
+    @property
+    def _room(self) -> int:
+        return math.prod(self.stream.grid)
 
+    def _count(self, cloud: Cloud) -> int:
+        """How many points the inputs take; raises Failure(CONFIG) where the cloud has fewer and the stream no mask."""
+        if len(cloud) < self._room and not self.stream.masked:
+            found, expected = f"{len(cloud):,} points", f"at least {self._room:,}, the product of data.grid"
+            hint = "a smaller data.grid, or prepare the data set with more points"
+            raise Failure(Code.CONFIG, "a point cloud has fewer points than the model has inputs", "", found, expected, hint)
+        return min(len(cloud), self._room)
 
-def normalize(
-    features: Float32[np.ndarray, "*shape 3"], mean: tuple[float, ...], std: tuple[float, ...]
-) -> Float32[np.ndarray, "*shape 3"]:
-    """The coordinates as they are: each cloud fills the cube already."""
-    del mean, std
-    return features
+    def _arranged(self, chosen: Integer[np.ndarray, " M"], rng: np.random.Generator) -> Integer[np.ndarray, " M"]:
+        """The points in the order in which they fill the grid: random on several axes (table 4), where neighbours matter."""
+        return rng.permutation(chosen) if len(self.stream.grid) > 1 else chosen
 
-
-def mixes(config: Augment) -> bool:
-    """Whether each slot of a training batch is made of two examples: never."""
-    del config
-    return False
-
-
-def mixed(first: Features, second: Features, config: Augment, slot: int, rng: np.random.Generator) -> tuple[Features, float]:
-    """Nothing, and is not asked for: clouds are never mixed."""
-    raise AssertionError("clouds are never mixed")
-
-
-def _room(cloud: Cloud, shape: tuple[int, ...]) -> int:
-    """How many points the inputs take; raises Failure(CONFIG) where the cloud has fewer."""
-    count = math.prod(shape[:-1])
-    if len(cloud) < count:
-        found, expected = f"{len(cloud):,} points", f"at least {count:,}, the product of data.grid"
-        hint = "a smaller data.grid, or prepare the data set with more points"
-        raise Failure(Code.CONFIG, "a point cloud has fewer points than the model has inputs", "", found, expected, hint)
-    return count
-
-
-def _placed(chosen: Integer[np.ndarray, " M"], grid: tuple[int, ...], rng: np.random.Generator) -> Integer[np.ndarray, " M"]:
-    """The points in the order in which they fill the grid: by chance on several axes (table 4), where neighbours matter."""
-    return rng.permutation(chosen) if len(grid) > 1 else chosen
+    def _features(self, points: Float64[np.ndarray, "M 3"]) -> Features:
+        features = (self.augment.half_side * points).astype(np.float32)
+        return features if self.stream.masked else features.reshape(*self.stream.grid, 3)
 
 
 def _in_cube(
@@ -125,5 +146,4 @@ def _turn(degrees: float) -> Float64[np.ndarray, "3 3"]:
     return np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
 
 
-def _features(points: Float64[np.ndarray, "M 3"], config: Augment, grid: tuple[int, ...]) -> Features:
-    return (config.half_side * points).astype(np.float32).reshape(*grid, 3)
+MEMBER = PointCloud

@@ -1,14 +1,9 @@
 """What is measured: sums and counts, divided once at the end, so that batches of unequal size average right."""
 
-from collections.abc import Mapping
-
-import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-Sums = dict[str, Float[Array | np.ndarray, ""] | Float[Array | np.ndarray, "Y Y"]]  # the matrix: `confusion`
+from perceiver_jax.tasks import Sums
 
 
 def classification_sums(
@@ -43,22 +38,3 @@ def _as_likely(logits: Float[Array, "B Y"], labels: Int[Array, " B"]) -> Int[Arr
     label_logits = jnp.take_along_axis(logits, labels[:, None], axis=1)
     # Ties go to the other class, and so does what is no number: a constant model is right nowhere rather than everywhere.
     return jnp.sum(~(logits < label_logits), axis=1) - 1
-
-
-def means(sums: Mapping[str, ArrayLike]) -> dict[str, float]:
-    """The mean of each metric; with a confusion matrix among the sums also the mean over the classes of their accuracies.
-
-    Classes without an example have no accuracy and are left out.
-    """
-    numbers = {name: float(value) / float(sums["weight"]) for name, value in sums.items() if np.ndim(value) == 0}
-    del numbers["weight"]
-    if "confusion" in sums:
-        matrix = np.asarray(sums["confusion"], np.float64)
-        examples = matrix.sum(axis=1)
-        numbers["mean_class_accuracy"] = float(np.mean(np.diag(matrix)[examples > 0] / examples[examples > 0]))
-    return numbers
-
-
-def add(a: Sums | None, b: Sums) -> Sums:
-    """The sums over both."""
-    return b if a is None else jax.tree.map(jnp.add, a, b)

@@ -1,0 +1,77 @@
+"""What sources of people's own files share: a folder, where its classes come from, and the files left out of it."""
+
+import functools
+import os
+from collections.abc import Callable, Collection
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from perceiver_jax.data import class_folders, label_list
+from perceiver_jax.data.class_folders import Kind, Listing
+from perceiver_jax.data.config import DirectoryConfig
+from perceiver_jax.data.sources import Contents, Example
+from perceiver_jax.section import HARMLESS
+
+
+class FolderConfig(DirectoryConfig):
+    """Where the folder is, what names the classes of its files, and how it is split."""
+
+    # A CSV file in the folder whose lines are `file,label;label`; None: each class has a folder.
+    labels: str | None
+    test_percent: Annotated[float, Field(gt=0, lt=100)]  # held out by a hash of each name, where there is no folder `test`
+    max_bad: Annotated[int, Field(ge=0), HARMLESS]  # files that may be left out as unreadable when they are checked at first
+
+
+class FolderSource:
+    """A Source of one stream from the files of a folder; `read` gives a file's raw input, or its bytes."""
+
+    def __init__(
+        self, config: FolderConfig, kind: Kind, stream: str, read: Callable[[str], Any], left_out: Collection[str]
+    ):
+        self.config, self._kind, self._stream, self._read = config, kind, stream, read
+        self._left_out = frozenset(left_out)
+
+    @functools.cached_property
+    def _listing(self) -> Listing:
+        """The folder's files, less those left out."""
+        root, percent = class_folders.root_of(self.config.data_dir), self.config.test_percent
+        if self.config.labels is None:
+            listing = class_folders.list_folder(root, percent, self._kind)
+        else:
+            listing = label_list.list_files(root, self.config.labels, percent, self._kind)
+        kept = {
+            split: tuple(file for file in files if file[0] not in self._left_out) for split, files in listing.splits.items()
+        }
+        return listing._replace(splits=kept)
+
+    def contents(self) -> Contents:
+        """What the folder's names say; raises Failure(DATA) where it is not there or they make no data set."""
+        return Contents(self._listing.classes, self._listing.num_examples)
+
+    def identity(self) -> str:
+        """The SHA-256 of the names, labels and sizes of all files."""
+        return self._listing.identity
+
+    def load(self, split: str) -> "Files":
+        """The files of a split, shuffled in the same way everywhere."""
+        return Files(self._listing, split, self._stream, self._read)
+
+
+class Files:
+    """Random access to the files of a split; `[i].name` is the file's path."""
+
+    def __init__(self, listing: Listing, split: str, stream: str, read: Callable[[str], Any]):
+        self._root, self._files, self._stream, self._read = str(listing.root), listing.splits[split], stream, read
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: int) -> Example:
+        name, labels = self._files[index]
+        path = os.path.join(self._root, name)
+        return Example({self._stream: self._read(path)}, labels, path)
+
+    def file(self, index: int) -> str:
+        """The name below the folder of the file that gives an example."""
+        return self._files[index][0]

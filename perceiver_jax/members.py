@@ -1,0 +1,26 @@
+"""The members of a room that grows by files: data sources, modalities, tasks. Adding one is adding a file."""
+
+import importlib
+import pkgutil
+from types import ModuleType
+from typing import Any
+
+from perceiver_jax.errors import Code, Failure, nearest
+
+
+def kinds(room: ModuleType) -> list[str]:
+    """The kinds of member a room has: the names of its modules."""
+    return sorted(module.name for module in pkgutil.iter_modules(room.__path__))
+
+
+def member(room: ModuleType, kind: str, field: str) -> Any:
+    """The class that a room's module `kind` names as its MEMBER.
+
+    Raises Failure(CONFIG), naming the kinds there are, for one that is not there; `field` is where a config names it.
+    """
+    there = kinds(room)
+    if kind not in there:
+        near = nearest(str(kind), there)
+        ordered = [near, *(name for name in there if name != near)] if near else there
+        raise Failure(Code.CONFIG, f"{field}: unknown value {kind!r}", expected="one of " + ", ".join(ordered))
+    return importlib.import_module(f"{room.__name__}.{kind}").MEMBER

@@ -1,0 +1,39 @@
+"""How a launch of training begins: the problem that the run has stored, or that of data seen for the first time."""
+
+from perceiver_jax.data import checking, pipeline
+from perceiver_jax.data.folder_source import FolderSource
+from perceiver_jax.report.progress import Progress
+from perceiver_jax.runs.problem import Problem, check_same, resolve
+from perceiver_jax.runs.workdir import Workdir, read_problem, write_problem
+from perceiver_jax.settings.config import Config
+
+
+def problem_of(workdir: Workdir, config: Config) -> Problem:
+    """What the run in a claimed workdir learns: as it is stored, or, at first, made from the data and stored.
+
+    Data are compared with what is stored by `check_data`. Raises Failure: DATA for data that are not there or wrong,
+    CONFIG for too few, CHECKPOINT for a problem file that is damaged.
+    """
+    if workdir.problem.exists():
+        return read_problem(workdir, config)
+    problem = resolve(config, _left_out(config))
+    pipeline.check(problem.data)
+    write_problem(workdir, problem)
+    return problem
+
+
+def check_data(problem: Problem) -> None:
+    """Raises Failure(DATA), with what has changed, where the data are not those that the run began with."""
+    check_same(problem, resolve(problem.config, problem.left_out))
+    pipeline.check(problem.data)
+
+
+def _left_out(config: Config) -> tuple[str, ...]:
+    """The files of people's own data that cannot be read."""
+    source = config.source()
+    if not isinstance(source, FolderSource):
+        return ()  # others were checked when they were prepared
+    count = sum(source.contents().num_examples.values())
+    with Progress(count, 0) as progress:
+        progress.note(f"checking {count:,} files")
+        return checking.unreadable(source, config.modalities, lambda done: progress.update(done, {}), progress.note)

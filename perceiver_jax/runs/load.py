@@ -1,0 +1,186 @@
+"""A trained run, opened in one call: what it answers, what it is worth, what it looks at."""
+
+import dataclasses
+import functools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+
+from perceiver_jax.data.config import DirectoryConfig
+from perceiver_jax.data.examples import Inputs, Masks, normalized
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.runs import workdir as workdirs
+from perceiver_jax.runs.problem import Problem, check_classes, differences, resolve
+from perceiver_jax.system.signals import StopFlag
+from perceiver_jax.tasks import Answer, Evaluation
+from perceiver_jax.training import manifest
+
+if TYPE_CHECKING:
+    from perceiver_jax.runs.programs import Programs
+    from perceiver_jax.training.step import Variables
+
+# One example: a file of a run with a single stream, or by stream a file or raw values as the data set has them.
+Given = str | Path | np.ndarray | Mapping[str, str | Path | np.ndarray]
+
+
+def load(path: str | Path, step: int | None = None) -> "TrainedRun":
+    """The run in a workdir, at a step or at the newest valid checkpoint. Its data are not needed.
+
+    Raises Failure(CHECKPOINT) where there is no run, no such step, or one is damaged.
+    """
+    place = workdirs.Workdir(Path(path).expanduser().absolute())
+    config = workdirs.read_config(str(place.path))
+    problem = workdirs.read_problem(place, config)
+    return TrainedRun(place, problem, manifest.chosen_step(place.checkpoints, step))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainedRun:
+    """A run at one of its steps. Its model is loaded when it is first asked for."""
+
+    workdir: workdirs.Workdir
+    problem: Problem
+    step: int
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes it was trained on, in the order of its scores."""
+        return self.problem.classes
+
+    @functools.cached_property
+    def programs(self) -> "Programs":
+        """The compiled model."""
+        from perceiver_jax.runs.programs import Programs  # JAX from here on
+
+        return Programs(self.problem)
+
+    @functools.cached_property
+    def variables(self) -> "Variables":
+        """The parameters that it answers with."""
+        return self.programs.restore(self.workdir.checkpoints, self.step).evaluated
+
+    def at(self, data_dir: str) -> "TrainedRun":
+        """The same run with its data at another path; raises Failure(CONFIG) for data that lie in no directory."""
+        data = self.problem.config.data
+        if not isinstance(data, DirectoryConfig):
+            raise Failure(Code.CONFIG, f"--data_dir: data set {data.kind} lies in no directory of its own")
+        moved = self.problem.config.model_copy(update={"data": data.model_copy(update={"data_dir": data_dir})})
+        return dataclasses.replace(self, problem=dataclasses.replace(self.problem, config=moved))
+
+    def on_data(self) -> tuple["TrainedRun", list[str]]:
+        """The run with the examples that its data have now, and what has changed of them since it began, in words.
+
+        Raises Failure(DATA) where they are not there, or have a class that the run does not know.
+        """
+        found = resolve(self.problem.config, self.problem.left_out)
+        check_classes(self.problem.classes, found.classes)
+        changed = differences(self.problem, found)
+        if not changed:
+            return self, []
+        return dataclasses.replace(self, problem=dataclasses.replace(self.problem, num_examples=found.num_examples)), changed
+
+    def inputs_of(self, given: Given) -> tuple[Inputs, Masks]:
+        """One example as evaluation would see it; raises Failure(DATA), naming the file, where it cannot be read."""
+        modalities = self.problem.modalities
+        if not isinstance(given, Mapping):
+            if len(modalities) > 1:
+                names = ", ".join(modalities)
+                raise Failure(Code.CONFIG, f"an example of this run has several streams: {names}", f"{given}"[:200])
+            given = {name: given for name in modalities}
+        if given.keys() != modalities.keys():
+            found, expected = ", ".join(given) or "none", ", ".join(modalities)
+            raise Failure(Code.CONFIG, "streams of an example", found=found, expected=expected)
+        features = {}
+        for stream, modality in modalities.items():
+            one = given[stream]
+            if isinstance(one, str | Path):
+                raw = modality.read(modality.read_file(read_file(Path(one)), str(one)), str(one))
+            else:
+                raw = modality.read(one, f"stream {stream}")
+            features[stream] = modality.evaluation(raw, 0)
+        return normalized(modalities, features)
+
+    def scores(self, given: Given) -> Float[np.ndarray, " Y"]:
+        """The probability of each class for one example; raises Failure(NUMERICS) for one that is not finite."""
+        return self.scores_of(*self.inputs_of(given), given)
+
+    def scores_of(self, inputs: Inputs, masks: Masks, name: Any) -> Float[np.ndarray, " Y"]:
+        """The same for inputs that have been read."""
+        scores = np.asarray(self.programs.scores(self.variables, inputs, masks)[0])
+        if not np.isfinite(scores).all():
+            raise Failure(Code.NUMERICS, f"{name}: the model's output is not finite")
+        return scores
+
+    def predict(self, examples: Iterable[Given], top: int = 5) -> Iterator[list[Answer]]:
+        """The likeliest classes of each example, likeliest first, each example by itself."""
+        for given in _several(examples):
+            yield self.problem.task.answers(self.scores(given), top)
+
+    def embed(self, examples: Iterable[Given]) -> Float[np.ndarray, "examples D"]:
+        """The mean over the latents of each example."""
+        means = []
+        for given in _several(examples):
+            latents = self.programs.latents(self.variables, *self.inputs_of(given))
+            means.append(np.asarray(latents[0]).mean(axis=0))
+        return np.stack(means)
+
+    def attention_maps(self, given: Given, cross_attends: Sequence[int] | None = None) -> list[dict[str, np.ndarray]]:
+        """The attention logits (N, M) of one example in some cross-attends, counted from 1, by stream.
+
+        None: those of figure 3. The mean over heads, before the softmax.
+        """
+        from perceiver_jax.runs.maps import attention_maps
+
+        chosen = self.problem.config.model.figure_3 if cross_attends is None else cross_attends
+        return attention_maps(self.programs, self.variables, *self.inputs_of(given), chosen)
+
+    def evaluate(self, split: str = "test", streams: Collection[str] | None = None) -> dict[str, float]:
+        """The metrics over all examples of a split of the data, each counted once, with some of the streams or all.
+
+        Raises Failure(DATA) where the data are not there, or have a class that the run does not know.
+        """
+        run, _ = self.on_data()
+        with StopFlag() as stop:
+            found = run.evaluation(split, stop, streams)
+        if found is None:
+            raise KeyboardInterrupt
+        return self.problem.task.finish(found)
+
+    def evaluation(self, split: str, stop: StopFlag, streams: Collection[str] | None = None) -> Evaluation | None:
+        """What is known of all examples of a split; None if asked to stop on the way."""
+        from perceiver_jax.runs.evaluate import evaluate
+
+        names = list(self.problem.modalities)
+        for name in streams or ():
+            if name not in names:
+                raise Failure(Code.CONFIG, f"stream {name} is not there", expected=f"one or more of {', '.join(names)}")
+        dropped = [name for name in names if streams and name not in streams]
+        return evaluate(self.programs, self.variables, split, stop, dropped)
+
+
+def example_of(file: Path, run: TrainedRun) -> Path | dict[str, Path]:
+    """A file, or the files of each stream that are joined by commas; raises Failure(CONFIG) for another number of them."""
+    names = list(run.problem.modalities)
+    if len(names) == 1:
+        return file
+    parts = str(file).split(",")
+    if len(parts) != len(names):
+        raise Failure(Code.CONFIG, f"{file}: {len(parts)} files", expected=f"{','.join(names)}: one of each, joined by commas")
+    return {name: Path(part) for name, part in zip(names, parts, strict=True)}
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a person's file; raises Failure(DATA) where there is none."""
+    if not path.is_file():
+        raise Failure(Code.DATA, f"{path}: {'is a directory' if path.is_dir() else 'does not exist'}")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Failure(Code.DATA, f"{path}: cannot be read", found=f"{error.strerror}") from None
+
+
+def _several(examples: Iterable[Given]) -> Iterable[Given]:
+    return [examples] if isinstance(examples, str | Path | np.ndarray | Mapping) else examples

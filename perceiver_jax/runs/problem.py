@@ -1,0 +1,194 @@
+"""What a run learns: a config together with what its data are. Made once from both, and stored with the run.
+
+A stored problem is all that predictions, maps and embeddings need besides a checkpoint; the data may have moved, changed or
+gone. Whoever reads the data again compares them with it.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pydantic
+
+from perceiver_jax import modalities, tasks
+from perceiver_jax.data.examples import DataSet
+from perceiver_jax.data.sources import Contents
+from perceiver_jax.errors import Code, Failure, nearest
+from perceiver_jax.members import member
+from perceiver_jax.modalities import Modality, Stream
+from perceiver_jax.model.config import InputSpec
+from perceiver_jax.section import duration_steps, of_stream
+from perceiver_jax.settings.config import Config, input_spec
+from perceiver_jax.tasks import Task
+
+FORMAT = 2  # of what a run stores; 1 had no problem file
+READS_FORMAT_1 = "perceiver_jax 0.1.0"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Problem:
+    """A config and what its data are."""
+
+    config: Config
+    streams: tuple[Stream, ...]  # by name
+    classes: tuple[str, ...]
+    num_examples: Mapping[str, int]  # of each split of the run
+    baselines: Mapping[str, float]  # scores of simple models on the test split
+    left_out: tuple[str, ...]  # files of the data that gave no example when the run began
+    fingerprint: str  # of the data: 16 hexadecimal digits
+
+    @functools.cached_property
+    def modalities(self) -> dict[str, Modality]:
+        """What is done to the inputs of each stream, by its name."""
+        found = {}
+        for stream in self.streams:
+            make = member(modalities, stream.modality, f"modality of stream {stream.name}")
+            found[stream.name] = make(stream, of_stream(self.config.augment, stream.name))
+        return found
+
+    @functools.cached_property
+    def task(self) -> Task:
+        """What is learned of an example."""
+        return member(tasks, self.config.task.kind, "task.kind")(self.config.task, self.classes)
+
+    @functools.cached_property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """The streams as the model sees them."""
+        return tuple(input_spec(modality) for modality in self.modalities.values())
+
+    @property
+    def mixes(self) -> bool:
+        """Whether each slot of a training batch is made of two examples."""
+        return any(modality.mixes for modality in self.modalities.values())
+
+    @functools.cached_property
+    def data(self) -> DataSet:
+        """The run's examples, read from where the config says the data are."""
+        config = self.config
+        source = config.source(self.left_out)
+        check_classes(self.classes, source.contents().classes)
+        numbers = tuple(self.classes.index(name) for name in source.contents().classes)
+        return DataSet(config.data, config.views, source, self.modalities, self.task, self.num_examples, numbers)
+
+    def steps(self, duration: str) -> int:
+        """The steps in one of the run's durations; epochs count the examples that are trained on."""
+        return duration_steps(duration, self.config.data.batch_size, self.num_examples["train"])
+
+    @property
+    def num_steps(self) -> int:
+        """The length of the run in updates."""
+        return self.steps(self.config.train.duration)
+
+
+def resolve(config: Config, left_out: Collection[str] = ()) -> Problem:
+    """A config with what its data are, less files that are left out.
+
+    Raises Failure: DATA where the data are not there, CONFIG where they are too few for it.
+    """
+    source = config.source(left_out)
+    return make(config, source.contents(), _fingerprint(config, source.identity(), source.contents()), left_out)
+
+
+def make(config: Config, contents: Contents, fingerprint: str, left_out: Collection[str] = ()) -> Problem:
+    """A config with given contents of its data; raises Failure(CONFIG) where they are too few for it."""
+    held_out, published = config.data.validation_examples, contents.num_examples
+    sizes = {**published, "train": published["train"] - held_out}
+    if sizes["train"] < 1:
+        what = f"data.validation_examples {held_out}: split train has {published['train']} examples"
+        raise Failure(Code.CONFIG, what, expected="fewer, so that some are left to train on")
+    return Problem(
+        config=config,
+        streams=tuple(modality.stream for modality in config.modalities.values()),
+        classes=contents.classes,
+        num_examples={**sizes, "validation": held_out} if held_out else sizes,
+        baselines=contents.baselines,
+        left_out=tuple(sorted(left_out)),
+        fingerprint=fingerprint,
+    )
+
+
+def _fingerprint(config: Config, identity: str, contents: Contents) -> str:
+    """16 hexadecimal digits of the source's kind, what identifies its contents, classes and sizes of the splits."""
+    held_out = config.data.validation_examples
+    parts = [config.data.kind, identity, contents.classes, sorted(contents.num_examples.items()), held_out]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def dump(problem: Problem) -> dict[str, Any]:
+    """A problem but for its config, as plain JSON values."""
+    return {
+        "format": FORMAT,
+        "streams": [stream.model_dump(mode="json") for stream in problem.streams],
+        "classes": list(problem.classes),
+        "num_examples": dict(problem.num_examples),
+        "baselines": dict(problem.baselines),
+        "left_out": list(problem.left_out),
+        "fingerprint": problem.fingerprint,
+    }
+
+
+def load(config: Config, values: Mapping[str, Any]) -> Problem:
+    """The problem of a config from the values that `dump` gave; raises ValueError for anything else."""
+    if values["format"] != FORMAT:
+        raise ValueError(f"format {values['format']}, expected {FORMAT}")
+    streams = []
+    for given in values["streams"]:
+        kind = member(modalities, given["modality"], "modality")
+        streams.append(_stream(kind.Stream, given))
+    if [stream.name for stream in streams] != list(config.modalities):
+        raise ValueError(f"streams {[stream.name for stream in streams]}, config has {list(config.modalities)}")
+    return Problem(
+        config=config,
+        streams=tuple(streams),
+        classes=tuple(map(str, values["classes"])),
+        num_examples={str(split): int(size) for split, size in values["num_examples"].items()},
+        baselines={str(name): float(score) for name, score in values["baselines"].items()},
+        left_out=tuple(map(str, values["left_out"])),
+        fingerprint=str(values["fingerprint"]),
+    )
+
+
+def _stream(kind: type[Stream], values: Mapping[str, Any]) -> Stream:
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    try:
+        return kind.model_validate(given)
+    except pydantic.ValidationError as error:
+        raise ValueError(f"stream: {error.errors()[0]['msg'].lower()}") from None
+
+
+def differences(stored: Problem, found: Problem) -> list[str]:
+    """What has changed of the data since a run began, in words; empty where nothing has."""
+    if stored.fingerprint == found.fingerprint:
+        return []
+    words = []
+    gone = [name for name in stored.classes if name not in found.classes]
+    new = [name for name in found.classes if name not in stored.classes]
+    words += [f"class {name} is gone" for name in gone[:5]] + [f"class {name} is new" for name in new[:5]]
+    more = len(gone[5:]) + len(new[5:])
+    words += [f"and {more} more classes"] if more else []
+    for split in sorted({*stored.num_examples, *found.num_examples}):
+        before, now = (sizes[split] if split in sizes else 0 for sizes in (stored.num_examples, found.num_examples))
+        words += [f"{split} has {now:,} examples, had {before:,}"] if before != now else []
+    return words or ["other files, or other sizes of the same files"]
+
+
+def check_same(stored: Problem, found: Problem) -> None:
+    """Raises Failure(DATA), with what has changed, where a run cannot go on with the data that are there."""
+    changed = differences(stored, found)
+    if changed:
+        hint = "the data that the run began with (--config.data.data_dir=DIR where they have moved), or a new --workdir"
+        what, where = "the data are not those that the run began with", found.config.data.where
+        raise Failure(Code.DATA, what, where, "; ".join(changed), hint=hint)
+
+
+def check_classes(known: Collection[str], found: Collection[str]) -> None:
+    """Raises Failure(DATA) where the data have a class that the run does not know."""
+    for name in found:
+        if name not in known:
+            near = nearest(name, known)
+            ordered = [near, *(other for other in known if other != near)] if near else known
+            what, hint = f"the run was not trained on class {name}", "give its folder the name that it had"
+            raise Failure(Code.DATA, what, expected=f"one of {', '.join(ordered)}", hint=hint)

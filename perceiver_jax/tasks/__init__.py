@@ -1,0 +1,94 @@
+"""What is learned of an example: its labels, the loss, the metrics, and what an answer looks like.
+
+A task is a file or folder here whose MEMBER is a class with what `Task` lists. Importing one needs no JAX: what is traced
+imports it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Num
+
+from perceiver_jax.section import Section
+
+Traced = Any  # an array of a traced program; its own type would import JAX
+Sums = dict[str, Any]  # by metric, a sum over examples, and `weight`, how many they are
+
+
+class TaskConfig(Section):
+    """A task's settings; its own module extends them."""
+
+    kind: str
+
+
+class Evaluation(NamedTuple):
+    """What is known of some examples: to be merged with that of others, and finished once."""
+
+    sums: Mapping[str, Any]  # added: by metric, and `weight`; a matrix `confusion` where a task has one
+    examples: Mapping[str, Any]  # put one after the other: for metrics that are no means over examples
+
+
+class Answer(NamedTuple):
+    """One class that an example may be of."""
+
+    name: str
+    score: float  # a probability
+
+
+@runtime_checkable
+class Task(Protocol):
+    """What is learned: an object for its settings and the classes there are."""
+
+    Config: ClassVar[type[TaskConfig]]
+    headline: ClassVar[str]  # the metric that a run is known by
+
+    def __init__(self, config: Any, classes: Sequence[str]): ...
+
+    @property
+    def num_outputs(self) -> int:
+        """How many logits the model gives for an example."""
+
+    def encode(self, labels: Sequence[int], name: str) -> Num[np.ndarray, "..."]:
+        """An example's classes as a batch holds them; raises Failure(DATA), naming it, for what the task cannot learn."""
+
+    def blank(self) -> Num[np.ndarray, "..."]:
+        """What `encode` would give for the padding of a batch."""
+
+    def losses(self, logits: Float[Traced, "B Y"], labels: Num[Traced, "B *label"]) -> Float[Traced, " B"]:
+        """What is minimised, of each example; linear in the target, so that mixed examples weigh two of them."""
+
+    def training_sums(
+        self, logits: Float[Traced, "B Y"], labels: Num[Traced, "B *label"], losses: Float[Traced, " B"]
+    ) -> Sums:
+        """The sums that training logs, over one batch."""
+
+    def evaluation(
+        self, logits: Float[Traced, "B Y"], labels: Num[Traced, "B *label"], weights: Float[Traced, " B"]
+    ) -> Evaluation:
+        """What is known of one batch, its plain loss included; weight 0 marks padding."""
+
+    def scores(self, logits: Float[Traced, "B Y"]) -> Float[Traced, "B Y"]:
+        """The probability of each class."""
+
+    def logits(self, scores: Float[Traced, "B Y"]) -> Float[Traced, "B Y"]:
+        """Logits whose `scores` these are: of several views, the mean."""
+
+    def finish(self, evaluation: Evaluation) -> dict[str, float]:
+        """The metrics of a whole split, `loss` and the headline among them."""
+
+    def answers(self, scores: Float[np.ndarray, " Y"], count: int) -> list[Answer]:
+        """The `count` likeliest classes of one example, likeliest first."""
+
+
+def means(sums: Mapping[str, Any]) -> dict[str, float]:
+    """The mean of each metric over the examples that count."""
+    numbers = {name: float(value) / float(sums["weight"]) for name, value in sums.items() if np.ndim(value) == 0}
+    del numbers["weight"]
+    return numbers
+
+
+def likeliest(classes: Sequence[str], scores: Float[np.ndarray, " Y"], count: int) -> list[Answer]:
+    """The `count` classes with the highest scores, highest first; of equal ones the first."""
+    order = np.argsort(-scores, kind="stable")[:count]
+    return [Answer(classes[label], float(scores[label])) for label in order]
