@@ -2,10 +2,11 @@
 
 import dataclasses
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
 import pydantic
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WrapSerializer
 
 
 class Section(pydantic.BaseModel):
@@ -31,6 +32,52 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+ONLY = ""  # the name of the stream in settings of a run that has a single one
+T = TypeVar("T")
+
+
+class Frozen(dict[str, T]):
+    """A mapping that nobody changes: part of a frozen section, it has a hash as that has."""
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self.items()))
+
+    def _refuse(self, *_: Any, **__: Any) -> None:
+        raise TypeError("a config is frozen")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+
+def _given_by_stream(value: Any) -> Any:
+    is_section = lambda x: isinstance(x, Section | Mapping)  # noqa: E731
+    if isinstance(value, Mapping) and "kind" not in value and value and all(map(is_section, value.values())):
+        return value
+    return {ONLY: value} if is_section(value) else value
+
+
+def _dumped_by_stream(value: Any, dump: pydantic.SerializerFunctionWrapHandler) -> Any:
+    return dump(value)[ONLY] if ONLY in value else dump(value)
+
+
+def by_stream(annotation: Any) -> Any:
+    """The type of a setting that each stream of inputs has: its values by the streams' names.
+
+    A section in place of the mapping is the short form for a run with a single stream. It is stored under the name `ONLY`,
+    and dumped as it was given.
+    """
+    return Annotated[
+        dict[str, annotation],
+        BeforeValidator(_given_by_stream),
+        AfterValidator(Frozen),
+        WrapSerializer(_dumped_by_stream),
+    ]
+
+
+def of_stream(settings: Mapping[str, T], name: str) -> T:
+    """One stream's value of a setting that is given `by_stream`."""
+    return settings[ONLY] if ONLY in settings else settings[name]
+
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) (steps|examples|epochs)")
 

@@ -32,7 +32,7 @@ def main(files: list[Path]) -> None:
     place = workdir.Workdir(Path(command.require("workdir")).absolute())
     output = Path(command.require("output"))
     config = read(workdir.read_config(str(place.path)))
-    if config.model.kind != "perceiver":
+    if not config.model.figure_3:
         raise Failure(Code.CONFIG, f"a model of kind {config.model.kind} has no cross-attends to look at")
     count = config.model.num_cross_attends
     cross_attends = None if _CROSS_ATTENDS.value is None else chosen(_CROSS_ATTENDS, range(1, count + 1))
@@ -46,7 +46,7 @@ def main(files: list[Path]) -> None:
         indices = chosen(_EXAMPLES, range(split_size(config.data, _SPLIT.value)))
         inputs = {f"{_SPLIT.value}_{i}": example_inputs(config.data, config.augment, _SPLIT.value, i) for i in indices}
     step = manifest.chosen_step(place.checkpoints, _STEP.value)
-    from perceiver_jax.runs.maps import draw_maps, figure_3  # JAX from here on
+    from perceiver_jax.runs.maps import draw_maps  # JAX from here on
     from perceiver_jax.runs.programs import Experiment
 
     experiment = Experiment(config)
@@ -55,7 +55,8 @@ def main(files: list[Path]) -> None:
     with Progress(len(inputs), 0) as progress:
         for done, (name, example) in enumerate(inputs.items()):
             picture = output / f"{name}.png"
-            draw_maps(experiment, variables, example, picture, cross_attends or figure_3(config), latents, _OVERLAY.value)
+            shown = cross_attends or config.model.figure_3
+            draw_maps(experiment, variables, example, picture, shown, latents, _OVERLAY.value)
             progress.update(done + 1, {})
             say(str(picture))
 

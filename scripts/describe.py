@@ -8,7 +8,6 @@ import json
 from absl import flags
 
 from perceiver_jax import command
-from perceiver_jax.model.config import PerceiverConfig
 
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object instead of tables.")
 command.define_config()
@@ -16,11 +15,11 @@ command.define_config()
 
 def main() -> None:
     config = command.config()
-    from perceiver_jax import accounting  # JAX from here on: a wrong config has ended by now
     from perceiver_jax.report.tables import quantity, table
+    from perceiver_jax.runs import accounting  # JAX from here on: a wrong config has ended by now
 
     model = config.model
-    schedule = model.schedule if isinstance(model, PerceiverConfig) else ()
+    schedule = model.schedule
     facts = {
         "parameters": accounting.count_parameters(config),
         "flops_per_example": accounting.paper_flops(config),

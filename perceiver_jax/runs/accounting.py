@@ -1,6 +1,5 @@
 """What a config costs: parameters, floating-point operations, memory. Counted on the abstract model, without allocating."""
 
-import functools
 import math
 from typing import Any
 
@@ -9,28 +8,21 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.extend import core
 
-from perceiver_jax.baselines.resnet import ResNet
-from perceiver_jax.baselines.transformer import Transformer
-from perceiver_jax.baselines.vit import Vit
-from perceiver_jax.model.perceiver import Perceiver
+from perceiver_jax.model import factory
 from perceiver_jax.settings.config import Config
 
 BYTES = 4  # of a float32
-MODELS = {"perceiver": Perceiver, "transformer": Transformer, "vit": Vit, "resnet": ResNet}
 REPEATED = ("cross_attends", "self_attends", "blocks")  # lists of modules, each of which is a part of the model
 
 
 def make_model(config: Config, rngs: nnx.Rngs) -> nnx.Module:
     """The model of a run, on its data's grid."""
-    shape = config.spec.shape
-    model = MODELS[config.model.kind]
-    return model(config.model, shape[:-1], shape[-1], config.spec.num_classes, rngs, config.num_coordinates)
+    return factory.make_model(config.model, config.inputs, config.spec.num_classes, rngs)
 
 
-@functools.lru_cache(maxsize=1)  # all counts of one config ask for it; nobody changes it
 def abstract_model(config: Config) -> nnx.Module:
     """The model with shapes in place of arrays."""
-    return nnx.eval_shape(lambda: make_model(config, nnx.Rngs(0)))
+    return factory.abstract_model(config.model, config.inputs, config.spec.num_classes)
 
 
 def count_parameters(config: Config) -> int:
@@ -53,8 +45,7 @@ def paper_flops(config: Config) -> int:
 
     Two per multiply-add of a matmul or convolution, three per attention logit, nothing else.
     """
-    *grid, _ = config.spec.shape
-    return config.model.paper_flops(grid, config.input_channels, config.spec.num_classes)
+    return config.model.paper_flops(config.inputs, config.spec.num_classes)
 
 
 def executed_flops(config: Config) -> int:
@@ -107,14 +98,14 @@ def train_memory_bytes(config: Config) -> int:
     Parameters, gradient and optimiser state, and everything that differentiation keeps of the forward pass of one
     micro-batch, as traced; what the compiler merges, adds or copies besides is not in it.
     """
-    graph, params = nnx.split(abstract_model(config))
+    graph, params, untrained = nnx.split(abstract_model(config), nnx.Param, nnx.BatchStat)
     copies = 4 + (config.optim.ema_decay is not None)  # parameters, gradient, two moments
     batch = config.data.batch_size // config.optim.accumulation_steps
     features = jax.ShapeDtypeStruct((batch, *config.spec.shape), jnp.float32)
 
-    def residuals(params: Any, features: jax.Array) -> Any:
-        return jax.vjp(lambda params: nnx.merge(graph, params)(features).logits, params)[1]
+    def residuals(params: Any, untrained: Any, features: jax.Array) -> Any:
+        return jax.vjp(lambda params: nnx.merge(graph, params, untrained)(features).logits, params)[1]
 
-    kept = jax.tree.leaves(jax.eval_shape(residuals, params, features))
+    kept = jax.tree.leaves(jax.eval_shape(residuals, params, untrained, features))
     state = BYTES * copies * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
     return state + sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in kept)

@@ -15,12 +15,6 @@ from perceiver_jax.settings.config import Config
 from perceiver_jax.training.step import Variables
 
 
-def figure_3(config: Config) -> tuple[int, ...]:
-    """The cross-attends that the paper draws, counted from 1: the first, the second and the last."""
-    last = config.model.num_cross_attends
-    return tuple(sorted({1, min(2, last), last}))
-
-
 def draw_maps(
     experiment: Experiment,
     variables: Variables,
@@ -50,7 +44,8 @@ def attention_maps(
 
     def logits(variables: Variables, inputs: jax.Array) -> list[jax.Array]:
         every = experiment.forward(variables, inputs, capture=True).attention_logits
-        return [every[n - 1][0].mean(axis=0) for n in cross_attends]  # the others are never made
+        (stream,) = experiment.config.inputs
+        return [every[n - 1][stream.name][0].mean(axis=0) for n in cross_attends]  # the others are never made
 
     grid = experiment.config.spec.shape[:-1]
     return [np.asarray(one).reshape(-1, *grid) for one in jax.jit(logits)(variables, jnp.asarray(inputs[None]))]

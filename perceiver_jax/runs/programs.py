@@ -3,15 +3,13 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.sharding import NamedSharding, PartitionSpec
 
-from perceiver_jax.baselines.config import ResNetConfig
-from perceiver_jax.model.perceiver import Output
+from perceiver_jax.model.heads import Output
 from perceiver_jax.runs import accounting
 from perceiver_jax.settings.config import Config
 from perceiver_jax.system import devices
@@ -38,12 +36,9 @@ class Experiment:
         self.abstract_state = jax.tree.map(_placed, shapes, self._sharding)  # shapes, types and shardings
 
     def _create(self) -> TrainState:
-        params = nnx.state(accounting.make_model(self.config, nnx.Rngs(self.config.seed)), nnx.Param)
-        statistics = None
-        if isinstance(self.config.model, ResNetConfig):
-            example = jax.ShapeDtypeStruct((1, *self.config.spec.shape), jnp.float32)
-            statistics = jax.eval_shape(lambda *given: self.forward(*given).statistics, Variables(params, None), example)
-        return TrainState.create(params, self.optimizer, self.config.optim.ema_decay is not None, statistics)
+        model = accounting.make_model(self.config, nnx.Rngs(self.config.seed))
+        variables = Variables(*nnx.state(model, nnx.Param, nnx.BatchStat))
+        return TrainState.create(variables, self.optimizer, self.config.optim.ema_decay is not None)
 
     def initial_state(self) -> TrainState:
         """The state before the first update; a function of the seed alone."""
@@ -58,46 +53,41 @@ class Experiment:
 
     def forward(self, variables: Variables, inputs: jax.Array, capture: bool = False) -> Output:
         """The model's output for a batch of inputs; a trained state's `evaluated` are the variables to answer with."""
-        options = {} if variables.statistics is None else {"statistics": variables.statistics}
+        model = nnx.merge(self.graph, *variables)
+        model.eval()
         with jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh):
-            return nnx.merge(self.graph, variables.params)(inputs, capture=capture, **options)
+            return model(inputs, capture=capture)
 
-    def _losses(self, variables: Variables, batch: Batch) -> tuple[Output, jax.Array]:
-        """The model's output for a batch and the loss of each example."""
-        output = self.forward(variables, batch["inputs"])
-        logits = output.logits
+    def _losses(self, logits: jax.Array, batch: Batch) -> jax.Array:
+        """The loss of each example."""
         smoothing = self.config.train.label_smoothing
         if "portions" in batch:
             mixed = batch["labels"], batch["other_labels"], batch["portions"]
-            each = losses.mixed_softmax_cross_entropy(logits, *mixed, smoothing)
-        else:
-            each = losses.softmax_cross_entropy(logits, batch["labels"], smoothing)
-        return output, each
+            return losses.mixed_softmax_cross_entropy(logits, *mixed, smoothing)
+        return losses.softmax_cross_entropy(logits, batch["labels"], smoothing)
 
-    def _loss(self, variables: Variables, batch: Batch) -> tuple[jax.Array, tuple[metrics.Sums, Any]]:
-        """The mean loss of a batch, its metric sums and its statistics; a mixed example counts by `labels`."""
-        output, each = self._losses(variables, batch)
-        sums = metrics.classification_sums(output.logits, batch["labels"], each, jnp.ones_like(each))
-        return each.mean(), (sums, output.statistics)
+    def _loss(self, variables: Variables, batch: Batch) -> tuple[jax.Array, tuple[metrics.Sums, nnx.State]]:
+        """The mean loss of a batch, its metric sums and what it sets of the model; a mixed example counts by `labels`."""
+        model = nnx.merge(self.graph, *variables, copy=True)  # it sets its own
+        with jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh):
+            logits = model(batch["inputs"]).logits
+        each = self._losses(logits, batch)
+        sums = metrics.classification_sums(logits, batch["labels"], each, jnp.ones_like(each))
+        return each.mean(), (sums, nnx.state(model, nnx.BatchStat))
 
     def _evaluation(self, variables: Variables, batch: Batch) -> metrics.Sums:
         """The metric sums and the confusion matrix of a batch, in which weight 0 marks padding."""
-        output, each = self._losses(variables, batch)
+        logits = self.forward(variables, batch["inputs"]).logits
         labels, weights = batch["labels"], batch["weights"]
-        sums = metrics.classification_sums(output.logits, labels, each, weights)
-        return sums | {"confusion": metrics.confusion(output.logits, labels, weights)}
+        sums = metrics.classification_sums(logits, labels, self._losses(logits, batch), weights)
+        return sums | {"confusion": metrics.confusion(logits, labels, weights)}
 
     @functools.cached_property
     def step(self) -> Callable[[TrainState, Batch], tuple[TrainState, metrics.Sums]]:
         """The jitted update (state, batch) -> (next state, metric sums); the state given is used up."""
         config, model = self.config.optim, self.config.model
-        step = train_step(
-            lambda params, batch: self._loss(Variables(params, None), batch),
-            self.optimizer,
-            config.accumulation_steps,
-            config.ema_decay,
-            model.statistics_decay if isinstance(model, ResNetConfig) else None,
-        )
+        decays = config.ema_decay, model.untrained_decay
+        step = train_step(self._loss, self.optimizer, config.accumulation_steps, *decays)
         return jax.jit(step, donate_argnums=0, out_shardings=(self._sharding, self._everywhere))
 
     @functools.cached_property

@@ -13,7 +13,7 @@ from perceiver_jax.report.progress import Progress
 from perceiver_jax.report.selection import best_evaluations
 from perceiver_jax.runs import accounting
 from perceiver_jax.runs.evaluate import evaluate
-from perceiver_jax.runs.maps import draw_maps, figure_3
+from perceiver_jax.runs.maps import draw_maps
 from perceiver_jax.runs.programs import Experiment
 from perceiver_jax.runs.workdir import Workdir
 from perceiver_jax.settings.config import Config, lasting
@@ -149,9 +149,9 @@ class _Run:
             "seconds": self.meter.seconds,
         }
         draw_curves(self.workdir.path / "metrics.jsonl", self.workdir.plots / "curves.png", self.config.data.source)
-        if self.config.model.kind == "perceiver":  # no other has cross-attends
+        if self.config.model.figure_3:
             example = example_inputs(self.config.data, self.config.augment, "test", 0)
             output = self.workdir.plots / "attention_maps.png"
-            draw_maps(self.experiment, state.evaluated, example, output, figure_3(self.config))
+            draw_maps(self.experiment, state.evaluated, example, output, self.config.model.figure_3)
         write_atomically(self.workdir.result, (json.dumps(result, indent=2) + "\n").encode())
         return result

@@ -15,11 +15,11 @@ from pydantic import Field, TypeAdapter, model_validator
 from pydantic.fields import FieldInfo
 
 import perceiver_jax.data.sources
-from perceiver_jax.baselines.config import Baseline, ResNetConfig
+from perceiver_jax.baselines.config import Baseline
 from perceiver_jax.data.config import DataConfig, Spec, split_sizes
 from perceiver_jax.data.examples import modality_of
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.model.config import FourierPositions, LearnedPositions, PerceiverConfig
+from perceiver_jax.model.config import InputSpec, PerceiverConfig
 from perceiver_jax.section import HARMLESS, Section, Tiny, duration_steps
 from perceiver_jax.settings import faults as config_faults
 from perceiver_jax.training.config import MeshConfig, OptimConfig, TrainConfig
@@ -40,15 +40,7 @@ class Config(Section):
     def _check(self) -> "Config":
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed: expected an integer from 0 to 2^32 - 1, got {self.seed}")
-        grid, positions = self.spec.shape[:-1], self.model.positions
-        num_axes = self.num_coordinates or len(grid)
-        if isinstance(positions, FourierPositions) and len(positions.max_resolution) != num_axes:
-            what = "coordinates" if self.num_coordinates else "axes"
-            raise ValueError(
-                f"model.positions.max_resolution {positions.max_resolution}: expected one number for each of the"
-                f" {num_axes} {what} of {self.data.source}'s {'x'.join(map(str, grid))} inputs"
-            )
-        self._check_model(grid)
+        self.model.check_inputs(self.inputs, self.mesh.inputs)
         batch_size, parts = self.data.batch_size, self.optim.accumulation_steps
         if batch_size % parts:
             raise ValueError(f"optim.accumulation_steps {parts} does not divide data.batch_size {batch_size}")
@@ -64,26 +56,6 @@ class Config(Section):
             )
         return self
 
-    def _check_model(self, grid: tuple[int, ...]) -> None:
-        """Raises ValueError for what one kind of model asks of its inputs, or cannot do with them."""
-        model, inputs = self.model, self.mesh.inputs
-        if not isinstance(model, PerceiverConfig):
-            if inputs > 1:
-                raise ValueError(f"mesh.inputs {inputs}: only with model.kind perceiver do devices share inputs; try 1")
-            if isinstance(model, ResNetConfig) and len(grid) != 2:
-                shape = "x".join(map(str, grid))
-                raise ValueError(f"model.kind resnet: expected inputs on 2 axes, {self.data.source} has {shape}")
-            return
-        heads = model.num_cross_attend_heads
-        if self.input_channels % heads:
-            fits = [n for n in range(1, self.input_channels + 1) if self.input_channels % n == 0]
-            raise ValueError(
-                f"model.num_cross_attend_heads {heads} does not divide the {self.input_channels} input channels; try"
-                f" {min(fits, key=lambda n: abs(n - heads))}"
-            )
-        if grid[0] % inputs:
-            raise ValueError(f"mesh.inputs {inputs} does not divide the {grid[0]} of the inputs' first axis")
-
     @property
     def spec(self) -> Spec:
         """What the data source says it holds, as the model sees it: with the coordinates that `augment` adds to `shape`."""
@@ -97,18 +69,20 @@ class Config(Section):
         return modality_of(self.spec).num_coordinates(self.augment)
 
     @property
+    def inputs(self) -> tuple[InputSpec, ...]:
+        """The streams of inputs, as the model sees them."""
+        *grid, num_features = self.spec.shape
+        return (InputSpec(self.spec.modality, tuple(grid), num_features, self.num_coordinates),)
+
+    @property
     def num_inputs(self) -> int:
         """M, the length of the input array."""
-        return math.prod(self.spec.shape[:-1])
+        return sum(spec.num_inputs for spec in self.inputs)
 
     @property
     def input_channels(self) -> int:
-        """C, the channels of the input array: features, then positions."""
-        positions = self.model.positions
-        if isinstance(positions, FourierPositions):
-            encoded = len(positions.max_resolution) * (2 * positions.num_bands + 1)
-            return self.spec.shape[-1] - self.num_coordinates + encoded
-        return self.spec.shape[-1] + (positions.channels if isinstance(positions, LearnedPositions) else 0)
+        """C, the channels of the input array."""
+        return self.model.input_channels(self.inputs)
 
     def steps(self, duration: str) -> int:
         """The steps in one of this run's durations; epochs count the examples that are trained on."""
@@ -212,9 +186,7 @@ def _validate(kind: Any, value: Any, at: tuple[str, ...], values: Mapping[str, A
 def _shrunk(config: Config) -> dict[str, Any]:
     """The values of a config with every `Tiny` applied, and of what then no longer divides as much as does."""
     values = _shrink(config)
-    model, optim = values["model"], values["optim"]
-    if isinstance(config.model, PerceiverConfig):
-        model["num_self_attend_heads"] = math.gcd(model["latent_channels"], model["num_self_attend_heads"])
+    values["model"], optim = config.model.shrunk(values["model"]), values["optim"]
     optim["accumulation_steps"] = math.gcd(values["data"]["batch_size"], optim["accumulation_steps"])
     return values
 
@@ -227,6 +199,8 @@ def _shrink(section: Section) -> dict[str, Any]:
 def _shrink_field(field: FieldInfo, value: Any) -> Any:
     if isinstance(value, Section):
         return _shrink(value)
+    if isinstance(value, Mapping):
+        return {name: _shrink(inner) for name, inner in value.items()}
     for limit in (item.value for item in field.metadata if isinstance(item, Tiny)):
         if isinstance(limit, str):
             return limit

@@ -10,6 +10,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from perceiver_jax.errors import Code, Failure
 
+INPUTS = "inputs"  # the mesh axis along which devices share the inputs of an example
+
 
 def keep_compiled_programs() -> None:
     """Keeps what XLA compiles in the user's cache, so that the next start of the same run need not compile again.
@@ -45,12 +47,12 @@ def make_mesh(model: int, inputs: int, batch_sizes: dict[str, int]) -> Mesh:
         if size % n:
             near = " or ".join(str(b) for b in (size // n * n, (size // n + 1) * n) if b)
             raise Failure(Code.CONFIG, f"{name} {size} is not divisible by {n} devices; try {near}")
-    return Mesh(np.asarray(devices).reshape(-1, model, inputs), ("data", "model", "inputs"))
+    return Mesh(np.asarray(devices).reshape(-1, model, inputs), ("data", "model", INPUTS))
 
 
 def batch_sharding(mesh: Mesh, ndim: int) -> NamedSharding:
     """Examples over all devices; the axis after theirs, the first of a grid of inputs, over those that share an example."""
-    return NamedSharding(mesh, PartitionSpec(("data", "model"), *(("inputs",) if ndim > 1 else ())))
+    return NamedSharding(mesh, PartitionSpec(("data", "model"), *((INPUTS,) if ndim > 1 else ())))
 
 
 def state_sharding(mesh: Mesh, state: Any) -> Any:
