@@ -26,6 +26,7 @@ def get_config() -> ConfigDict:
                 num_cross_attend_heads=5,  # of 7 channels each; the paper's single head reads so small a picture less well
                 num_self_attend_heads=4,
                 widening_factor=1,
+                modality_vectors=None,
                 positions=dict(kind="fourier", num_bands=8, max_resolution=(8.0, 8.0)),
                 head="mean_linear",
                 compute_dtype="float32",

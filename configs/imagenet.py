@@ -105,6 +105,7 @@ def get_config(variant: str = "fourier") -> ConfigDict:
                 num_cross_attend_heads=1,
                 num_self_attend_heads=8,
                 widening_factor=1,
+                modality_vectors=None,
                 positions=dict(kind="fourier", num_bands=64, max_resolution=(224.0, 224.0)),
                 head="mean_linear",
                 compute_dtype="float32",  # the authors'; bfloat16 halves time and memory on accelerators

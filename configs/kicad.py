@@ -37,6 +37,7 @@ def get_config(variant: str = "augmented") -> ConfigDict:
                 num_cross_attend_heads=1,
                 num_self_attend_heads=4,
                 widening_factor=1,
+                modality_vectors=None,
                 positions=dict(kind="fourier", num_bands=8, max_resolution=(16.0, 16.0, 16.0)),
                 head="mean_linear",
                 compute_dtype="float32",

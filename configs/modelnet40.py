@@ -41,6 +41,7 @@ def get_config(variant: str = "perceiver") -> ConfigDict:
                 num_cross_attend_heads=1,
                 num_self_attend_heads=8,
                 widening_factor=1,
+                modality_vectors=None,
                 # The paper's 1,120 is the highest frequency, which is half of this.
                 positions=dict(kind="fourier", num_bands=64, max_resolution=(2240.0, 2240.0, 2240.0)),
                 head="mean_linear",

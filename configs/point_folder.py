@@ -30,6 +30,7 @@ def get_config() -> ConfigDict:
                 num_cross_attend_heads=1,
                 num_self_attend_heads=8,
                 widening_factor=1,
+                modality_vectors=None,
                 positions=dict(kind="fourier", num_bands=32, max_resolution=(64.0, 64.0, 64.0)),
                 head="mean_linear",
                 compute_dtype="float32",

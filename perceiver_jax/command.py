@@ -1,10 +1,7 @@
 """The door of every command: flags, the config they name, and how it ends: one message, one exit code."""
 
 import ast
-import importlib.util
-import inspect
 import os
-import signal
 import sys
 import tempfile
 import traceback
@@ -15,12 +12,9 @@ from typing import Any
 from absl import flags
 from ml_collections import ConfigDict
 
-from perceiver_jax.errors import Code, Failure, Stopped, nearest
+from perceiver_jax.errors import Code, Failure, Stopped
 from perceiver_jax.settings import config as config_lib
-from perceiver_jax.settings import faults
-from perceiver_jax.settings.upgrade import upgraded
-
-CONFIG_SECONDS = 30  # a config file that takes longer is taken for one that never ends
+from perceiver_jax.settings import faults, files
 
 _DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
 
@@ -34,17 +28,7 @@ def define_config() -> None:
 def config(changes: Mapping[str, Any] | None = None) -> config_lib.Config:
     """The config that the flags name, overridden, then with `changes` by dotted name, checked; raises Failure(CONFIG)."""
     path, _, variant = require("config").partition(":")
-
-    def give_up(*_: Any) -> None:
-        raise Failure(Code.CONFIG, f"config {path}: still running after {CONFIG_SECONDS} s")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.setitimer(signal.ITIMER_REAL, CONFIG_SECONDS)
-    try:
-        values = _load(Path(path), variant)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    values = files.load_config(Path(path), variant)
     for name, value in {**_overrides, **(changes or {})}.items():
         _override(values, name, value)
     return config_lib.parse(values, shrink=flags.FLAGS["tiny"].value)
@@ -172,40 +156,3 @@ def _is_named(value: Any) -> bool:
     if not isinstance(value, dict):
         return True
     return all(isinstance(key, str) and "." not in key and _is_named(inner) for key, inner in value.items())
-
-
-def call(path: Path, what: str, function: str, variant: str = "") -> Any:
-    """What a function of a person's Python file returns, given its variant if one is named.
-
-    Raises Failure(CONFIG), naming the line, for a file that cannot be run; `what` says what the file is.
-    """
-    if not path.is_file():
-        state = "is a directory" if path.is_dir() else "does not exist"
-        near = nearest(path.name, [file.name for file in path.parent.glob("*.py") if file.is_file()])
-        raise Failure(Code.CONFIG, f"{what} {path}: {state}", hint=near and str(path.with_name(near)))
-    try:
-        spec = importlib.util.spec_from_file_location(f"perceiver_jax_{what}", path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        called = getattr(module, function, None)
-        if not callable(called):
-            raise Failure(Code.CONFIG, f"{what} {path}", f"has no function {function}")
-        if variant and not inspect.signature(called).parameters:
-            raise Failure(Code.CONFIG, f"{what} {path}", f"has no variants, so none is called {variant!r}")
-        return called(*[variant] if variant else [])
-    except Failure:
-        raise
-    except (Exception, SystemExit) as error:
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path.absolute()]
-        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-        where = f"{what} {path}" + (f" line {line}" if line else "")
-        text = f"{type(error).__name__}: {error}".replace(str(path.absolute()), path.name)
-        raise Failure(Code.CONFIG, where, text) from error
-
-
-def _load(path: Path, variant: str) -> ConfigDict:
-    """The ConfigDict that a config file makes."""
-    values = call(path, "config", "get_config", variant)
-    if not isinstance(values, ConfigDict):
-        raise Failure(Code.CONFIG, f"config {path}", f"get_config returned {type(values).__name__}, not a ConfigDict")
-    return upgraded(values, str(path))

@@ -4,11 +4,17 @@ python -m scripts.describe --config configs/imagenet.py[:variant] [--json]
 """
 
 import json
+import sys
 
 from absl import flags
 
 from perceiver_jax import command
-from perceiver_jax.model.config import PerceiverConfig
+from perceiver_jax.data.sources import Contents
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.runs.problem import Problem, make
+from perceiver_jax.settings.config import Config
+
+STAND_IN = Contents(classes=("?", "??"), num_examples={"train": 1000, "test": 100})  # of data that are not there
 
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object instead of tables.")
 command.define_config()
@@ -16,19 +22,22 @@ command.define_config()
 
 def main() -> None:
     config = command.config()
-    from perceiver_jax import accounting  # JAX from here on: a wrong config has ended by now
+    problem = problem_of(config)
     from perceiver_jax.report.tables import quantity, table
+    from perceiver_jax.runs import accounting  # JAX from here on: a wrong config has ended by now
 
     model = config.model
-    schedule = model.schedule if isinstance(model, PerceiverConfig) else ()
+    schedule = model.schedule
     facts = {
-        "parameters": accounting.count_parameters(config),
-        "flops_per_example": accounting.paper_flops(config),
-        "flops_executed_per_example": accounting.executed_flops(config),
-        "train_memory_bytes": accounting.train_memory_bytes(config),
+        "parameters": accounting.count_parameters(problem),
+        "flops_per_example": accounting.paper_flops(problem),
+        "flops_executed_per_example": accounting.executed_flops(problem),
+        "train_memory_bytes": accounting.train_memory_bytes(problem),
         "inputs": {"tokens": config.num_inputs, "channels": config.input_channels},
+        "streams": {spec.name: {"grid": list(spec.grid), "features": spec.num_features} for spec in config.inputs},
+        "classes": len(problem.classes),
         "schedule": [list(use) for use in schedule],
-        "modules": accounting.module_parameters(config),
+        "modules": accounting.module_parameters(problem),
     }
     if _JSON.value:
         print(json.dumps(facts))
@@ -41,15 +50,30 @@ def main() -> None:
         f"bytes of a training step, batch {config.data.batch_size} (estimate)": quantity(facts["train_memory_bytes"]),
         "inputs M x C": f"{config.num_inputs:,} x {config.input_channels}",
         **({"latents N x D": f"{model.num_latents} x {model.latent_channels}"} if schedule else {}),
-        "steps": f"{config.num_steps:,}",
+        "streams": ", ".join(f"{spec.name} {'x'.join(map(str, spec.grid))}" for spec in config.inputs),
+        "task": f"{config.task.kind}, {len(problem.classes):,} classes",
+        "steps": f"{problem.num_steps:,}",
     }
     print(table(["", ""], list(rows.items())))
     if schedule:
         print("\nschedule (module, weights it uses)")
         names = {"cross_attend": "cross_attend", "self_attends": f"{model.num_self_attends_per_block} x self_attend"}
-        print(table(["place", "module", "weights"], [[i, names[u.kind], u.weights] for i, u in enumerate(schedule)]))
+        print(table(["position", "module", "weights"], [[i, names[u.kind], u.weights] for i, u in enumerate(schedule)]))
     print("\nparameters by part")
     print(table(["part", "parameters"], [[name, f"{count:,}"] for name, count in facts["modules"].items()]))
+
+
+def problem_of(config: Config) -> Problem:
+    """The config with what its data are; where they are not there, with a stand-in, which is said on stderr."""
+    try:
+        return make(config, config.source().contents(), fingerprint="")
+    except Failure as failure:
+        if failure.code != Code.DATA:
+            raise
+        classes, sizes = len(STAND_IN.classes), STAND_IN.num_examples["train"]
+        found = f"{failure.what}: {failure.where}"
+        print(f"note: {found}; counted as for {classes} classes of {sizes:,} examples", file=sys.stderr)
+        return make(config, STAND_IN, fingerprint="")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,10 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from perceiver_jax.baselines.config import BaselineConfig, num_patches
-from perceiver_jax.model.inputs import InputArray
+from perceiver_jax.model.config import InputSpec
+from perceiver_jax.model.inputs import InputArray, Streams, by_name, check_grid
 from perceiver_jax.model.linear import Linear, affine
+from perceiver_jax.section import of_stream
 
 
 class Parts(NamedTuple):
@@ -28,15 +30,24 @@ class Parts(NamedTuple):
 class GridArray(nnx.Module):
     """Makes the input array in its two parts, with `permutation_seed` in another order: the same for all examples."""
 
-    def __init__(
-        self, config: BaselineConfig, grid: Sequence[int], num_features: int, rngs: nnx.Rngs, num_coordinates: int = 0
-    ):
-        self.inputs = InputArray(config.positions, grid, num_features, rngs, num_coordinates)
+    def __init__(self, config: BaselineConfig, inputs: Sequence[InputSpec], rngs: nnx.Rngs):
+        """Raises ValueError for inputs that the config does not fit."""
+        config.check_inputs(inputs, num_sharing=1)
+        (spec,) = inputs
+        self.inputs = InputArray(spec, of_stream(config.positions, spec.name), rngs)
         self.channels = self.inputs.channels  # C
         self.permutation_seed = config.permutation_seed
 
-    def __call__(self, features: Float[Array, "B *grid F"]) -> Parts:
-        """The input array; shuffled, each input keeps its position's channels and stands where another stood."""
+    def __call__(self, inputs: Streams, masks: Streams | None) -> Parts:
+        """The input array; shuffled, each input keeps its position's channels and stands where another stood.
+
+        Raises ValueError for inputs by name that are not this one stream, and where inputs are masked.
+        """
+        if masks is not None:
+            raise ValueError("masks: a baseline sees every input")
+        spec = self.inputs.spec
+        features = by_name("inputs", inputs, (spec.name,))[spec.name]
+        check_grid(spec, features)
         segment = self.inputs(features)
         # The segment's own: coordinates that examples bring with them are encoded there.
         own = segment.features.reshape(segment.features.shape[0], segment.num_inputs, -1)
@@ -49,7 +60,7 @@ class GridArray(nnx.Module):
     def _on_grid(self, rows: Float[Array, "b M c"]) -> Float[Array, "b *grid c"]:
         if self.permutation_seed is not None:
             rows = rows[:, permutation(self.permutation_seed, rows.shape[1])]
-        return rows.reshape(rows.shape[0], *self.inputs.grid, -1)
+        return rows.reshape(rows.shape[0], *self.inputs.spec.grid, -1)
 
 
 def permutation(seed: int, num_inputs: int) -> np.ndarray:
@@ -67,8 +78,8 @@ class Embed(nnx.Module):
 
     def __init__(self, array: GridArray, patch_size: int, channels: int, dtype: jnp.dtype | None, rngs: nnx.Rngs):
         self.patch_size = patch_size
-        self.num_tokens = num_patches(array.inputs.grid, patch_size)  # N
-        self.linear = Linear(patch_size ** len(array.inputs.grid) * array.channels, channels, dtype, rngs)
+        self.num_tokens = num_patches(array.inputs.spec.grid, patch_size)  # N
+        self.linear = Linear(patch_size ** len(array.inputs.spec.grid) * array.channels, channels, dtype, rngs)
 
     def __call__(self, parts: Parts) -> Float[Array, "B N D"]:
         """The tokens, patches row-major."""

@@ -1,12 +1,12 @@
-"""The ResNet baseline (tables 1, 2, 4), whose batch norms are functions: statistics go in and come out.
+"""The ResNet baseline (tables 1, 2, 4).
 
-Training gives no statistics: each batch is normalised by its own, over all its examples on all devices, and the output has
-them. Their running mean, which `training.step` keeps, is what evaluation is normalised by. A micro-batch is a batch here:
-its examples are normalised together, and the mean of all micro-batches' statistics is what joins the running mean.
+In training each batch is normalised by its own moments, over all its examples on all devices, and leaves them in the model's
+`nnx.BatchStat` variables. Their running mean, which `training.step` keeps, is what evaluation (`model.eval()`) is normalised
+by. A micro-batch is a batch here: its examples are normalised together, and the mean of all micro-batches' moments is what
+joins the running mean.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,51 +15,35 @@ from jaxtyping import Array, Float
 
 from perceiver_jax.baselines import config as sizes
 from perceiver_jax.baselines.grid import GridArray
+from perceiver_jax.model.config import InputSpec
+from perceiver_jax.model.heads import Output
+from perceiver_jax.model.inputs import Streams
+from perceiver_jax.model.layers import activation_dtype, as_logits
 from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.norm import EPSILON
-from perceiver_jax.model.perceiver import Output, activation_dtype, as_logits
-
-
-class Moments(NamedTuple):
-    """What one batch norm subtracts and divides by."""
-
-    mean: Float[Array, " C"]
-    variance: Float[Array, " C"]
-
-
-class BlockMoments(NamedTuple):
-    """Those of one block."""
-
-    reduce: Moments | None
-    spatial: Moments | None
-    expand: Moments | None
-    shortcut: Moments | None  # None: the block has no convolution there
-
-
-class Statistics(NamedTuple):
-    """Those of the whole network."""
-
-    stem: Moments
-    blocks: tuple[BlockMoments, ...]
 
 
 class BatchNorm(nnx.Module):
-    """x^ g + b, x^ each channel with mean 0 and variance 1 over all examples and places of a batch."""
+    """x^ g + b, x^ each channel with mean 0 and variance 1 over all examples and pixels of a batch."""
 
     def __init__(self, channels: int, dtype: jnp.dtype | None, zero: bool):
         self.scale = nnx.Param(jnp.zeros(channels) if zero else jnp.ones(channels))
         self.bias = nnx.Param(jnp.zeros(channels))
+        self.mean, self.variance = nnx.BatchStat(jnp.zeros(channels)), nnx.BatchStat(jnp.ones(channels))
         self.dtype = dtype
+        self.use_running_average = False  # what `eval` and `train` of a module set
 
-    def __call__(self, x: Float[Array, "B H W C"], moments: Moments | None) -> tuple[Float[Array, "B H W C"], Moments]:
-        """The normalised x and what it was normalised by: the moments given, or else x's own."""
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
+        """The normalised x: in training by its own moments, which stay in `mean` and `variance`, else by those there."""
         dtype = self.dtype or x.dtype
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        if moments is None:
+        mean, variance = self.mean[...], self.variance[...]
+        if not self.use_running_average:
             mean = wide.mean(axis=(0, 1, 2))
-            moments = Moments(mean, jnp.square(wide - mean).mean(axis=(0, 1, 2)))
-        factor = jax.lax.rsqrt(moments.variance + EPSILON) * self.scale[...]
-        return ((wide - moments.mean) * factor + self.bias[...]).astype(dtype), moments
+            variance = jnp.square(wide - mean).mean(axis=(0, 1, 2))
+            self.mean[...], self.variance[...] = mean, variance
+        factor = jax.lax.rsqrt(variance + EPSILON) * self.scale[...]
+        return ((wide - mean) * factor + self.bias[...]).astype(dtype)
 
 
 class NormedConv(nnx.Module):
@@ -79,16 +63,14 @@ class NormedConv(nnx.Module):
         self.norm = BatchNorm(out_channels, dtype, zero)
         self.stride, self.dtype = stride, dtype
 
-    def __call__(
-        self, x: Float[Array, "B H W C"], moments: Moments | None, shared: Float[Array, "1 H W P"] | None = None
-    ) -> tuple[Float[Array, "B h w c"], Moments]:
+    def __call__(self, x: Float[Array, "B H W C"], shared: Float[Array, "1 H W P"] | None = None) -> Float[Array, "B h w c"]:
         """The normalised convolution; `shared` are further channels, alike for all examples."""
         dtype = self.dtype or x.dtype
         kernel = self.kernel[...].astype(dtype)
         y = self._convolved(x.astype(dtype), kernel[:, :, : x.shape[-1]])
         if shared is not None:
             y = y + self._convolved(shared.astype(dtype), kernel[:, :, x.shape[-1] :])
-        return self.norm(y, moments)
+        return self.norm(y)
 
     def _convolved(self, x: Float[Array, "b H W C"], kernel: Float[Array, "k k C c"]) -> Float[Array, "b h w c"]:
         edge = kernel.shape[0] // 2
@@ -110,17 +92,12 @@ class Bottleneck(nnx.Module):
         self.expand = NormedConv(channels, block.out_channels, 1, 1, dtype, rngs, zero=True)
         self.shortcut = NormedConv(in_channels, block.out_channels, 1, stride, dtype, rngs) if block.projects else None
 
-    def __call__(
-        self, x: Float[Array, "B H W C"], moments: BlockMoments | None
-    ) -> tuple[Float[Array, "B h w c"], BlockMoments]:
-        """The block's output and its norms' moments."""
-        reduce, spatial, expand, shortcut = moments or BlockMoments(None, None, None, None)
-        y, reduce = self.reduce(x, reduce)
-        y, spatial = self.spatial(jax.nn.relu(y), spatial)
-        y, expand = self.expand(jax.nn.relu(y), expand)
-        if self.shortcut is not None:
-            x, shortcut = self.shortcut(x, shortcut)
-        return jax.nn.relu(x + y), BlockMoments(reduce, spatial, expand, shortcut)
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w c"]:
+        """The block's output."""
+        y = self.reduce(x)
+        y = self.spatial(jax.nn.relu(y))
+        y = self.expand(jax.nn.relu(y))
+        return jax.nn.relu((x if self.shortcut is None else self.shortcut(x)) + y)
 
 
 class ResNet(nnx.Module):
@@ -132,39 +109,26 @@ class ResNet(nnx.Module):
     def __init__(
         self,
         config: sizes.ResNetConfig,
-        grid: Sequence[int],
-        num_features: int,
-        num_classes: int,
+        inputs: Sequence[InputSpec],
+        num_outputs: int,
         rngs: nnx.Rngs,
-        num_coordinates: int = 0,
     ):
-        """The last `num_coordinates` of the features say where each input stands; 0: its place on the grid does."""
-        if len(grid) != 2:
-            raise ValueError(f"inputs on a grid of {tuple(grid)}: expected two axes")
         dtype = activation_dtype(config.compute_dtype)
         self.remat = config.remat
-        self.inputs = GridArray(config, grid, num_features, rngs, num_coordinates)
+        self.inputs = GridArray(config, inputs, rngs)
         self.stem = NormedConv(self.inputs.channels, config.stem_channels, sizes.STEM_SIZE, 2, dtype, rngs)
         self.blocks = nnx.List([Bottleneck(block, dtype, rngs) for block in config.blocks])
-        self.head = Linear(config.out_channels, num_classes, dtype, rngs, zero=True)
+        self.head = Linear(config.out_channels, num_outputs, dtype, rngs, zero=True)
 
-    def __call__(
-        self, features: Float[Array, "B H W F"], capture: bool = False, statistics: Statistics | None = None
-    ) -> Output:
-        """Class logits, normalised by the statistics given or else by the batch's own.
-
-        `capture` is for the attention of cross-attends: there are none.
-        """
-        features, positions = self.inputs(features)
-        x, stem = self.stem(features, statistics and statistics.stem, positions)
-        x = _pooled(jax.nn.relu(x))
-        block = jax.checkpoint(Bottleneck.__call__) if self.remat == "block" else Bottleneck.__call__
-        blocks = []
-        for i, module in enumerate(self.blocks):
-            x, moments = block(module, x, statistics and statistics.blocks[i])
-            blocks.append(moments)
-        logits = self.head(x.mean(axis=(1, 2)))
-        return Output(as_logits(logits), [], Statistics(stem, tuple(blocks)))
+    def __call__(self, inputs: Streams, masks: None = None, capture: bool = False) -> Output:
+        """Class logits. `capture` is for the attention of cross-attends: there are none."""
+        features, positions = self.inputs(inputs, masks)
+        x = _pooled(jax.nn.relu(self.stem(features, positions)))
+        # NNX's own, for what a block sets in its norms leaves it.
+        block = nnx.remat(Bottleneck.__call__) if self.remat == "block" else Bottleneck.__call__
+        for module in self.blocks:
+            x = block(module, x)
+        return Output(as_logits(self.head(x.mean(axis=(1, 2)))), [])
 
 
 def _pooled(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:

@@ -9,8 +9,12 @@ from jaxtyping import Array, Float
 
 from perceiver_jax.baselines.config import LayersConfig, TransformerConfig
 from perceiver_jax.baselines.grid import Embed, GridArray
+from perceiver_jax.model.attention import SelfAttend
+from perceiver_jax.model.config import InputSpec
+from perceiver_jax.model.heads import Output
+from perceiver_jax.model.inputs import Streams
+from perceiver_jax.model.layers import activation_dtype, as_logits, in_turn, stacked
 from perceiver_jax.model.linear import Linear
-from perceiver_jax.model.perceiver import Output, activation_dtype, as_logits, in_turn, self_attends
 
 
 class Layers(nnx.Module):
@@ -18,8 +22,8 @@ class Layers(nnx.Module):
 
     def __init__(self, config: LayersConfig, rngs: nnx.Rngs):
         self.remat = config.remat
-        sizes = config.num_layers, config.channels, config.num_heads, config.widening_factor
-        self.self_attends = self_attends(*sizes, activation_dtype(config.compute_dtype), rngs)
+        sizes = config.channels, config.num_heads, config.widening_factor, activation_dtype(config.compute_dtype)
+        self.self_attends = stacked(config.num_layers, lambda rngs: SelfAttend(*sizes, rngs), rngs)
 
     def __call__(self, tokens: Float[Array, "B N D"]) -> Float[Array, "B N D"]:
         """The tokens after all layers."""
@@ -37,20 +41,17 @@ class Transformer(nnx.Module):
     def __init__(
         self,
         config: TransformerConfig,
-        grid: Sequence[int],
-        num_features: int,
-        num_classes: int,
+        inputs: Sequence[InputSpec],
+        num_outputs: int,
         rngs: nnx.Rngs,
-        num_coordinates: int = 0,
     ):
-        """The last `num_coordinates` of the features say where each input stands; 0: its place on the grid does."""
         dtype = activation_dtype(config.compute_dtype)
-        self.inputs = GridArray(config, grid, num_features, rngs, num_coordinates)
+        self.inputs = GridArray(config, inputs, rngs)
         self.embed = Embed(self.inputs, 1, config.channels, dtype, rngs)
         self.layers = Layers(config, rngs)
-        self.head = Linear(config.channels, num_classes, dtype, rngs, zero=True)
+        self.head = Linear(config.channels, num_outputs, dtype, rngs, zero=True)
 
-    def __call__(self, features: Float[Array, "B *grid F"], capture: bool = False) -> Output:
+    def __call__(self, inputs: Streams, masks: None = None, capture: bool = False) -> Output:
         """Class logits. `capture` is for the attention of cross-attends: there are none."""
-        tokens = self.layers(self.embed(self.inputs(features)))
+        tokens = self.layers(self.embed(self.inputs(inputs, masks)))
         return Output(as_logits(self.head(tokens.mean(axis=1))), [])

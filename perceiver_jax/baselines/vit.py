@@ -4,14 +4,16 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
 
 from perceiver_jax.baselines.config import VitConfig
 from perceiver_jax.baselines.grid import Embed, GridArray
 from perceiver_jax.baselines.transformer import Layers
+from perceiver_jax.model.config import InputSpec
+from perceiver_jax.model.heads import Output
+from perceiver_jax.model.inputs import Streams
+from perceiver_jax.model.layers import activation_dtype, as_logits
 from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.norm import LayerNorm
-from perceiver_jax.model.perceiver import Output, activation_dtype, as_logits
 
 EMBEDDING_SCALE = 0.02  # of ViT's position embeddings before training
 
@@ -25,26 +27,23 @@ class Vit(nnx.Module):
     def __init__(
         self,
         config: VitConfig,
-        grid: Sequence[int],
-        num_features: int,
-        num_classes: int,
+        inputs: Sequence[InputSpec],
+        num_outputs: int,
         rngs: nnx.Rngs,
-        num_coordinates: int = 0,
     ):
-        """The last `num_coordinates` of the features say where each input stands; 0: its place on the grid does."""
         dtype = activation_dtype(config.compute_dtype)
-        self.inputs = GridArray(config, grid, num_features, rngs, num_coordinates)
+        self.inputs = GridArray(config, inputs, rngs)
         self.embed = Embed(self.inputs, config.patch_size, config.channels, dtype, rngs)
         self.class_token = nnx.Param(jnp.zeros(config.channels))
         init, shape = nnx.initializers.truncated_normal(EMBEDDING_SCALE), (1 + self.embed.num_tokens, config.channels)
         self.position_embedding = nnx.Param(init(rngs.params(), shape)) if config.position_embedding else None
         self.layers = Layers(config, rngs)
         self.norm = LayerNorm(config.channels, dtype)
-        self.head = Linear(config.channels, num_classes, dtype, rngs, zero=True)
+        self.head = Linear(config.channels, num_outputs, dtype, rngs, zero=True)
 
-    def __call__(self, features: Float[Array, "B *grid F"], capture: bool = False) -> Output:
+    def __call__(self, inputs: Streams, masks: None = None, capture: bool = False) -> Output:
         """Class logits. `capture` is for the attention of cross-attends: there are none."""
-        tokens = self.embed(self.inputs(features))
+        tokens = self.embed(self.inputs(inputs, masks))
         first = jnp.broadcast_to(self.class_token[...].astype(tokens.dtype), (tokens.shape[0], 1, tokens.shape[2]))
         tokens = jnp.concatenate([first, tokens], axis=1)
         if self.position_embedding is not None:

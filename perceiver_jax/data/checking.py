@@ -18,7 +18,8 @@ def unreadable(
 
     Raises Failure(DATA) where they are more than the config's `max_bad`.
     """
-    files = [(files, i) for split in source.contents().num_examples for files in [source.load(split)] for i in range(len(files))]
+    splits = [source.load(split) for split in source.contents().num_examples]
+    files = [(split, index) for split in splits for index in range(len(split))]
     bad: list[tuple[str, Failure]] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders let go of Python's lock
         for done, failure in enumerate(pool.map(lambda one: _fault(*one, modalities), files)):
@@ -32,7 +33,8 @@ def unreadable(
             raise bad[0][1]
         found = "; ".join(f"{name}: {failure.found}" for name, failure in bad[:SHOWN])
         found += f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-        what, hint = f"{len(bad)} of {len(files):,} files cannot be read", f"repair or remove them, or data.max_bad={len(bad)}"
+        what = f"{len(bad)} of {len(files):,} files cannot be read"
+        hint = f"repair or remove them, or leave them out: --config.data.max_bad={len(bad)}"
         raise Failure(Code.DATA, what, source.config.where, found, f"at most {allowed} (data.max_bad)", hint)
     for name, failure in bad:
         note(f"left out {name}: {failure.what}: {failure.found}")

@@ -38,7 +38,9 @@ class Listing(NamedTuple):
 
     root: Path
     classes: tuple[str, ...]
-    splits: dict[str, tuple[tuple[str, tuple[int, ...]], ...]]  # of each, the path below the root and the classes of each file
+    splits: dict[
+        str, tuple[tuple[str, tuple[int, ...]], ...]
+    ]  # of each, the path below the root and the classes of each file
 
     @property
     def num_examples(self) -> dict[str, int]:

@@ -26,9 +26,7 @@ class FolderConfig(DirectoryConfig):
 class FolderSource:
     """A Source of one stream from the files of a folder; `read` gives a file's raw input, or its bytes."""
 
-    def __init__(
-        self, config: FolderConfig, kind: Kind, stream: str, read: Callable[[str], Any], left_out: Collection[str]
-    ):
+    def __init__(self, config: FolderConfig, kind: Kind, stream: str, read: Callable[[str], Any], left_out: Collection[str]):
         self.config, self._kind, self._stream, self._read = config, kind, stream, read
         self._left_out = frozenset(left_out)
 

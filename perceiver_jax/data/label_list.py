@@ -91,8 +91,9 @@ def _split(files: list[str], test_percent: float) -> dict[str, list[str]]:
     folders = {PurePosixPath(file).parts[0] for file in files}
     names = [name for name in TEST_NAMES if name in folders]
     if len(names) == 1 and folders == {"train", names[0]}:
-        return {split: [f for f in files if f.startswith(f"{name}/")] for split, name in (("train", "train"), ("test", names[0]))}
-    is_test = [int.from_bytes(_digest(file)[:8], "big") < test_percent / 100 * 2**64 for file in files]
+        is_test = [file.startswith(f"{names[0]}/") for file in files]
+    else:
+        is_test = [int.from_bytes(_digest(file)[:8], "big") < test_percent / 100 * 2**64 for file in files]
     return {
         "train": [file for file, held_out in zip(files, is_test, strict=True) if not held_out],
         "test": [file for file, held_out in zip(files, is_test, strict=True) if held_out],

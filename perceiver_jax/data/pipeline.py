@@ -68,9 +68,7 @@ def train_batches(data: DataSet, seed: int, first_step: int, *, host: int = 0, n
     return _read_ahead(grain.MapDataset.range(first_step, sys.maxsize).map(build), data.config)
 
 
-def eval_batches(
-    data: DataSet, split: str, dropped: Collection[str] = (), *, host: int = 0, num_hosts: int = 1
-) -> Batches:
+def eval_batches(data: DataSet, split: str, dropped: Collection[str] = (), *, host: int = 0, num_hosts: int = 1) -> Batches:
     """The `num_eval_batches` batches of a split in its order, each once for every view, without the `dropped` streams.
 
     Each host gets its slice of every batch. The last is padded to full size, with `weights` that are 0 there, so that
@@ -84,9 +82,7 @@ def eval_batches(
     return _read_ahead(grain.MapDataset.source(shares).map(build), data.config)
 
 
-def vote_batches(
-    data: DataSet, split: str, seed: int, votes: int, *, host: int = 0, num_hosts: int = 1
-) -> Batches:
+def vote_batches(data: DataSet, split: str, seed: int, votes: int, *, host: int = 0, num_hosts: int = 1) -> Batches:
     """The same, each batch `votes` times in a row, its examples changed at random as in training.
 
     What is random in vote v of example i of the split comes from (seed, v, i). No examples are mixed.

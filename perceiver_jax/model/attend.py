@@ -15,7 +15,12 @@ def attention_logits(
     query = query * query.shape[-1] ** -0.5
     wide = jnp.promote_types(query.dtype, jnp.float32)
     logits = jnp.einsum("BHNK,BHSK->BHNS", query, key, preferred_element_type=wide)
-    return logits if mask is None else jnp.where(mask[:, None, None], logits, jnp.finfo(wide).min)
+    return lowest_where_unseen(logits, mask)
+
+
+def lowest_where_unseen(logits: Float[Array, "B H N S"], mask: Bool[Array, "B S"] | None) -> Float[Array, "B H N S"]:
+    """The logits, the lowest number where `mask` is False."""
+    return logits if mask is None else jnp.where(mask[:, None, None], logits, jnp.finfo(logits.dtype).min)
 
 
 @jax.custom_vjp
@@ -25,7 +30,9 @@ def attend(
     value: Float[Array, "B H S K"],
     mask: Bool[Array, "B S"] | None = None,
 ) -> Float[Array, "B H N K"]:
-    """softmax(Q K^T / sqrt(K)) V. Where `mask` is False the weight is exactly 0. The softmax is float32 or better.
+    """softmax(Q K^T / sqrt(K)) V, the softmax float32 or better. Where `mask` is False the weight is exactly 0.
+
+    An example without any key that is seen gets zeros, and gives zero gradients. Not for forward-mode differentiation.
 
     The softmax's denominator divides the N x K result, not the N x S weights, and its gradient's inner product is taken
     of the result too: weights are read once in each direction, and of size N x S their numerators alone are kept.
@@ -34,19 +41,19 @@ def attend(
 
 
 def _forward(query, key, value, mask):
-    logits = attention_logits(query, key, mask)
+    logits = attention_logits(query, key, None if mask is None else with_something(mask))
     numerator = jnp.exp(logits - logits.max(axis=-1, keepdims=True))
     denominator = numerator.sum(axis=-1, keepdims=True)
     numerator = numerator.astype(value.dtype)
     summed = jnp.einsum("BHNS,BHSK->BHNK", numerator, value, preferred_element_type=logits.dtype)
-    result = (summed / denominator).astype(value.dtype)
-    return result, (query, key, value, numerator, denominator, result)
+    result = wiped((summed / denominator).astype(value.dtype), mask)
+    return result, (query, key, value, mask, numerator, denominator, result)
 
 
 def _backward(kept, dresult):
-    query, key, value, numerator, denominator, result = kept
+    query, key, value, mask, numerator, denominator, result = kept
     wide = denominator.dtype
-    share = dresult.astype(wide) / denominator
+    share = wiped(dresult, mask).astype(wide) / denominator
     inner = jnp.sum(share * result, axis=-1, keepdims=True)
     share = share.astype(value.dtype)
     dvalue = jnp.einsum("BHNS,BHNK->BHSK", numerator, share)
@@ -55,6 +62,18 @@ def _backward(kept, dresult):
     dquery = jnp.einsum("BHNS,BHSK->BHNK", dlogits, key)
     dkey = jnp.einsum("BHNS,BHNK->BHSK", dlogits, query)
     return dquery, dkey, dvalue, None
+
+
+def with_something(mask: Bool[Array, "B S"]) -> Bool[Array, "B S"]:
+    """The mask, True throughout where an example has nothing to see: what comes of that is finite, and `wiped`."""
+    return mask | ~mask.any(axis=1, keepdims=True)
+
+
+def wiped(x: Float[Array, "B *rest"], mask: Bool[Array, "B S"] | None) -> Float[Array, "B *rest"]:
+    """x, 0 where an example has nothing to see."""
+    if mask is None:
+        return x
+    return jnp.where(mask.any(axis=1).reshape(-1, *(1,) * (x.ndim - 1)), x, 0)
 
 
 attend.defvjp(_forward, _backward)

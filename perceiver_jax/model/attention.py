@@ -4,19 +4,21 @@ Axes: B examples, M inputs of C channels, N latents of D channels, H heads, K ch
 Pre-LayerNorm before every attention and every MLP, residuals around both, biases everywhere, no dropout.
 """
 
-import functools
+import itertools
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
 from perceiver_jax.model import read
-from perceiver_jax.model.attend import attend, attention_logits
+from perceiver_jax.model.attend import attend, attention_logits, lowest_where_unseen, wiped
+from perceiver_jax.model.layers import Mlp
 from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.norm import LayerNorm
-from perceiver_jax.model.segment import Segment, whole_mask
+from perceiver_jax.model.segment import Segment, anything_seen, whole_mask
+
+Logits = list[Float[Array, "B H N _"]]  # of one cross-attend before the softmax, by segment
 
 
 def split_heads(x: Float[Array, "B S HK"], num_heads: int) -> Float[Array, "B H S K"]:
@@ -28,22 +30,6 @@ def merge_heads(x: Float[Array, "B H S K"]) -> Float[Array, "B S HK"]:
     """The inverse of `split_heads`."""
     x = x.swapaxes(1, 2)
     return x.reshape(*x.shape[:2], -1)
-
-
-# Its gradient computes it again from its input, which is kept anyway, rather than keep five arrays of that size.
-gelu = jax.checkpoint(functools.partial(nnx.gelu, approximate=True), prevent_cse=False)
-
-
-class Mlp(nnx.Module):
-    """Linear, GELU (tanh form), linear."""
-
-    def __init__(self, channels: int, widening_factor: int, dtype: jnp.dtype | None, rngs: nnx.Rngs):
-        self.expand = Linear(channels, widening_factor * channels, dtype, rngs)
-        self.contract = Linear(widening_factor * channels, channels, dtype, rngs)
-
-    def __call__(self, x: Float[Array, "B N D"]) -> Float[Array, "B N D"]:
-        """The MLP of each latent by itself."""
-        return self.contract(gelu(self.expand(x)))
 
 
 class CrossAttend(nnx.Module):
@@ -70,15 +56,18 @@ class CrossAttend(nnx.Module):
 
     def __call__(
         self, latents: Float[Array, "B N D"], inputs: Sequence[Segment], capture: bool = False
-    ) -> tuple[Float[Array, "B N D"], Float[Array, "B H N M"] | None]:
-        """The latents after one cross-attend, and with `capture` its attention logits."""
+    ) -> tuple[Float[Array, "B N D"], Logits | None]:
+        """The latents after one cross-attend, and with `capture` its attention logits, by segment.
+
+        An example without any input that is seen reads zeros.
+        """
         values, logits = self.read(self.query(self.query_norm(latents)), inputs, capture)
         latents = latents + self.output(values)
         return latents + self.mlp(self.mlp_norm(latents)), logits
 
     def read(
         self, query: Float[Array, "B N C"], inputs: Sequence[Segment], capture: bool
-    ) -> tuple[Float[Array, "B N C"], Float[Array, "B H N M"] | None]:
+    ) -> tuple[Float[Array, "B N C"], Logits | None]:
         """All that touches the M inputs: what each query reads from them, in the form that counts fewer operations."""
         form = self.read_folded if self.folds(query.shape[1], inputs) else self.read_plain
         return form(query, inputs, capture)
@@ -96,16 +85,20 @@ class CrossAttend(nnx.Module):
 
     def read_plain(
         self, query: Float[Array, "B N C"], inputs: Sequence[Segment], capture: bool
-    ) -> tuple[Float[Array, "B N C"], Float[Array, "B H N M"] | None]:
+    ) -> tuple[Float[Array, "B N C"], Logits | None]:
         """The paper's own words: keys and values of every input. The reference of `read_folded`."""
         x = self.input_norm(jnp.concatenate([segment.array() for segment in inputs], axis=1))
         query, key, value = (split_heads(y, self.num_heads) for y in (query, self.key(x), self.value(x)))
         mask = whole_mask(inputs)
-        return merge_heads(attend(query, key, value, mask)), attention_logits(query, key, mask) if capture else None
+        values = merge_heads(attend(query, key, value, mask))
+        if not capture:
+            return values, None
+        ends = list(itertools.accumulate(segment.num_inputs for segment in inputs))
+        return values, jnp.split(attention_logits(query, key, mask), ends[:-1], axis=-1)
 
     def read_folded(
         self, query: Float[Array, "B N C"], inputs: Sequence[Segment], capture: bool
-    ) -> tuple[Float[Array, "B N C"], Float[Array, "B H N M"] | None]:
+    ) -> tuple[Float[Array, "B N C"], Logits | None]:
         """The same without keys, values or the input array: see `read`."""
         batch, num_queries, channels = query.shape
         heads = (channels, self.num_heads, -1)
@@ -117,12 +110,13 @@ class CrossAttend(nnx.Module):
         t = read.merge(parts).reshape(batch, self.num_heads, num_queries, channels)
         values = jnp.einsum("BHNC,CHK->BHNK", t, value.astype(t.dtype))
         values = merge_heads(values) + (offset @ self.value.kernel[...] + self.value.bias[...]).astype(t.dtype)
+        values = wiped(values, anything_seen(inputs))
         if not capture:
             return values, None
-        logits = jnp.concatenate([read.logits(u, segment) for segment in inputs], axis=-1)
         same_for_all = (offset @ self.key.kernel[...] + self.key.bias[...]).reshape(self.num_heads, 1, -1)
         constant = jnp.sum(query * same_for_all, axis=-1, keepdims=True)
-        return values, logits.reshape(batch, self.num_heads, num_queries, -1) + constant
+        each = [read.logits(u, segment).reshape(batch, self.num_heads, num_queries, -1) + constant for segment in inputs]
+        return values, [lowest_where_unseen(logits, segment.mask) for logits, segment in zip(each, inputs, strict=True)]
 
 
 class SelfAttend(nnx.Module):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 FEW = 8  # columns up to which products are summed one by one, fused with what follows, instead of by a matmul
 
@@ -30,11 +30,11 @@ class Inputs(NamedTuple):
 
     columns: Float[Array, "R W k"]
     scale: Float[Array, "R W"]  # r
-    bias: Float[Array, "R W"] | None  # 0, or the lowest number where an input is not seen
+    seen: Bool[Array, "R W"] | None  # None: every one
 
 
 def scores(weights: Weights, inputs: Inputs) -> Float[Array, "h W Q"]:
-    """The logits of a chunk of rows."""
+    """The logits of a chunk of rows, of inputs that are not seen too."""
     columns = inputs.columns
     if columns.shape[-1] <= FEW:  # elementwise, so that it fuses with what follows and nothing is stored
         s = sum(columns[..., i, None] * weights.columns[i] for i in range(columns.shape[-1]))
@@ -42,8 +42,20 @@ def scores(weights: Weights, inputs: Inputs) -> Float[Array, "h W Q"]:
         s = (columns.reshape(-1, columns.shape[-1]) @ weights.columns).reshape(*columns.shape[:-1], -1)
     if weights.rows is not None:
         s = s + (weights.rows[:, None] + weights.rest)
-    s = s * inputs.scale[..., None]
-    return s if inputs.bias is None else s + inputs.bias[..., None]
+    return s * inputs.scale[..., None]
+
+
+def _numerators(
+    logits: Float[Array, "h W Q"], shift: Float[Array, " Q"], seen: Bool[Array, "h W"] | None
+) -> Float[Array, "h W Q"]:
+    """exp(logits - shift), exactly 0 of inputs that are not seen, whose logits may be larger than exp can take.
+
+    Chosen before exp and after the shift: what is seen takes the same operations with a mask as without.
+    """
+    exponents = logits - shift
+    if seen is not None:
+        exponents = jnp.where(seen[..., None], exponents, jnp.finfo(exponents.dtype).min)
+    return jnp.exp(exponents)
 
 
 def _sums(p: Float[Array, "h W Q"], inputs: Inputs, separable: bool) -> Weights:
@@ -66,10 +78,8 @@ def _chunks(size: int, weights: Weights, inputs: Inputs) -> tuple[Float[Array, "
     rows = weights.rows
     if missing:
         pad = lambda x: jnp.pad(x, ((0, missing),) + ((0, 0),) * (x.ndim - 1))  # noqa: E731
-        bias = jnp.zeros_like(inputs.scale) if inputs.bias is None else inputs.bias
-        unseen = jnp.finfo(bias.dtype).min
-        bias = jnp.pad(bias, ((0, missing), (0, 0)), constant_values=unseen)
-        rows, inputs = None if rows is None else pad(rows), Inputs(pad(inputs.columns), pad(inputs.scale), bias)
+        seen = jnp.ones(inputs.scale.shape, bool) if inputs.seen is None else inputs.seen
+        rows, inputs = None if rows is None else pad(rows), Inputs(pad(inputs.columns), pad(inputs.scale), pad(seen))
     return jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), (rows, inputs))
 
 
@@ -82,10 +92,13 @@ def attend_chunks(
 
 
 def highest_logits(chunk_rows: int, weights: Weights, inputs: Inputs) -> Float[Array, " Q"]:
-    """Each query's highest logit."""
+    """Each query's highest logit of an input that is seen; an example has one."""
 
     def step(highest, chunk):
-        return jnp.maximum(highest, scores(weights._replace(rows=chunk[0]), chunk[1]).max((0, 1))), None
+        row, part = chunk
+        s = scores(weights._replace(rows=row), part)
+        s = s if part.seen is None else jnp.where(part.seen[..., None], s, -jnp.inf)
+        return jnp.maximum(highest, s.max((0, 1))), None
 
     lowest = jnp.full(weights.columns.shape[-1], -jnp.inf, weights.columns.dtype)
     return jax.lax.scan(step, lowest, _chunks(chunk_rows, weights, inputs))[0]
@@ -97,7 +110,8 @@ def _forward(chunk_rows: int, weights: Weights, inputs: Inputs, shift: Float[Arr
 
     def step(total, chunk):
         row, part = chunk
-        p = jnp.exp(scores(weights._replace(rows=row), part._replace(columns=part.columns[..., :-1])) - shift)
+        logits = scores(weights._replace(rows=row), part._replace(columns=part.columns[..., :-1]))
+        p = _numerators(logits, shift, part.seen)
         return _add(total, _sums(p, part, row is not None))
 
     zero = _zero(weights._replace(columns=jnp.pad(weights.columns, ((0, 1), (0, 0)))))
@@ -119,25 +133,18 @@ def _backward(chunk_rows: int, kept, cotangents):
 
     def step(total, chunk):
         row, drow, part = chunk
-
-        def both(part):
-            # t is linear in the inputs as the logits are: its gradient by a is `scores` of dt.
-            return scores(weights._replace(rows=row), part), scores(dt._replace(rows=drow), part._replace(bias=None))
-
-        (s, da), pull = jax.vjp(both, part)
-        a = jnp.exp(s - log_denominator)
+        numbers = part._replace(seen=None)
+        # t is linear in the inputs as the logits are: its gradient by a is `scores` of dt.
+        both = lambda part: (scores(weights._replace(rows=row), part), scores(dt._replace(rows=drow), part))  # noqa: E731
+        (s, da), pull = jax.vjp(both, numbers)
+        a = _numerators(s, log_denominator, part.seen)
         ds = a * (da - inner)
         total, dweights_rows = _add(total, _sums(ds, part, row is not None))
         return total, (dweights_rows, pull((ds, a))[0])
 
     dweights, (dweights_rows, dparts) = jax.lax.scan(step, _zero(weights), (rows, drows, parts))
-    dinputs = jax.tree.map(
-        lambda x, like: x.reshape(-1, *x.shape[2:])[: like.shape[0]],
-        dparts._replace(bias=None),
-        inputs._replace(bias=None),
-    )
-    dbias = None if inputs.bias is None else jnp.zeros_like(inputs.bias)
-    return _with_rows(dweights, dweights_rows, weights), dinputs._replace(bias=dbias), jnp.zeros_like(log_denominator)
+    dinputs = jax.tree.map(lambda x, like: x.reshape(-1, *x.shape[2:])[: like.shape[0]], dparts, inputs._replace(seen=None))
+    return _with_rows(dweights, dweights_rows, weights), dinputs, jnp.zeros_like(log_denominator)
 
 
 attend_chunks.defvjp(_forward, _backward)

@@ -1,62 +1,145 @@
 """The input array: each input's features, then its position (section 3.2). Concatenated, never added.
 
 Where an input stands is its place on the grid, or, for points and for pictures that keep their frame, coordinates that each
-example brings with it as its last features.
+example brings with it as its last features. Several streams of inputs are one array, one stream after the other in
+alphabetical order; a learned vector a stream makes their inputs equally wide (section 4.2).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Shaped
 
-from perceiver_jax.model.config import FourierPositions, LearnedPositions, NoPositions
+from perceiver_jax.model.config import (
+    FourierPositions,
+    InputSpec,
+    LearnedPositions,
+    ModalityVectors,
+    NoPositions,
+    PerceiverConfig,
+    Positions,
+    check_names,
+)
 from perceiver_jax.model.positions import axis_table, channel_order, encoded
 from perceiver_jax.model.segment import Segment
+from perceiver_jax.section import of_stream
+
+Given = Shaped[Array | np.ndarray, "..."]  # looked at here, so that what is wrong is told in words
+Streams = Given | Mapping[str, Given]  # one array where there is one stream, else by the streams' names
 
 
 class InputArray(nnx.Module):
-    """Makes the M inputs of C channels from features on a grid; owns the learned positions where there are any."""
+    """Makes one stream's inputs of C channels from features on a grid; owns its learned positions and vector, if any."""
 
     def __init__(
         self,
-        positions: FourierPositions | LearnedPositions | NoPositions,
-        grid: Sequence[int],
-        num_features: int,
+        spec: InputSpec,
+        positions: Positions,
         rngs: nnx.Rngs,
-        num_coordinates: int = 0,
+        vectors: ModalityVectors | None = None,
+        channels: int = 0,
     ):
-        self.config, self.grid, self.num_coordinates = positions, tuple(grid), num_coordinates
-        match positions:
-            case FourierPositions():
-                num_axes = num_coordinates or len(self.grid)
-                position_channels = num_axes * (2 * positions.num_bands + 1) - num_coordinates
-            case LearnedPositions():
-                position_channels = positions.channels
-                init = nnx.initializers.truncated_normal(positions.init_scale)
-                self.positions = nnx.Param(init(rngs.params(), (math.prod(self.grid), position_channels)))
-            case NoPositions():
-                position_channels = 0
-        self.channels = num_features + position_channels  # C
+        """With `vectors` the stream has one, which fills its inputs up to C `channels`."""
+        self.spec, self.config = spec, positions
+        own = positions.input_channels(spec)
+        self.channels = channels if vectors else own  # C
+        if isinstance(positions, LearnedPositions):
+            init = nnx.initializers.truncated_normal(positions.init_scale)
+            self.positions = nnx.Param(init(rngs.params(), (spec.num_inputs, positions.channels)))
+        self.vector = None
+        if vectors:
+            init = nnx.initializers.truncated_normal(vectors.init_scale)
+            self.vector = nnx.Param(init(rngs.params(), (channels - own,)))
 
-    def __call__(self, features: Float[Array, "B *grid F"], mask: Bool[Array, "B M"] | None = None) -> Segment:
+    def __call__(self, features: Given, mask: Given | None = None) -> Segment:
         """The inputs, row-major, features first.
 
-        Raises ValueError where the features do not lie on the grid the positions were made for.
+        Raises TypeError for features that are no floating-point numbers, ValueError for those of other channels, or on
+        another grid than on-grid positions were made for, and for a mask that is not one truth value for each input.
         """
-        if features.shape[1:-1] != self.grid:
-            raise ValueError(f"features on a grid of {features.shape[1:-1]}: expected {self.grid}")
+        features = self._checked(features)
+        mask = self._checked_mask(mask, features)
+        vector = None if self.vector is None else self.vector[...]
         match self.config:
-            case FourierPositions(num_bands=num_bands, max_resolution=max_resolution) if self.num_coordinates:
-                own, coordinates = jnp.split(features, [features.shape[-1] - self.num_coordinates], axis=-1)
-                return Segment(jnp.concatenate([own, encoded(coordinates, num_bands, max_resolution)], -1), mask=mask)
+            case FourierPositions(num_bands=num_bands, max_resolution=max_resolution) if self.spec.num_coordinates:
+                own, coordinates = jnp.split(features, [features.shape[-1] - self.spec.num_coordinates], axis=-1)
+                features = jnp.concatenate([own, encoded(coordinates, num_bands, max_resolution)], -1)
+                return Segment(features, constants=vector, mask=mask)
             case FourierPositions(num_bands=num_bands, max_resolution=max_resolution):
-                axes = zip(self.grid, max_resolution, strict=True)
+                axes = zip(self.spec.grid, max_resolution, strict=True)
                 tables = tuple(jnp.asarray(axis_table(n, num_bands, mu), features.dtype) for n, mu in axes)
-                return Segment(features, tables, mask=mask, columns=channel_order(len(self.grid), num_bands))
+                return Segment(features, tables, vector, mask, channel_order(len(self.spec.grid), num_bands))
             case LearnedPositions(channels=channels):
                 features = features.reshape(features.shape[0], -1, features.shape[-1])
-                return Segment(features, (self.positions[...],), mask=mask, columns=(tuple(range(channels)),))
+                return Segment(features, (self.positions[...],), vector, mask, (tuple(range(channels)),))
             case NoPositions():
-                return Segment(features, mask=mask)
+                return Segment(features, constants=vector, mask=mask)
+
+    def _checked(self, features: Given) -> Array:
+        name, num_features = self.spec.name, self.spec.num_features
+        if not jnp.issubdtype(features.dtype, jnp.floating):
+            rule = "pictures of bytes are normalised first" if features.dtype == jnp.uint8 else "convert them first"
+            raise TypeError(f"{name}: expected floating-point inputs, got {features.dtype}: {rule}")
+        moves = self.spec.num_coordinates > 0 or isinstance(self.config, NoPositions)  # positions are no matter of the grid
+        if not moves or features.ndim != 2 + len(self.spec.grid):
+            check_grid(self.spec, features)
+        if features.shape[-1] != num_features:
+            raise ValueError(f"{name}: features of {features.shape[-1]} channels: expected {num_features}")
+        return jnp.asarray(features)
+
+    def _checked_mask(self, mask: Given | None, features: Array) -> Array | None:
+        if mask is None:
+            return None
+        expected = features.shape[0], math.prod(features.shape[1:-1])
+        if mask.dtype != jnp.bool_ or mask.shape != expected:
+            raise ValueError(f"{self.spec.name}: a mask of {mask.dtype} {mask.shape}: expected bool {expected}")
+        return jnp.asarray(mask)
+
+
+class InputArrays(nnx.Module):
+    """Makes the segments of the whole input array, a stream each, in alphabetical order."""
+
+    def __init__(self, config: PerceiverConfig, inputs: Sequence[InputSpec], rngs: nnx.Rngs):
+        specs, vectors = sorted(inputs), config.modality_vectors
+        self.names = tuple(spec.name for spec in specs)
+        self.channels = config.input_channels(inputs)  # C
+        positions = [of_stream(config.positions, name) for name in self.names]
+        arrays = [InputArray(*each, rngs, vectors, self.channels) for each in zip(specs, positions, strict=True)]
+        self.streams = nnx.Dict(dict(zip(self.names, arrays, strict=True)))
+
+    def __call__(self, inputs: Streams, masks: Streams | None = None) -> list[Segment]:
+        """The segments of a batch.
+
+        Raises ValueError for streams that are missing, unknown or of different batches, and as `InputArray` does.
+        """
+        inputs = by_name("inputs", inputs, self.names)
+        nothing = dict.fromkeys(self.names)  # some streams alone have masks, perhaps
+        if isinstance(masks, Mapping) or masks is None:
+            masks = nothing | (masks or {})
+        masks = by_name("masks", masks, self.names)
+        segments = [self.streams[name](inputs[name], masks[name]) for name in self.names]
+        sizes = {name: segment.features.shape[0] for name, segment in zip(self.names, segments, strict=True)}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(
+                f"streams of different batches: {', '.join(f'{name} {n}' for name, n in sizes.items())} examples"
+            )
+        return segments
+
+
+def by_name(what: str, given: Streams, names: Sequence[str]) -> Mapping[str, Given]:
+    """What is given for each of a model's streams; raises ValueError where that is not all of them, and no other."""
+    if isinstance(given, Mapping):
+        check_names(f"the mapping of {what}", given, names, "the model reads")
+        return given
+    if len(names) > 1:
+        raise ValueError(f"{what}: one array, but the model reads {', '.join(names)}; give them by name")
+    return {names[0]: given}
+
+
+def check_grid(spec: InputSpec, features: Given) -> None:
+    """Raises ValueError where features lie on another grid than their description says."""
+    if features.ndim < 2 or features.shape[1:-1] != spec.grid:
+        raise ValueError(f"{spec.name}: features on a grid of {features.shape[1:-1]}: expected {spec.grid}")

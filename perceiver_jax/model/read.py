@@ -23,8 +23,10 @@ import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
+from perceiver_jax.model.attend import wiped, with_something
 from perceiver_jax.model.core import Inputs, Weights, attend_chunks, highest_logits, scores
 from perceiver_jax.model.segment import Segment, as_statistics
+from perceiver_jax.system.devices import INPUTS
 
 
 class ChunkBytes(NamedTuple):
@@ -35,13 +37,13 @@ class ChunkBytes(NamedTuple):
 
 
 CHUNK_BYTES = ChunkBytes(grid=2**19, dense=2**23)
-INPUTS = "inputs"  # the mesh axis along which devices share the inputs of an example
 SAFE_LOGIT = 64.0  # exp of it and of its negative, summed over any number of inputs, keep all digits of a float32
 
 
 def read(u: Float[Array, "B Q C"], segment: Segment) -> tuple[Float[Array, "B Q C"], Float[Array, "B Q"]]:
     """t = softmax(u x^T) x^ and the logarithm of the softmax's denominator, by which segments merge.
 
+    An example without any input that is seen has zeros, and the lowest number.
     Under a mesh with an axis `inputs` that divides the grid's first, its devices read a part each.
     """
     mesh = jax.sharding.get_abstract_mesh()
@@ -74,11 +76,17 @@ def _read(u: Float[Array, "B Q C"], segment: Segment) -> tuple[Float[Array, "B Q
     inputs = _inputs(segment)
     rows, width = inputs.scale.shape[1:]
     chunk_bytes = CHUNK_BYTES.grid if _separable(segment) else CHUNK_BYTES.dense
-    chunk_rows = _chunk_rows(rows, width * u.shape[0] * u.shape[1] * 4, chunk_bytes)
+    # A batch that stays open, for export, is taken for one example.
+    batch = u.shape[0] if isinstance(u.shape[0], int) else 1
+    chunk_rows = _chunk_rows(rows, width * batch * u.shape[1] * 4, chunk_bytes)
     weights = _split(as_statistics(u), segment)
     shift = jax.lax.stop_gradient(_shift(chunk_rows, u, weights, inputs, segment.channels))
-    t, denominator = jax.vmap(functools.partial(attend_chunks, chunk_rows))(weights, inputs, shift)
-    return _join(t, segment).astype(u.dtype), denominator
+    t, log_denominator = jax.vmap(functools.partial(attend_chunks, chunk_rows))(weights, inputs, shift)
+    t = wiped(_join(t, segment).astype(u.dtype), segment.mask)
+    if segment.mask is not None:
+        anything = segment.mask.any(axis=1)[:, None]
+        log_denominator = jnp.where(anything, log_denominator, jnp.finfo(log_denominator.dtype).min)
+    return t, log_denominator
 
 
 def _shift(
@@ -89,8 +97,6 @@ def _shift(
     The norm of x^ is at most sqrt(C), which bounds every logit by |u| sqrt(C) without looking at the inputs.
     """
     highest = jax.vmap(functools.partial(highest_logits, chunk_rows))
-    if inputs.bias is not None:
-        return highest(weights, inputs)
     bound = jnp.sqrt(channels * jnp.max(jnp.sum(jnp.square(as_statistics(u)), axis=-1)))
     none = lambda weights, inputs: jnp.zeros_like(weights.columns[:, 0])  # noqa: E731
     return jax.lax.cond(bound < SAFE_LOGIT, none, highest, weights, inputs)
@@ -106,7 +112,7 @@ def flops(num_queries: int, segment: Segment) -> int:
 
 
 def logits(u: Float[Array, "B Q C"], segment: Segment) -> Float[Array, "B Q M"]:
-    """u x^T, all of it."""
+    """u x^T, all of it, of inputs that are not seen too."""
     scored = jax.vmap(scores)(_split(as_statistics(u), segment), _inputs(segment))
     return scored.reshape(u.shape[0], segment.num_inputs, -1).mT
 
@@ -144,11 +150,9 @@ def _inputs(segment: Segment) -> Inputs:
         columns.append(jnp.ones_like(columns[-1]))
     batch = features.shape[0]
     shape = (batch, segment.grid[0], -1) if _separable(segment) else (batch, segment.num_inputs, 1)
-    bias = None
-    if segment.mask is not None:
-        bias = jnp.where(segment.mask, 0, jnp.finfo(scale.dtype).min).astype(scale.dtype).reshape(shape)
+    seen = None if segment.mask is None else with_something(segment.mask).reshape(shape)
     columns = jnp.concatenate(columns, axis=-1)
-    return Inputs(columns.reshape(*shape, columns.shape[-1]), scale.reshape(shape), bias)
+    return Inputs(columns.reshape(*shape, columns.shape[-1]), scale.reshape(shape), seen)
 
 
 def _parts(u: Float[Array, "B Q C"], segment: Segment) -> tuple[Array, Array, Array]:

@@ -101,6 +101,13 @@ def whole_mask(segments: Sequence[Segment]) -> Bool[Array, "B M"] | None:
     return jnp.concatenate(full, axis=1)
 
 
+def anything_seen(segments: Sequence[Segment]) -> Bool[Array, "B S"] | None:
+    """Whether an example has any input to see in each segment; None where it surely has one."""
+    if any(segment.mask is None for segment in segments):
+        return None
+    return jnp.stack([segment.mask.any(axis=1) for segment in segments], axis=1)
+
+
 def as_statistics(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The array in float32 or better: sums over many inputs are never taken in less."""
     return jnp.asarray(x, jnp.promote_types(x.dtype, jnp.float32))

@@ -37,8 +37,8 @@ def read_points(
     """The points of a file; of a mesh `density` times `num_points`, drawn uniformly from its surface.
 
     Points that a file lists are all kept. More than `num_points` come in a random order, since files list them in that
-    of a scan and evaluation takes the first; fewer are repeated in their order, if `repeat`. Raises BadShape for a file that gives
-    none, and Failure(DATA) where trimesh is needed and absent.
+    of a scan and evaluation takes the first; fewer are repeated in their order, if `repeat`. Raises BadShape for a file
+    that gives none, and Failure(DATA) where trimesh is needed and absent.
     """
     shape, rng = _read(data, suffix.lower()), surface.chance(data, 0)
     if isinstance(shape, Mesh):

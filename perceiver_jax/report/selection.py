@@ -7,7 +7,9 @@ Records = Mapping[tuple[int, str], Mapping[str, float]]  # the metrics of a run,
 
 
 def best_evaluations(records: Records, metric: str) -> dict[str, dict[str, Any]]:
-    """What result.json says of the steps that are best by a metric: {"step": its number, split: the metrics of that split then, ...} of each.
+    """What result.json says of the steps that are best by a metric.
+
+    Of each {"step": its number, split: the metrics of that split then, ...}.
 
     `best_by_validation`, where there is a validation split, is honest: test examples have no say in it.
     `best_by_test` is how table 4 of the paper was selected; a run of a single evaluation had nothing to select.

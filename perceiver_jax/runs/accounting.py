@@ -1,6 +1,5 @@
 """What a config costs: parameters, floating-point operations, memory. Counted on the abstract model, without allocating."""
 
-import functools
 import math
 from typing import Any
 
@@ -9,59 +8,46 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.extend import core
 
-from perceiver_jax.baselines.resnet import ResNet
-from perceiver_jax.baselines.transformer import Transformer
-from perceiver_jax.baselines.vit import Vit
-from perceiver_jax.model.perceiver import Perceiver
-from perceiver_jax.settings.config import Config
+from perceiver_jax.model import factory
+from perceiver_jax.runs.problem import Problem
+from perceiver_jax.training import optim
 
-BYTES = 4  # of a float32
-MODELS = {"perceiver": Perceiver, "transformer": Transformer, "vit": Vit, "resnet": ResNet}
 REPEATED = ("cross_attends", "self_attends", "blocks")  # lists of modules, each of which is a part of the model
 
 
-def make_model(config: Config, rngs: nnx.Rngs) -> nnx.Module:
-    """The model of a run, on its data's grid."""
-    shape = config.spec.shape
-    model = MODELS[config.model.kind]
-    return model(config.model, shape[:-1], shape[-1], config.spec.num_classes, rngs, config.num_coordinates)
-
-
-@functools.lru_cache(maxsize=1)  # all counts of one config ask for it; nobody changes it
-def abstract_model(config: Config) -> nnx.Module:
+def abstract_model(problem: Problem) -> nnx.Module:
     """The model with shapes in place of arrays."""
-    return nnx.eval_shape(lambda: make_model(config, nnx.Rngs(0)))
+    return factory.abstract_model(problem.config.model, problem.inputs, problem.task.num_outputs)
 
 
-def count_parameters(config: Config) -> int:
+def count_parameters(problem: Problem) -> int:
     """The number of trained numbers."""
-    return sum(module_parameters(config).values())
+    return sum(module_parameters(problem).values())
 
 
-def module_parameters(config: Config) -> dict[str, int]:
+def module_parameters(problem: Problem) -> dict[str, int]:
     """The parameters of each part of the model: `latents`, `cross_attends/0`, `self_attends/0`, ..."""
     counts: dict[str, int] = {}
-    for path, leaf in nnx.to_flat_state(nnx.state(abstract_model(config), nnx.Param)):
+    for path, leaf in nnx.to_flat_state(nnx.state(abstract_model(problem), nnx.Param)):
         parts = [str(part) for part in path]
         name = "/".join(parts[:2]) if parts[0] in REPEATED else parts[0]
         counts[name] = counts.get(name, 0) + math.prod(leaf.shape)
     return counts
 
 
-def paper_flops(config: Config) -> int:
+def paper_flops(problem: Problem) -> int:
     """FLOPs of one example's forward pass by the rule that gives every published figure (appendix B).
 
     Two per multiply-add of a matmul or convolution, three per attention logit, nothing else.
     """
-    *grid, _ = config.spec.shape
-    return config.model.paper_flops(grid, config.input_channels, config.spec.num_classes)
+    return problem.config.model.paper_flops(problem.inputs, problem.task.num_outputs)
 
 
-def executed_flops(config: Config) -> int:
+def executed_flops(problem: Problem) -> int:
     """FLOPs that the forward pass of one example really asks for, counted on its traced program."""
-    graph, params = nnx.split(abstract_model(config))
-    features = jax.ShapeDtypeStruct((1, *config.spec.shape), jnp.float32)
-    program = jax.make_jaxpr(lambda params, features: nnx.merge(graph, params)(features).logits)(params, features)
+    graph, params = nnx.split(abstract_model(problem))
+    run = lambda params, inputs, masks: nnx.merge(graph, params)(inputs, masks).logits  # noqa: E731
+    program = jax.make_jaxpr(run)(params, *example_shapes(problem, 1))
     return program_flops(program.jaxpr)
 
 
@@ -101,20 +87,32 @@ def _is_program(value: Any) -> bool:
     return isinstance(value, core.Jaxpr | core.ClosedJaxpr)
 
 
-def train_memory_bytes(config: Config) -> int:
+def train_memory_bytes(problem: Problem) -> int:
     """An estimate of the memory of one training step on one device.
 
     Parameters, gradient and optimiser state, and everything that differentiation keeps of the forward pass of one
     micro-batch, as traced; what the compiler merges, adds or copies besides is not in it.
     """
-    graph, params = nnx.split(abstract_model(config))
-    copies = 4 + (config.optim.ema_decay is not None)  # parameters, gradient, two moments
-    batch = config.data.batch_size // config.optim.accumulation_steps
-    features = jax.ShapeDtypeStruct((batch, *config.spec.shape), jnp.float32)
+    config = problem.config
+    graph, params, untrained = nnx.split(abstract_model(problem), nnx.Param, nnx.BatchStat)
+    inputs, masks = example_shapes(problem, config.data.batch_size // config.optim.accumulation_steps)
 
-    def residuals(params: Any, features: jax.Array) -> Any:
-        return jax.vjp(lambda params: nnx.merge(graph, params)(features).logits, params)[1]
+    def residuals(params: Any, untrained: Any, inputs: Any, masks: Any) -> Any:
+        return jax.vjp(lambda params: nnx.merge(graph, params, untrained)(inputs, masks).logits, params)[1]
 
-    kept = jax.tree.leaves(jax.eval_shape(residuals, params, features))
-    state = BYTES * copies * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
-    return state + sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in kept)
+    kept = jax.eval_shape(residuals, params, untrained, inputs, masks)
+    moments = jax.eval_shape(optim.optimizer(config.optim, problem.num_steps).init, params)
+    average = params if config.optim.ema_decay is not None else None
+    return sum(_num_bytes(tree) for tree in (params, params, moments, average, kept))  # the second: the gradient
+
+
+def example_shapes(problem: Problem, batch: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The shapes of a batch's inputs and masks, by stream."""
+    specs = problem.inputs
+    inputs = {spec.name: jax.ShapeDtypeStruct((batch, *spec.grid, spec.num_features), jnp.float32) for spec in specs}
+    masks = {spec.name: jax.ShapeDtypeStruct((batch, spec.num_inputs), bool) for spec in specs if spec.masked}
+    return inputs, masks
+
+
+def _num_bytes(tree: Any) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

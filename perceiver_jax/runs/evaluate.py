@@ -34,9 +34,7 @@ def vote(programs: Programs, variables: Variables, split: str, votes: int, stop:
     """The same for the mean of the scores under `votes` random changes of an example, those of training."""
     problem = programs.problem
     hosts = {"host": jax.process_index(), "num_hosts": jax.process_count()}
-    with contextlib.closing(
-        pipeline.vote_batches(problem.data, split, problem.config.seed, votes, **hosts)
-    ) as batches:
+    with contextlib.closing(pipeline.vote_batches(problem.data, split, problem.config.seed, votes, **hosts)) as batches:
         return _merged(programs, variables, batches, votes, stop)
 
 

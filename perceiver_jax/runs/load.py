@@ -89,7 +89,7 @@ class TrainedRun:
             if len(modalities) > 1:
                 names = ", ".join(modalities)
                 raise Failure(Code.CONFIG, f"an example of this run has several streams: {names}", f"{given}"[:200])
-            given = {name: given for name in modalities}
+            given = dict.fromkeys(modalities, given)
         if given.keys() != modalities.keys():
             found, expected = ", ".join(given) or "none", ", ".join(modalities)
             raise Failure(Code.CONFIG, "streams of an example", found=found, expected=expected)
@@ -168,7 +168,9 @@ def example_of(file: Path, run: TrainedRun) -> Path | dict[str, Path]:
         return file
     parts = str(file).split(",")
     if len(parts) != len(names):
-        raise Failure(Code.CONFIG, f"{file}: {len(parts)} files", expected=f"{','.join(names)}: one of each, joined by commas")
+        raise Failure(
+            Code.CONFIG, f"{file}: {len(parts)} files", expected=f"{','.join(names)}: one of each, joined by commas"
+        )
     return {name: Path(part) for name, part in zip(names, parts, strict=True)}
 
 

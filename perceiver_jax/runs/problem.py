@@ -170,7 +170,7 @@ def differences(stored: Problem, found: Problem) -> list[str]:
     more = len(gone[5:]) + len(new[5:])
     words += [f"and {more} more classes"] if more else []
     for split in sorted({*stored.num_examples, *found.num_examples}):
-        before, now = (sizes[split] if split in sizes else 0 for sizes in (stored.num_examples, found.num_examples))
+        before, now = (sizes.get(split, 0) for sizes in (stored.num_examples, found.num_examples))
         words += [f"{split} has {now:,} examples, had {before:,}"] if before != now else []
     return words or ["other files, or other sizes of the same files"]
 

@@ -19,7 +19,7 @@ from perceiver_jax.members import kinds, member
 from perceiver_jax.modalities import Modality
 from perceiver_jax.model.config import InputSpec, PerceiverConfig
 from perceiver_jax.section import HARMLESS, ONLY, Section, by_stream, of_stream
-from perceiver_jax.settings import faults, tiny, upgrade
+from perceiver_jax.settings import faults, tiny
 from perceiver_jax.tasks import TaskConfig
 from perceiver_jax.training.config import MeshConfig, OptimConfig, TrainConfig
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import pydantic
 
 from perceiver_jax.errors import Code, Failure, nearest
-from perceiver_jax.section import Section
+from perceiver_jax.section import ONLY, Section
 
 WRITTEN_OUT = "every field is written out: see configs/digits.py"
 
@@ -64,6 +64,7 @@ def _sections_at(section: Any, path: list[str]) -> list[type[Section]]:
 def _name(loc: tuple[str, ...], values: Any) -> str:
     """The dotted name of a pydantic location, which also holds the tags of unions: those are no keys."""
     parts = []
+    loc = tuple(part for part in loc if part != ONLY)
     for i, part in enumerate(loc):
         if isinstance(values, Mapping) and (part in values or i == len(loc) - 1):
             parts.append(part)

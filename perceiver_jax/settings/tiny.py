@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from perceiver_jax.section import Section, Tiny
+from perceiver_jax.section import ONLY, Section, Tiny
 
 
 def shrunk(config: Section) -> dict[str, Any]:
@@ -19,7 +19,10 @@ def shrunk(config: Section) -> dict[str, Any]:
 def _shrunk(value: Any) -> Any:
     if isinstance(value, Section):
         return {name: _shrunk_field(field, getattr(value, name)) for name, field in type(value).model_fields.items()}
-    return {name: _shrunk(inner) for name, inner in value.items()} if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    by_name = {name: _shrunk(inner) for name, inner in value.items()}
+    return by_name[ONLY] if ONLY in by_name else by_name
 
 
 def _shrunk_field(field: FieldInfo, value: Any) -> Any:

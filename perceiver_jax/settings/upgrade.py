@@ -19,18 +19,18 @@ ADDED_TO_DATA: Mapping[str, Mapping[str, Any]] = {
 def upgraded(config: ConfigDict, path: str) -> ConfigDict:
     """The config itself, or where it has `data.source` what it means; says so on stderr."""
     values = config.to_dict()
-    data = values["data"] if "data" in values else None
-    if not isinstance(data, dict) or "source" not in data:
+    sections = [values.get(name) for name in ("data", "model", "optim", "train")]
+    if not all(isinstance(section, dict) for section in sections) or "source" not in values["data"]:
         return config
-    values["data"] = {"kind": data.pop("source")} | data
-    if values["data"]["kind"] in ADDED_TO_DATA:
-        values["data"] |= ADDED_TO_DATA[values["data"]["kind"]]
+    data, model, optim, train = sections
+    kind = data.pop("source")
+    values["data"] = {"kind": kind} | data | ADDED_TO_DATA.get(kind, {})
     values["views"] = {"num_evaluation": 1, "stream_dropout": {}}
-    if isinstance(values.get("optim"), dict) and "name" in values["optim"]:
-        values["optim"] = {"kind": values["optim"].pop("name")} | values["optim"]
-    if isinstance(values.get("train"), dict) and "label_smoothing" in values["train"]:
-        values["task"] = {"kind": "single_label", "label_smoothing": values["train"].pop("label_smoothing")}
-    if isinstance(values.get("model"), dict) and values["model"].get("kind") == "perceiver":
-        values["model"]["modality_vectors"] = None
+    if "name" in optim:
+        values["optim"] = {"kind": optim.pop("name")} | optim
+    if "label_smoothing" in train:
+        values["task"] = {"kind": "single_label", "label_smoothing": train.pop("label_smoothing")}
+    if "kind" in model and model["kind"] == "perceiver":
+        model["modality_vectors"] = None
     print(f"note: config {path} is written for perceiver_jax 0.1; read as this version would write it", file=sys.stderr)
     return ConfigDict(values)

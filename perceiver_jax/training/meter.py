@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.training.metrics import Sums, means
+from perceiver_jax.tasks import Sums, means
 
 
 class Meter:

@@ -8,24 +8,28 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from flax import nnx
 from jaxtyping import Array, Float
 
-from perceiver_jax.training import metrics, optim
+from perceiver_jax.tasks import Sums
+from perceiver_jax.training import optim
 
-Batch = Mapping[str, Array]
-# (params, batch) -> mean loss, (metric sums, the statistics of the batch's norms; None: the model has none)
-Loss = Callable[[Any, Batch], tuple[Float[Array, ""], tuple[metrics.Sums, Any]]]
+Batch = Mapping[str, Any]  # a data.examples.Batch on the devices
 
 
 class Variables(NamedTuple):
     """What a forward pass computes with."""
 
     params: Any
-    statistics: Any  # what batch norms normalise by; None: the batch's own, or the model has no such norms
+    untrained: nnx.State  # what batches set rather than gradients: nnx.BatchStat; for most models empty
+
+
+# What a training batch gives: its mean loss, its metric sums, and what it sets of the untrained variables.
+Loss = Callable[[Variables, Batch], tuple[Float[Array, ""], tuple[Sums, nnx.State]]]
 
 
 @functools.partial(
-    jax.tree_util.register_dataclass, data_fields=["step", "params", "opt_state", "ema", "statistics"], meta_fields=[]
+    jax.tree_util.register_dataclass, data_fields=["step", "params", "opt_state", "ema", "untrained"], meta_fields=[]
 )
 @dataclasses.dataclass(frozen=True)
 class TrainState:
@@ -35,21 +39,20 @@ class TrainState:
     params: Any
     opt_state: optax.OptState
     ema: Any | None  # running mean of the parameters, if one is kept
-    statistics: Any | None  # running mean of the batches' statistics, if the model has batch norms
+    untrained: nnx.State  # running mean of what the batches set
 
     @classmethod
-    def create(
-        cls, params: Any, optimizer: optax.GradientTransformation, keep_ema: bool, statistics: Any = None
-    ) -> "TrainState":
-        """The state before the first update; `statistics` are the shapes of those a batch has."""
+    def create(cls, variables: Variables, optimizer: optax.GradientTransformation, keep_ema: bool) -> "TrainState":
+        """The state of a new model before the first update."""
+        params, untrained = variables
         zeros = functools.partial(jax.tree.map, lambda leaf: jnp.zeros(leaf.shape, leaf.dtype))
         average = zeros(params) if keep_ema else None
-        return cls(jnp.zeros((), jnp.int32), params, optimizer.init(params), average, zeros(statistics))
+        return cls(jnp.zeros((), jnp.int32), params, optimizer.init(params), average, zeros(untrained))
 
     @property
     def evaluated(self) -> Variables:
         """What answers are given with: the running means where they are kept."""
-        return Variables(self.params if self.ema is None else self.ema, self.statistics)
+        return Variables(self.params if self.ema is None else self.ema, self.untrained)
 
 
 def train_step(
@@ -57,34 +60,37 @@ def train_step(
     optimizer: optax.GradientTransformation,
     accumulation_steps: int,
     ema_decay: float | None,
-    statistics_decay: float | None,
-) -> Callable[[TrainState, Batch], tuple[TrainState, metrics.Sums]]:
+    untrained_decay: float | None,
+) -> Callable[[TrainState, Batch], tuple[TrainState, Sums]]:
     """The function (state, batch) -> (next state, metric sums with `grad_norm`), to be jitted with the state donated.
 
-    Where a running mean of the parameters is evaluated, that of the statistics is no faster: they belong together.
+    Where a running mean of the parameters is evaluated, that of what is untrained is no faster: they belong together.
     """
 
-    def gradient(params: Any, batch: Batch) -> tuple[metrics.Sums, tuple[Any, Any]]:
-        (_, (sums, statistics)), grads = jax.value_and_grad(loss, has_aux=True)(params, batch)
-        return sums, (grads, statistics)
+    def gradient(variables: Variables, batch: Batch) -> tuple[Sums, tuple[Any, nnx.State]]:
+        of_params = lambda params: loss(variables._replace(params=params), batch)  # noqa: E731
+        (_, (sums, untrained)), grads = jax.value_and_grad(of_params, has_aux=True)(variables.params)
+        return sums, (grads, untrained)
 
-    def accumulated(params: Any, batch: Batch) -> tuple[metrics.Sums, tuple[Any, Any]]:
-        """Sums, mean gradient and mean statistics of the batch, one micro-batch after the other."""
+    def accumulated(variables: Variables, batch: Batch) -> tuple[Sums, tuple[Any, nnx.State]]:
+        """Sums, mean gradient and what is set in the mean, one micro-batch after the other."""
         # Every k-th example: each device keeps examples it already holds.
         micro = jax.tree.map(lambda x: x.reshape(-1, accumulation_steps, *x.shape[1:]).swapaxes(0, 1), batch)
-        like = jax.eval_shape(gradient, params, jax.tree.map(lambda x: x[0], micro))
+        like = jax.eval_shape(gradient, variables, jax.tree.map(lambda x: x[0], micro))
         zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
-        total, _ = jax.lax.scan(lambda sum_, b: (jax.tree.map(jnp.add, sum_, gradient(params, b)), None), zero, micro)
+        add = lambda sum_, part: (jax.tree.map(jnp.add, sum_, gradient(variables, part)), None)  # noqa: E731
+        total, _ = jax.lax.scan(add, zero, micro)
         return total[0], jax.tree.map(lambda sum_: sum_ / accumulation_steps, total[1])
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, metrics.Sums]:
-        sums, (grads, statistics) = (gradient if accumulation_steps == 1 else accumulated)(state.params, batch)
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
+        variables = Variables(state.params, state.untrained)
+        sums, (grads, untrained) = (gradient if accumulation_steps == 1 else accumulated)(variables, batch)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         average = None if ema_decay is None else optim.ema(state.ema, params, ema_decay, state.step)
-        if statistics is not None:
-            statistics = optim.ema(state.statistics, statistics, max(statistics_decay, ema_decay or 0.0), state.step)
-        state = TrainState(state.step + 1, params, opt_state, average, statistics)
+        if untrained_decay is not None:
+            untrained = optim.ema(state.untrained, untrained, max(untrained_decay, ema_decay or 0.0), state.step)
+        state = TrainState(state.step + 1, params, opt_state, average, untrained)
         return state, sums | {"grad_norm": optax.tree.norm(grads)}
 
     return step

@@ -113,7 +113,7 @@ def _perceiver_pytorch(shape: Shape) -> Any:
     from perceiver_pytorch import Perceiver
     from perceiver_pytorch.perceiver_pytorch import FeedForward, PreNorm
 
-    model, positions = shape.model, shape.model.positions
+    model, positions = shape.model, shape.positions
     fourier = isinstance(positions, FourierPositions)
     perceiver = Perceiver(
         num_freq_bands=positions.num_bands if fourier else 1,
@@ -141,7 +141,7 @@ def _perceiver_pytorch(shape: Shape) -> Any:
 @functools.cache
 def _position_array(shape: Shape) -> np.ndarray:
     """The position channels of every input, (M, channels)."""
-    positions, axes = shape.model.positions, len(shape.grid)
+    positions, axes = shape.positions, len(shape.grid)
     if not isinstance(positions, FourierPositions):
         return np.zeros((math.prod(shape.grid), 0), np.float32)
     places = np.indices(shape.grid).reshape(axes, -1)

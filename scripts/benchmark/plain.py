@@ -23,7 +23,8 @@ Params = Mapping[str, Any]
 def perceiver(model: Perceiver, features: Float[Array, "B *grid F"]) -> Float[Array, "B Y"]:
     """The class logits of a model of mean or query head."""
     config, params = model.config, nnx.to_pure_dict(nnx.state(model))
-    inputs = model.inputs(features).array()
+    (segment,) = model.inputs(features)
+    inputs = segment.array()
     latents = jnp.broadcast_to(params["latents"], (features.shape[0], *params["latents"].shape))
     for use in config.schedule:
         if use.kind == "cross_attend":

@@ -89,11 +89,11 @@ def _core_value(shape: Shape, ours: bool) -> Program:
 
     def read(params: Any, query: Array, features: Array) -> Float[Array, "B N C"]:
         model = nnx.merge(graph, params)
-        module, inputs = model.cross_attends[0], model.inputs(features)
+        module, (segment,) = model.cross_attends[0], model.inputs(features)
         if ours:
-            return module.read_folded(query, [inputs], capture=False)[0]
+            return module.read_folded(query, [segment], capture=False)[0]
         state = nnx.to_pure_dict(nnx.state(module))
-        return plain.read(state, query, inputs.array(), module.num_heads)
+        return plain.read(state, query, segment.array(), module.num_heads)
 
     def arguments() -> tuple[Any, ...]:
         params, features = _arguments(shape)
@@ -126,7 +126,7 @@ OPERATIONS = {
 
 
 def _make(shape: Shape) -> Perceiver:
-    return Perceiver(shape.model, shape.grid, shape.num_features, shape.num_classes, nnx.Rngs(0))
+    return Perceiver(shape.model, shape.inputs, shape.num_classes, nnx.Rngs(0))
 
 
 def _model(shape: Shape) -> tuple[Any, Any]:

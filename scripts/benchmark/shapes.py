@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from perceiver_jax.errors import Code, Failure, nearest
-from perceiver_jax.model.config import FourierPositions, PerceiverConfig
+from perceiver_jax.model.config import FourierPositions, InputSpec, PerceiverConfig, Positions
+from perceiver_jax.section import ONLY
 
 LEARNING_RATE = 1e-4  # of the SGD in everybody's train step: the numbers stay where they are
 
@@ -28,9 +29,19 @@ class Shape:
         return math.prod(self.grid)
 
     @property
+    def inputs(self) -> tuple[InputSpec]:
+        """The inputs as the model sees them."""
+        return (InputSpec("inputs", self.grid, self.num_features),)
+
+    @property
+    def positions(self) -> Positions:
+        """How the inputs' positions are encoded."""
+        return self.model.positions[ONLY]
+
+    @property
     def size(self) -> str:
         """The sizes in one line: inputs and their axes or features, latents, blocks, batch."""
-        model, positions = self.model, self.model.positions
+        model, positions = self.model, self.positions
         bands = f" + {positions.num_bands} bands" if isinstance(positions, FourierPositions) else ""
         blocks = f"{model.num_blocks} x (1 + {model.num_self_attends_per_block})"
         inputs = f"{'x'.join(map(str, self.grid))}x{self.num_features}{bands}"
@@ -75,7 +86,7 @@ def point_core(num_inputs: int) -> Shape:
 
 def tiny(shape: Shape) -> Shape:
     """The shape shrunk until it runs in no time; its contestants and its kind of inputs stay."""
-    positions = shape.model.positions
+    positions = shape.positions
     if isinstance(positions, FourierPositions):
         positions = positions.model_copy(update={"num_bands": 2})
     blocks = min(shape.model.num_blocks, 2)
@@ -138,6 +149,7 @@ def _shape(
         num_cross_attend_heads=1,
         num_self_attend_heads=8,
         widening_factor=1,
+        modality_vectors=None,
         positions=fourier if bands else {"kind": "none"},
         head="mean_linear",
         compute_dtype="float32",

@@ -1,4 +1,7 @@
-"""Data sets, one file each, whose MEMBER is a class with what `Source` lists. Here is also what sources of few files share."""
+"""Data sets, one file each, whose MEMBER is a class with what `Source` lists.
+
+What sources of few files share is here too.
+"""
 
 import dataclasses
 import functools

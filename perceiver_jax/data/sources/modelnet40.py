@@ -4,7 +4,6 @@ import math
 from typing import Annotated, Literal
 
 import numpy as np
-from jaxtyping import Float32
 
 from perceiver_jax.data.config import DirectoryConfig
 from perceiver_jax.data.prepared import Prepared, Records
@@ -96,10 +95,11 @@ class Clouds:
 
     def __getitem__(self, index: int) -> Example:
         record = self._records[index]
-        if not record.values["points"] or len(record.values["points"]) % 12:
-            found = f"{len(record.values["points"]):,} bytes"
+        stored = record.values["points"]
+        if not stored or len(stored) % 12:
+            found = f"{len(stored):,} bytes"
             raise Failure(Code.DATA, f"{record.name}: no cloud of points", found=found, expected="12 for each point")
-        return Example({"points": np.frombuffer(record.values["points"], "<f4").reshape(-1, 3)}, record.labels, record.name)
+        return Example({"points": np.frombuffer(stored, "<f4").reshape(-1, 3)}, record.labels, record.name)
 
 
 MEMBER = ModelNet40

@@ -25,8 +25,9 @@ class Box(NamedTuple):
 def random_box(shape: tuple[int, int], config: RandomCrop, inputs: tuple[int, int], rng: np.random.Generator) -> Box | None:
     """A random part of a picture (height, width), or None if none of the attempts fits.
 
-    Its aspect is that of the inputs (height, width), changed at random. As TensorFlow's `sample_distorted_bounding_box` draws it: the aspect is uniform, then the height among those that give
-    an allowed area and fit: small areas are likelier than if the area were uniform.
+    Its aspect is that of the inputs (height, width), changed at random. As TensorFlow's `sample_distorted_bounding_box`
+    draws it: the aspect is uniform, then the height among those that give an allowed area and fit: small areas are likelier
+    than if the area were uniform.
     """
     height, width = shape
     least = max(config.area[0], config.min_object_covered) * height * width

@@ -42,7 +42,7 @@ class PointCloud:
         self.stream, self.augment = stream, augment
 
     def read(self, given: bytes | Cloud, name: str) -> Cloud:
-        """The points; raises Failure(DATA) with the name where there are no two different ones, or too few for the inputs."""
+        """The points; raises Failure(DATA) with the name where there are no two different ones."""
         cloud = self.read_file(given, name) if isinstance(given, bytes) else given
         if not np.isfinite(cloud).all():
             raise Failure(Code.DATA, "point cloud non-finite", name, found="a coordinate that is no finite number")
