@@ -129,7 +129,7 @@ class InputArrays(nnx.Module):
         return segments
 
 
-def by_name(what: str, given: Streams, names: Sequence[str]) -> Mapping[str, Given]:
+def by_name(what: str, given: Streams | Mapping[str, Given | None], names: Sequence[str]) -> Mapping[str, Given | None]:
     """What is given for each of a model's streams; raises ValueError where that is not all of them, and no other."""
     if isinstance(given, Mapping):
         check_names(f"the mapping of {what}", given, names, "the model reads")
