@@ -9,11 +9,11 @@ import pytest
 
 from perceiver_jax.data import pipeline
 from perceiver_jax.report.log import read_metrics
-from perceiver_jax.runs.programs import Experiment
+from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system import devices
 from perceiver_jax.training.step import Variables
 from tests.baselines import small
-from tests.launch import config_of
+from tests.launch import problem_of
 
 # One block, one layer: less to compile.
 FLAGS = {
@@ -39,15 +39,16 @@ def test_a_baseline_trains_draws_curves_without_maps_and_resumes_bit_for_bit(kin
 
 
 def test_a_resnets_first_update_keeps_the_statistics_of_its_batch_and_uses_the_state_up():
-    experiment = Experiment(config_of(FLAGS["resnet"], tiny=True))
-    config, state = experiment.config, experiment.initial_state()
-    assert not any(np.any(leaf) for leaf in jax.tree.leaves(state.statistics))
-    batches = pipeline.train_batches(config.data, config.augment, config.seed, 0)
-    batch = devices.to_devices(next(batches), experiment.mesh)
+    problem = problem_of(FLAGS["resnet"], tiny=True)
+    programs = Programs(problem)
+    state = programs.initial_state()
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(state.untrained))
+    batches = pipeline.train_batches(problem.data, problem.config.seed, 0)
+    batch = devices.to_devices(next(batches), programs.mesh)
     batches.close()
     forward = jax.jit(lambda params, inputs: experiment.forward(Variables(params, None), inputs).statistics)
     expected = jax.tree.map(np.asarray, forward(state.params, batch["inputs"]))
-    after, _ = experiment.step(state, batch)
+    after, _ = programs.step(state, batch)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
-    assert len(jax.tree.leaves(after.statistics)) == 2 * (1 + 4)  # the stem's, the block's with its shortcut
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), after.statistics, expected)
+    assert len(jax.tree.leaves(after.untrained)) == 2 * (1 + 4)  # the stem's, the block's with its shortcut
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), after.untrained, expected)
