@@ -29,7 +29,7 @@ from perceiver_jax.system import devices
 from perceiver_jax.training import manifest
 from tests.launch import SMALL, config_of, problem_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "digits_losses.txt"
 # Relative. Without vector instructions beyond SSE4.2, without optimisation, or on 8 devices they move by 6e-7 at most.
 GOLDEN_TOLERANCE = 5e-6
