@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +67,7 @@ class Experiment:
             return losses.mixed_softmax_cross_entropy(logits, *mixed, smoothing)
         return losses.softmax_cross_entropy(logits, batch["labels"], smoothing)
 
-    def _loss(self, variables: Variables, batch: Batch) -> tuple[jax.Array, tuple[metrics.Sums, nnx.State]]:
+    def _loss(self, variables: Variables, batch: Batch) -> tuple[jax.Array, tuple[metrics.Sums, Any]]:
         """The mean loss of a batch, its metric sums and what it sets of the model; a mixed example counts by `labels`."""
         model = nnx.merge(self.graph, *variables, copy=True)  # it sets its own
         with jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh):
