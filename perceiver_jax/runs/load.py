@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,10 +114,9 @@ class TrainedRun:
             raise Failure(Code.NUMERICS, f"{name}: the model's output is not finite")
         return scores
 
-    def predict(self, examples: Iterable[Given], top: int = 5) -> Iterator[list[Answer]]:
+    def predict(self, examples: Iterable[Given], top: int = 5) -> list[list[Answer]]:
         """The likeliest classes of each example, likeliest first, each example by itself."""
-        for given in _several(examples):
-            yield self.problem.task.answers(self.scores(given), top)
+        return [self.problem.task.answers(self.scores(given), top) for given in _several(examples)]
 
     def embed(self, examples: Iterable[Given]) -> Float[np.ndarray, "examples D"]:
         """The mean over the latents of each example."""

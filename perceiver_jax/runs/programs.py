@@ -18,7 +18,7 @@ from perceiver_jax.runs.problem import Problem
 from perceiver_jax.system import devices
 from perceiver_jax.tasks import Evaluation, Sums
 from perceiver_jax.training import checkpoint, optim
-from perceiver_jax.training.step import Batch, TrainState, Untrained, Variables, train_step
+from perceiver_jax.training.step import Batch, TrainState, Variables, train_step
 
 
 class Programs:
@@ -66,7 +66,7 @@ class Programs:
     def _on_mesh(self) -> contextlib.AbstractContextManager[Any]:
         return jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh)
 
-    def _loss(self, variables: Variables, batch: Batch) -> tuple[jax.Array, tuple[Sums, Untrained]]:
+    def _loss(self, variables: Variables, batch: Batch) -> tuple[jax.Array, tuple[Sums, Any]]:
         """The mean loss of a batch, its metric sums and what it sets of the model; a mixed example counts by `labels`."""
         task, model = self.problem.task, nnx.merge(self.graph, *variables, copy=True)  # it sets its own
         with self._on_mesh():

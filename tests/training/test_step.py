@@ -67,7 +67,7 @@ def test_without_a_running_mean_the_parameters_are_evaluated():
     assert state.evaluated.params is state.params
 
 
-def statistics_of(batches, accumulation_steps, ema_decay):
+def untrained_after(batches, accumulation_steps, ema_decay):
     """The statistics that a model answers with after updates by some batches, kept with a decay of 0.5: the means of x."""
 
     def loss(variables, batch):
@@ -87,15 +87,15 @@ def statistics_of(batches, accumulation_steps, ema_decay):
 
 
 @pytest.mark.parametrize(("ema_decay", "decay"), [(None, 0.5), (0.25, 0.5), (0.75, 0.75)])
-def test_statistics_are_weighed_by_the_slower_decay_and_nothing_weighs_before_the_first(ema_decay, decay):
+def test_what_is_untrained_is_weighed_by_the_slower_decay_and_nothing_weighs_before_the_first(ema_decay, decay):
     batches = [BATCH["x"] + shift for shift in (7.0, 1.0, 4.0)]
     expected = np.average([x.mean(axis=0) for x in batches], axis=0, weights=[decay**2, decay, 1])
     # The weights are float32's.
-    np.testing.assert_allclose(statistics_of(batches, 1, ema_decay), expected, rtol=1e-6)
+    np.testing.assert_allclose(untrained_after(batches, 1, ema_decay), expected, rtol=1e-6)
 
 
-def test_of_micro_batches_the_mean_of_their_statistics_is_kept():
-    np.testing.assert_allclose(statistics_of([BATCH["x"]], 4, None), BATCH["x"].mean(axis=0), rtol=1e-12)
+def test_of_micro_batches_the_mean_of_what_they_set_is_kept():
+    np.testing.assert_allclose(untrained_after([BATCH["x"]], 4, None), BATCH["x"].mean(axis=0), rtol=1e-12)
 
 
 def test_the_state_given_to_a_step_is_used_up():
