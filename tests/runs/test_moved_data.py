@@ -197,7 +197,7 @@ def test_a_cut_picture_is_named_before_training_and_once_it_is_removed_the_same_
     cut(fresh, f"{split}/low/3.png")
     run = folder.train(launcher, fresh)
     assert run.wait() == Code.DATA
-    assert f"error[3] picture not-an-image: {fresh}/pictures/{split}/low/3.png\n" in run.stderr.replace("\r", "\n")
+    assert f"error[3] picture truncated: {fresh}/pictures/{split}/low/3.png\n" in run.stderr.replace("\r", "\n")
     assert "step 1/" not in run.stderr
     assert not (fresh / "run/problem.json").exists()
     (fresh / f"pictures/{split}/low/3.png").unlink()
@@ -210,7 +210,7 @@ def test_pictures_that_may_be_bad_are_left_out_with_a_note(fresh, launcher):
     run = folder.train(launcher, fresh, "--config.data.max_bad=2")
     assert run.wait() == 0, run.stderr
     for name in ("train/low/3.png", "test/high/1.png"):
-        assert f"left out {name}: picture not-an-image: " in run.stderr
+        assert f"left out {name}: picture truncated: " in run.stderr
     assert load(fresh / "run").problem.num_examples == {"train": 15, "test": 7}
 
 
