@@ -94,8 +94,9 @@ def test_what_is_not_there_is_named(arguments, code, words, run, launcher):
 
 
 def test_a_run_that_has_saved_nothing_is_named(launcher, tmp_path):
-    with workdir.claim(str(tmp_path / "run"), config_of(*SETTINGS), ["train"]):
-        pass
+    problem = problem_of(*SETTINGS)
+    with workdir.claim(str(tmp_path / "run"), problem.config, ["train"]) as claimed:
+        workdir.write_problem(claimed, problem)
     assert refused(launcher, tmp_path / "run") == (4, f"error[4] no checkpoint: {tmp_path}/run/checkpoints")
 
 

@@ -75,7 +75,7 @@ def files(run):
 def test_predictions_are_those_that_the_command_prints(run, files, launcher):
     found = list(load(run).predict(files))
     assert found == answers(launcher, run, *files)
-    assert len({answer[0].name for answer in found}) > 1
+    assert len({answer[0] for answer in found}) == 3
 
 
 def test_a_single_file_an_array_and_a_mapping_are_the_same_example(run, files):
@@ -152,7 +152,7 @@ def both(launcher, once):
         launcher.finish(path / "run", *OF_BOTH, config=path / "two_streams.py")
         inputs = load(path / "run").problem.data.source.load("test")[0].inputs
         cv2.imwrite(str(path / "a.png"), inputs["image"])
-        np.save(path / "b.npy", inputs["points"])
+        np.save(path / "b.npy", inputs["points"][:40])  # those that evaluation sees
 
     return once("two_streams", make)
 
@@ -161,7 +161,6 @@ def test_of_two_streams_files_and_arrays_are_the_same_example(both):
     opened = load(both / "run")
     of_arrays = opened.scores(opened.problem.data.source.load("test")[0].inputs)
     of_files = opened.scores({"image": both / "a.png", "points": both / "b.npy"})
-    # A file's points are put about their mean and into the cube once more.
     np.testing.assert_allclose(of_files, of_arrays, rtol=1e-5)
     assert np.ptp(of_arrays) > 0
 
