@@ -104,7 +104,7 @@ def train_memory_bytes(config: Config) -> int:
     features = jax.ShapeDtypeStruct((batch, *config.spec.shape), jnp.float32)
 
     def residuals(params: Any, untrained: Any, features: jax.Array) -> Any:
-        return jax.vjp(lambda params: nnx.merge(graph, params, untrained)(features).logits, params)[1]
+        return jax.vjp(lambda params: nnx.merge(graph, params, untrained, copy=True)(features).logits, params)[1]
 
     kept = jax.tree.leaves(jax.eval_shape(residuals, params, untrained, features))
     state = BYTES * copies * sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
