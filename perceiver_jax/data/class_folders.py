@@ -34,7 +34,7 @@ class Kind(NamedTuple):
         return f"train/CLASS/{self.pattern} with test/CLASS/{self.pattern}, or CLASS/{self.pattern}"
 
 
-class Listing(NamedTuple):
+class Folder(NamedTuple):
     """What a folder holds."""
 
     root: Path
@@ -71,8 +71,8 @@ def known(data_dir: str, test_percent: float, kind: Kind) -> tuple[tuple[str, ..
     root = root_of(data_dir)
     if not root.is_dir():
         return UNKNOWN
-    listing = list_folder(root, test_percent, kind)
-    return listing.classes, listing.num_examples
+    folder = list_folder(root, test_percent, kind)
+    return folder.classes, folder.num_examples
 
 
 def read_file(path: str, what: str) -> bytes:
@@ -88,7 +88,7 @@ def read_file(path: str, what: str) -> bytes:
 
 
 @functools.cache  # of this process: a config asks for it many times
-def list_folder(root: Path, test_percent: float, kind: Kind) -> Listing:
+def list_folder(root: Path, test_percent: float, kind: Kind) -> Folder:
     """The classes and files of a folder; what is left out of it is told once, on stderr.
 
     Raises Failure(DATA) where the folder is absent or its names make no data set.
@@ -199,8 +199,8 @@ def _digest(label: str, name: str) -> bytes:
     return hashlib.sha256(f"{label}/{name}".encode()).digest()
 
 
-def _numbered(root: Path, folders: dict[str, str], files: dict[str, ByClass], kind: Kind) -> Listing:
-    """The listing, each class as its number among the sorted names of those that are trained on.
+def _numbered(root: Path, folders: dict[str, str], files: dict[str, ByClass], kind: Kind) -> Folder:
+    """The folder, each class as its number among the sorted names of those that are trained on.
 
     Files are mixed, the same way everywhere, so that the part that is held out for validation has all classes.
     """
@@ -214,4 +214,4 @@ def _numbered(root: Path, folders: dict[str, str], files: dict[str, ByClass], ki
     for split, by_class in files.items():
         mixed = sorted((_digest(label, name), label, name) for label, names in by_class.items() for name in names)
         splits[split] = tuple((os.path.join(folders[split], label, name), numbers[label]) for _, label, name in mixed)
-    return Listing(root, tuple(classes), splits)
+    return Folder(root, tuple(classes), splits)

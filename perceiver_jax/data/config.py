@@ -16,9 +16,7 @@ class DataConfig(Section):
     batch_size: Annotated[Count, Tiny(8)]  # examples an update, over all devices
     eval_batch_size: Annotated[Count, Tiny(16), HARMLESS]
     validation_examples: Annotated[int, Field(ge=0), Tiny(32)]  # taken from the end of train as the split `validation`
-    num_workers: Annotated[
-        int, Field(ge=0), Tiny(0), HARMLESS
-    ]  # processes that load and augment; 0: a thread of this
+    num_workers: Annotated[int, Field(ge=0), Tiny(0), HARMLESS]  # processes that load and augment; 0: a thread of this
     prefetch_batches: Annotated[Count, HARMLESS]
 
 

@@ -1,6 +1,7 @@
 """How this program writes: whole files, whole directories, or nothing; and what it says when the disk refuses."""
 
 import errno
+import hashlib
 import os
 import shutil
 import sys
@@ -33,6 +34,12 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, read piece by piece. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_unfinished(directory: Path) -> None:

@@ -8,7 +8,6 @@ is like an example of it, `read_file(config, data, name)` does that. Here is wha
 """
 
 import functools
-import hashlib
 import importlib.util
 import zlib
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from jaxtyping import Integer, UInt8
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.system import disk
 
 
 class ArraySource:
@@ -50,7 +50,7 @@ def sha256(*paths: Path) -> str:
     Raises Failure(DATA) where one cannot be read.
     """
     try:
-        return " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in paths)
+        return " ".join(disk.sha256(path) for path in paths)
     except OSError as error:
         raise Failure(Code.DATA, "cannot read", f"{error.filename}", found=f"{error.strerror}") from None
 

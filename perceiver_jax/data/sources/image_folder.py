@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from perceiver_jax.data import class_folders
-from perceiver_jax.data.class_folders import Kind, Listing
+from perceiver_jax.data.class_folders import Folder, Kind
 from perceiver_jax.data.config import DataConfig, Spec
 from perceiver_jax.section import Count, Tiny
 
@@ -25,8 +25,8 @@ class Config(DataConfig):
 class Pictures:
     """Random access to the pictures of a split: `[i]` is {"image": bytes of a file, "label": int, "name": path}."""
 
-    def __init__(self, listing: Listing, split: str):
-        self._root, self._pictures = str(listing.root), listing.splits[split]
+    def __init__(self, folder: Folder, split: str):
+        self._root, self._pictures = str(folder.root), folder.splits[split]
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -58,13 +58,13 @@ def spec(config: Config) -> Spec:
 
 def identity(config: Config) -> str:
     """The SHA-256 of the names and sizes of all pictures."""
-    return _listing(config).identity
+    return _folder(config).identity
 
 
 def load(config: Config, split: Literal["train", "test"]) -> Pictures:
     """The pictures of a split, mixed in the same way everywhere."""
-    return Pictures(_listing(config), split)
+    return Pictures(_folder(config), split)
 
 
-def _listing(config: Config) -> Listing:
+def _folder(config: Config) -> Folder:
     return class_folders.list_folder(class_folders.root_of(config.data_dir), config.test_percent, PICTURES)

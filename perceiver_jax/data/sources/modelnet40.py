@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 import numpy as np
 from jaxtyping import Float32
 
+from perceiver_jax import readers
 from perceiver_jax.data.config import DataConfig, Spec
 from perceiver_jax.data.prepared import Prepared, Records
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.readers import point_files
+from perceiver_jax.readers import shapes
 from perceiver_jax.section import Count, Tiny
 
 CLASSES = tuple(
@@ -77,8 +78,8 @@ def read_file(config: Config, data: bytes, name: str) -> Float32[np.ndarray, "P 
 
     Those of a mesh that was prepared with the default seed, and as many points as the config asks for, are the very same.
     """
-    with point_files.named(name):
-        return point_files.read_well_spread(data, Path(name).suffix, math.prod(config.grid))
+    with readers.named("shape", name):
+        return shapes.read_well_spread(data, Path(name).suffix, math.prod(config.grid))
 
 
 class Clouds:

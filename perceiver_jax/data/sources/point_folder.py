@@ -13,16 +13,17 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import Field
 
+from perceiver_jax import readers
 from perceiver_jax.data import class_folders
-from perceiver_jax.data.class_folders import Kind, Listing
+from perceiver_jax.data.class_folders import Folder, Kind
 from perceiver_jax.data.config import DataConfig, Spec
-from perceiver_jax.readers import point_files
+from perceiver_jax.readers import shapes
 from perceiver_jax.section import Count, Tiny
 
 DENSITY = (
     4  # times the inputs, of which training takes others each time; the whole surface each time would cost as much again
 )
-SHAPES = Kind(point_files.SUFFIXES, "shapes", f"files of {', '.join(point_files.SUFFIXES)}", "*.ply")
+SHAPES = Kind(shapes.SUFFIXES, "shapes", f"files of {', '.join(shapes.SUFFIXES)}", "*.ply")
 
 
 class Config(DataConfig):
@@ -38,8 +39,8 @@ class Config(DataConfig):
 class Shapes:
     """Random access to the shapes of a split: `[i]` is {"points": float32 (P, 3), "label": int, "name": path}."""
 
-    def __init__(self, listing: Listing, split: str, num_points: int):
-        self._root, self._shapes, self._num_points = str(listing.root), listing.splits[split], num_points
+    def __init__(self, folder: Folder, split: str, num_points: int):
+        self._root, self._shapes, self._num_points = str(folder.root), folder.splits[split], num_points
 
     def __len__(self) -> int:
         return len(self._shapes)
@@ -69,12 +70,12 @@ def spec(config: Config) -> Spec:
 
 def identity(config: Config) -> str:
     """The SHA-256 of the names and sizes of all shapes."""
-    return _listing(config).identity
+    return _folder(config).identity
 
 
 def load(config: Config, split: Literal["train", "test"]) -> Shapes:
     """The shapes of a split, mixed in the same way everywhere."""
-    return Shapes(_listing(config), split, math.prod(config.grid))
+    return Shapes(_folder(config), split, math.prod(config.grid))
 
 
 @functools.cache  # of this process
@@ -84,11 +85,11 @@ def read_shape(path: str, num_points: int) -> Float32[np.ndarray, "P 3"]:
     Raises Failure(DATA) naming the file where it holds none.
     """
     data = class_folders.read_file(path, "shape")
-    with point_files.named(path):
-        points = point_files.read_points(data, os.path.splitext(path)[1], num_points, DENSITY)
+    with readers.named("shape", path):
+        points = shapes.read_points(data, os.path.splitext(path)[1], num_points, DENSITY)
     points.flags.writeable = False
     return points
 
 
-def _listing(config: Config) -> Listing:
+def _folder(config: Config) -> Folder:
     return class_folders.list_folder(class_folders.root_of(config.data_dir), config.test_percent, SHAPES)

@@ -7,11 +7,12 @@ This is what every modality has: `AugmentConfig`, `read`, `training_features`, `
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from perceiver_jax import readers
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities.image import affine, mix, randaugment
 from perceiver_jax.modalities.image.config import Affine, AugmentConfig, Inception, MixupCutmix, NoAugment
 from perceiver_jax.modalities.image.crop import centre_box, coordinates, cut, random_box, resize
-from perceiver_jax.readers import image_files
+from perceiver_jax.readers import pictures
 
 __all__ = ["AugmentConfig"]
 
@@ -28,11 +29,8 @@ def read(picture: bytes | Picture, name: str, shape: tuple[int, ...]) -> Picture
     del shape  # for modalities whose files can be read to more or less of a length
     if not isinstance(picture, bytes):
         return picture
-    try:
-        return image_files.decode(picture)
-    except image_files.BadImage as bad:
-        hint = "a whole copy of it, or remove it"
-        raise Failure(Code.DATA, f"picture {bad.code}", name, found=bad.sentence, hint=hint) from None
+    with readers.named("picture", name):
+        return pictures.decode(picture)
 
 
 def training_features(picture: Picture, config: Augment, shape: tuple[int, ...], rng: np.random.Generator) -> Features:

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, Float64, Integer
 
+from perceiver_jax import readers
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities.points.config import AugmentConfig, NoAugment, Points
-from perceiver_jax.readers import point_files
+from perceiver_jax.readers import shapes
 
 __all__ = ["AugmentConfig"]
 
@@ -29,8 +30,8 @@ def read(cloud: bytes | Cloud, name: str, shape: tuple[int, ...]) -> Cloud:
     Raises Failure(DATA) with the name where the bytes are no shape, or there are no two places among the points.
     """
     if isinstance(cloud, bytes):
-        with point_files.named(name):
-            cloud = point_files.read_points(cloud, Path(name).suffix.lower(), math.prod(shape[:-1]))
+        with readers.named("shape", name):
+            cloud = shapes.read_points(cloud, Path(name).suffix.lower(), math.prod(shape[:-1]))
     if not np.isfinite(cloud).all():
         raise Failure(Code.DATA, "point cloud non-finite", name, found="a coordinate that is no finite number")
     if (cloud == cloud[:1]).all():
