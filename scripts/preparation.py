@@ -41,7 +41,7 @@ def prepare(make_plan: Callable[[Path], dataset.Plan]) -> None:
     data_dir = Path(command.require("data_dir")).expanduser()
     check_outside(data_dir, source)
     num_workers, max_bad = (flags.FLAGS[name].value for name in ("num_workers", "max_bad"))
-    published = _checksums(source) if source.exists() else []  # else `make_plan` tells of it
+    published = _checksums(source) if source.exists() else []  # otherwise `make_plan` reports it
     with StopFlag() as stop:
         plan = make_plan(source)
         if published:
@@ -58,7 +58,7 @@ def prepare(make_plan: Callable[[Path], dataset.Plan]) -> None:
 
 
 def check_outside(data_dir: Path, source: Path) -> None:
-    """Raises Failure(WORKDIR) for a place that lies in the source's folder."""
+    """Raises Failure(WORKDIR) for a directory inside the source's folder."""
     # realpath: unlike Path.resolve, it leaves a link to itself to those who would write there.
     if source.is_dir() and Path(os.path.realpath(data_dir)).is_relative_to(os.path.realpath(source)):
         raise Failure(Code.WORKDIR, f"--data_dir {data_dir}", "lies in --source", hint="another --data_dir")

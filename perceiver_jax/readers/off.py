@@ -51,7 +51,7 @@ def read_off(data: bytes) -> Mesh:
     expected = " or ".join(map(str, columns)) + " numbers"
     body.check("vertex", np.isin(body.widths[:num_vertices], columns), np.arange(num_vertices), expected)
     values = _numbers(body, num_vertices)
-    firsts = np.cumsum(body.widths) - body.widths  # of each line, the place of its first number
+    firsts = np.cumsum(body.widths) - body.widths  # of each line, the index of its first number
     vertices = values[firsts[:num_vertices, None] + np.arange(3)]
     body.check("vertex", np.isfinite(vertices).all(axis=1), np.arange(num_vertices), "finite numbers")
     return Mesh(vertices, _triangles(body, values, firsts, vertices))
@@ -124,7 +124,7 @@ def _check_counts(num_vertices: int, num_faces: int, body: _Body) -> None:
 
 
 def _numbers(body: _Body, num_vertices: int) -> Float64[np.ndarray, " numbers"]:
-    """All numbers, in their order; raises BadFile naming the line of the first that is none."""
+    """All numbers, in their order; raises BadFile naming the line of the first word that is not one."""
     try:
         values = np.fromstring(body.text, sep=" ")  # of text: five times as fast as float() of each word
     except ValueError:

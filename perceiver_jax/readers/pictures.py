@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MIN_SIDE = 8  # pixels; less shows nothing, and is a tracking pixel or a fault of a download
 MAX_PIXELS = 64_000_000  # a file of some kB can claim billions
-REENCODED_QUALITY = 100  # of JPEG, as TensorFlow Datasets writes what is none
+REENCODED_QUALITY = 100  # of JPEG, as TensorFlow Datasets writes other formats
 
 _END = b"\xff\xd9"  # of a JPEG
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
@@ -49,7 +49,7 @@ def as_jpeg(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     """The bytes of a JPEG of the same picture, and what is unusual about the given ones, in codes.
 
     An ordinary JPEG stays as it is, byte for byte; one that only lacks its end marker gets it; anything else is encoded
-    anew. Every pixel has been decoded once. Raises BadFile.
+    again. Every pixel has been decoded once. Raises BadFile.
     """
     header, pixels = _open(data), decode(data)
     found = _kind(header, data) + _exif(header)

@@ -135,8 +135,8 @@ def _is_number(word: str) -> bool:
     return "_" not in word  # those Python alone takes
 
 
-def _check_finite(points: Float64[np.ndarray, "P 3"], place: str, numbers: range | list[int]) -> None:
+def _check_finite(points: Float64[np.ndarray, "P 3"], where: str, numbers: range | list[int]) -> None:
     finite = np.isfinite(points).all(axis=1)
     if not finite.all():
         row = int(np.argmin(finite))
-        raise BadFile("non-finite", f"{place.format(numbers[row])}: ({', '.join(map(str, points[row]))}) is not finite")
+        raise BadFile("non-finite", f"{where.format(numbers[row])}: ({', '.join(map(str, points[row]))}) is not finite")

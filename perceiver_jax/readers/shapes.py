@@ -1,7 +1,7 @@
 """Points out of the bytes of a person's file: a mesh, or points as they are.
 
-A mesh is sampled by chance, which its bytes decide: the same file gives the same points. Such a sample has no order, so
-however many come first are a uniform sample too. An order in which they are also well spread, `surface.farthest_first`,
+A mesh is sampled at random, seeded by its bytes: the same file gives the same points. Such a sample has no order, so however
+many come first are a uniform sample too. An order in which they are also well spread, `surface.farthest_first`,
 would take 0.3 s for 8,192 points, where reading and sampling a mesh takes some 10 ms: `read_well_spread` has it, for the
 files of one who asks a model that knows no other clouds.
 """
@@ -32,11 +32,11 @@ _FAR = 1000.0  # extents from the origin: beyond, float32 has few digits left fo
 def read_points(data: bytes, suffix: str, num_points: int, density: int = 1) -> Float32[np.ndarray, "P 3"]:
     """At least `num_points` points of a file; of a mesh `density` times as many, drawn uniformly from its surface.
 
-    Points that a file lists are all kept. More than `num_points` come in an order of chance, since files list them in that
-    of a scan and evaluation takes the first; fewer are repeated in their order. Raises BadFile for a file that gives
+    Points that a file lists are all kept. More than `num_points` come in random order, since files list them in that of
+    a scan and evaluation takes the first; fewer are repeated in their order. Raises BadFile for a file that gives
     none, and Failure(DATA) where trimesh is needed and absent.
     """
-    shape, rng = _read(data, suffix.lower()), surface.chance(data, 0)
+    shape, rng = _read(data, suffix.lower()), surface.generator(data, 0)
     if isinstance(shape, Mesh):
         points = surface.sample(shape, density * num_points, rng) * surface.half_side(shape)
         return points.astype(np.float32)
@@ -49,10 +49,10 @@ def read_points(data: bytes, suffix: str, num_points: int, density: int = 1) -> 
 def read_well_spread(data: bytes, suffix: str, num_points: int) -> Float32[np.ndarray, "P 3"]:
     """`num_points` points of a file, any beginning of them well spread; a mesh's are in the unit cube.
 
-    Of points that a file lists at most `OVERSAMPLING` for each that is kept are looked at, drawn by chance; fewer than
+    Of points that a file lists at most `OVERSAMPLING` for each that is kept are looked at, drawn at random; fewer than
     `num_points` are repeated. Raises as `read_points`.
     """
-    shape, rng = _read(data, suffix.lower()), surface.chance(data, 0)
+    shape, rng = _read(data, suffix.lower()), surface.generator(data, 0)
     if isinstance(shape, Mesh):
         return surface.well_spread(shape, num_points, rng).astype(np.float32)
     points, most = _fitted(shape), surface.OVERSAMPLING * num_points

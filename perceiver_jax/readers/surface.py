@@ -26,8 +26,8 @@ class Mesh(NamedTuple):
     faces: Int64[np.ndarray, "faces 3"]  # the rows of their corners in `vertices`
 
 
-def chance(data: bytes, seed: int) -> np.random.Generator:
-    """What draws a file's points: its bytes decide, not its name, so the same file gives the same points everywhere."""
+def generator(data: bytes, seed: int) -> np.random.Generator:
+    """The random numbers for a file's points: its bytes seed them, not its name, so it gives the same points everywhere."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(data).digest()) + seed)
 
 
@@ -61,7 +61,7 @@ def half_side(mesh: Mesh) -> float:
 
 
 def check_spread(points: Float32[np.ndarray, "points 3"]) -> None:
-    """Raises BadFile where all points are equal or, as far as their rounding tells, on one line: no surface has them."""
+    """Raises BadFile where all points are equal or, as far as their rounding shows, on one line: no surface has them."""
     relative = points.astype(np.float64) - points[0]
     squares = np.square(relative).sum(axis=1)
     farthest = int(np.argmax(squares))

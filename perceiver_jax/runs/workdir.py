@@ -48,7 +48,7 @@ def claim(path: str, config: Config, command: list[str]) -> Iterator[Workdir]:
     Raises Failure: WORKDIR where the place cannot be used (a file, read-only, full, in use), CONFIG where it holds a
     run with other settings, CHECKPOINT for a damaged config.json.
     """
-    where = f"workdir {printable(path) or repr(path)}"
+    where = f"workdir {_shown(path)}"
     if not path or "\0" in path:
         raise Failure(Code.WORKDIR, where, "is no path", hint="--workdir runs/NAME")
     workdir = Workdir(Path(os.path.abspath(path)))
@@ -87,7 +87,7 @@ def read_config(path: str) -> dict[str, Any]:
         found, hint = _there(workdir.path), _near(workdir.path)
         raise Failure(Code.CHECKPOINT, f"no run at {path}", found=found, hint=hint) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise Failure(Code.CHECKPOINT, f"no run at {printable(path)}", found=disk.reason(error)) from error
+        raise Failure(Code.CHECKPOINT, f"no run at {_shown(path)}", found=disk.reason(error)) from error
 
 
 def _match(workdir: Workdir, where: str, config: Config) -> None:
@@ -120,6 +120,10 @@ def _read(workdir: Workdir) -> dict[str, Any]:
 
 def _text(record: dict[str, Any]) -> bytes:
     return (json.dumps(record, indent=2) + "\n").encode()
+
+
+def _shown(path: str) -> str:
+    return printable(path if path.isprintable() and path else repr(path), 197)
 
 
 def _there(path: Path) -> str:

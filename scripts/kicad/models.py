@@ -101,7 +101,7 @@ def convert(path: Path, num_points: int) -> Float32[np.ndarray, "P 3"] | BadFile
     try:
         data = path.read_bytes()
         mesh = read_vrml(data)
-        points = surface.sample(mesh, num_points, surface.chance(data, 0))
+        points = surface.sample(mesh, num_points, surface.generator(data, 0))
     except BadFile as bad:
         return bad
     except OSError as error:

@@ -30,7 +30,7 @@ class Checksum(NamedTuple):
 def read(path: Path, root: Path) -> list[Checksum]:
     """The checksums in a list of lines `HEX  NAME`, names below `root`; blank lines are passed over.
 
-    Raises Failure(DATA) naming the first line that is none, or whose file is not there.
+    Raises Failure(DATA) naming the first line that holds no checksum, or whose file is not there.
     """
     try:
         size = path.stat().st_size

@@ -63,7 +63,7 @@ def prepare(
     """The folder of the finished data set; going on where a run before this one ended.
 
     `observe(items done)` may raise to stop; `tell` gets lines for people. Raises Failure: DATA for more than `max_bad` bad
-    items, WORKDIR where the place cannot be used.
+    items, WORKDIR where the folder cannot be used.
     """
     final = data_dir / plan.name / plan.version
     folder = final.with_name(f"{plan.version}.incomplete")
@@ -129,7 +129,7 @@ def _listed(settings: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _claimed(folder: Path) -> Iterator[None]:
-    """Makes the folder, locks it, and removes what unfinished writes left; tells of a disk that refuses."""
+    """Makes the folder, locks it, and removes what unfinished writes left; reports a disk that refuses."""
 
     def in_use(_: str) -> Failure:
         return Failure(Code.WORKDIR, f"{folder} is in use by another process")
@@ -138,8 +138,8 @@ def _claimed(folder: Path) -> Iterator[None]:
         try:
             (folder / shard.RECORDS).mkdir(parents=True, exist_ok=True)
             stack.enter_context(locks.held(folder / ".lock", f"{folder}", in_use))
-            for place in (folder, folder / shard.RECORDS):
-                disk.remove_unfinished(place)
+            for directory in (folder, folder / shard.RECORDS):
+                disk.remove_unfinished(directory)
             yield
         except OSError as error:
             hint = "free some space, or another --data_dir"

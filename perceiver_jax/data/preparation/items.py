@@ -65,7 +65,7 @@ class Unit(NamedTuple):
 
 
 def make_units(name: str, split: str, items: Iterable[Item], num_shards: int) -> list[Unit]:
-    """The items in the order and the shards of TFDS: mixed by a hash of their keys, the same on every machine.
+    """The items in the order and the shards of TFDS: shuffled by a hash of their keys, the same on every machine.
 
     So a part such as `train[:10%]` holds all classes, and the same examples as in a tree that TFDS itself made.
     """
@@ -107,7 +107,7 @@ def read(item: Item, files: "Files") -> bytes:
         reason = os.strerror(error.errno).lower() if error.errno else str(error)
         raise BadFile("unreadable", f"cannot be read: {reason}") from None
     if changed or len(data) != item.size:
-        raise Failure(Code.DATA, f"changed while it was read: {item.path}", hint="the same command again, to read it anew")
+        raise Failure(Code.DATA, f"changed while it was read: {item.path}", hint="the same command again, to read it again")
     return _unpacked(data, item.form) if isinstance(item.form, Packed) else data
 
 

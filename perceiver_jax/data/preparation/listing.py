@@ -85,14 +85,14 @@ def share(whole: int, num_items: int, of: int) -> int:
 
 
 def file_item(file: os.DirEntry) -> Item:
-    """A whole file as an item without key and label; its size is -1 for what is no regular file."""
+    """A whole file as an item without key and label; its size is -1 for anything but a regular file."""
     state = file.stat(follow_symlinks=False)
     size = state.st_size if stat.S_ISREG(state.st_mode) else -1
     return Item("", 0, file.path, 0, size, state.st_mtime_ns)
 
 
 def is_folder(entry: os.DirEntry) -> bool:
-    """Whether an entry is a folder or a link to one; a link that leads nowhere, or to itself, is none."""
+    """Whether an entry is a folder or a link to one; a link that leads nowhere, or to itself, is not one."""
     try:
         return entry.is_dir()
     except OSError:

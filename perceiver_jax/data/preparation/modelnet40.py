@@ -16,7 +16,7 @@ from perceiver_jax.data.preparation.listing import share
 from perceiver_jax.data.sources.modelnet40 import CLASSES, PUBLISHED
 from perceiver_jax.readers import BadFile
 from perceiver_jax.readers.off import read_off
-from perceiver_jax.readers.surface import chance, check_spread, farthest_first, well_spread
+from perceiver_jax.readers.surface import check_spread, farthest_first, generator, well_spread
 from perceiver_jax.readers.text_lines import lines_of
 
 NAME, VERSION, NOUN = "modelnet40", "1.0.0", "shapes"
@@ -56,7 +56,7 @@ def _convert(item: Item, data: bytes, release: str, num_points: int, seed: int) 
 def _points(data: bytes, release: str, num_points: int, seed: int) -> Float64[np.ndarray, "points 3"]:
     """The points of a shape in their order; raises BadFile."""
     if release == "meshes":
-        return well_spread(read_off(data), num_points, chance(data, seed))
+        return well_spread(read_off(data), num_points, generator(data, seed))
     cloud = np.frombuffer(data, "<f4").astype(np.float64).reshape(-1, 3) if release == "hdf5" else _rows(lines_of(data))
     if len(cloud) < num_points:
         raise BadFile("too-few-points", f"has {len(cloud):,} points; {num_points:,} are wanted")

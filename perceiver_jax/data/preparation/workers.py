@@ -130,8 +130,8 @@ def _work(unit: Unit, recipe: str, convert: Convert, folder: Path, skip: dict, p
         pipe.send(record)
     except Failure as failure:
         pipe.send(failure)
-    except (OSError, RuntimeError) as error:  # RuntimeError: how the writer of records tells of a full disk
+    except (OSError, RuntimeError) as error:  # RuntimeError: how the writer of records reports a full disk
         hint = "free some space; the same command goes on"
         pipe.send(Failure(Code.WORKDIR, f"cannot write {folder / unit.shard}", found=disk.reason(error), hint=hint))
-    except Exception:  # noqa: BLE001 told by the parent
+    except Exception:  # noqa: BLE001 reported by the parent
         pipe.send(Failure(Code.FAULT, f"worker of {unit.shard}", traceback.format_exc()))
