@@ -110,7 +110,9 @@ def example_shapes(problem: Problem, batch: int) -> tuple[dict[str, Any], dict[s
     """The shapes of a batch's inputs and masks, by stream."""
     specs = problem.inputs
     inputs = {spec.name: jax.ShapeDtypeStruct((batch, *spec.grid, spec.num_features), jnp.float32) for spec in specs}
-    masks = {spec.name: jax.ShapeDtypeStruct((batch, spec.num_inputs), bool) for spec in specs if spec.masked}
+    masks = {
+        spec.name: jax.ShapeDtypeStruct((batch, spec.num_inputs), bool) for spec in specs if spec.name in problem.masked
+    }
     return inputs, masks
 
 
