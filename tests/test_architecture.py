@@ -43,6 +43,7 @@ FILE_LINES, FUNCTION_LINES = 260, 65
 LOOKUPS = {
     "runs/accounting.py": {"counts"},
     "settings/faults.py": {"fault", "values"},  # pydantic's records, a path in a config's faulty values
+    "readers/__init__.py": {"_HINTS"},
     "model/read.py": {"mesh.shape"},  # a mesh, perhaps without that axis, or none
     "report/curves.py": {"LEAST_TOP"},
     "report/log.py": {"record"},  # a line of metrics.jsonl, perhaps cut off

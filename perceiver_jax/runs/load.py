@@ -80,7 +80,8 @@ class TrainedRun:
         changed = differences(self.problem, found)
         if not changed:
             return self, []
-        return dataclasses.replace(self, problem=dataclasses.replace(self.problem, num_examples=found.num_examples)), changed
+        now = dataclasses.replace(self.problem, num_examples=found.num_examples, masked=found.masked)
+        return dataclasses.replace(self, problem=now), changed
 
     def inputs_of(self, given: Given) -> tuple[Inputs, Masks]:
         """One example as evaluation would see it; raises Failure(DATA), naming the file, where it cannot be read."""

@@ -11,7 +11,7 @@ from configs import imagenet
 from perceiver_jax.modalities import image
 from perceiver_jax.modalities.image.config import MAX_MAGNITUDE, RandAugment
 from perceiver_jax.modalities.image.crop import centre_box, random_box
-from perceiver_jax.readers import image_files
+from perceiver_jax.readers import pictures
 from perceiver_jax.settings.config import parse
 from scripts.benchmark.process import Built
 
@@ -28,7 +28,7 @@ class Pictures:
     def __call__(self) -> Built:
         """Itself, its photographs in memory."""
         files, modality = photographs(), parse(imagenet.get_config()).modalities["image"]
-        path = {"ours": ours, "pillow": pillow, "decode": lambda file, *_: image_files.decode(file)}[self.name]
+        path = {"ours": ours, "pillow": pillow, "decode": lambda file, *_: pictures.decode(file)}[self.name]
 
         def step() -> None:
             for place, file in enumerate(files):

@@ -35,8 +35,7 @@ def test_pictures_bright_on_the_left_are_told_from_those_bright_on_the_right(kin
 
     def loss(variables, batch):
         model = nnx.merge(graph, *variables, copy=True)
-        features, labels = batch["pictures"]
-        value = losses.softmax_cross_entropy(model(features).logits, labels, 0.0).mean()
+        value = losses.softmax_cross_entropy(model(batch["inputs"]).logits, batch["labels"], 0.0).mean()
         return value, ({"loss": value}, nnx.state(model, nnx.BatchStat))
 
     update = train_step(loss, optimizer, 1, None, small.config(kind).untrained_decay)
@@ -44,7 +43,8 @@ def test_pictures_bright_on_the_left_are_told_from_those_bright_on_the_right(kin
     def run():
         variables = Variables(*nnx.state(small.model(kind), nnx.Param, nnx.BatchStat))
         state = TrainState.create(variables, optimizer, keep_ema=False)
-        state, sums = jax.lax.scan(lambda state, i: update(state, {"pictures": halves(i)}), state, jnp.arange(30))
+        batch = lambda i: dict(zip(("inputs", "labels"), halves(i), strict=True))  # noqa: E731
+        state, sums = jax.lax.scan(lambda state, i: update(state, batch(i)), state, jnp.arange(30))
         features, labels = halves(1000)
         model = nnx.merge(graph, *state.evaluated)
         model.eval()

@@ -8,7 +8,7 @@ import pytest
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import points as modality
 from perceiver_jax.modalities.points.config import NoAugment, Points
-from perceiver_jax.readers.surface import BadShape
+from perceiver_jax.readers import BadFile
 
 SHAPE = (64, 0)
 AS_THEY_ARE = NoAugment(kind="none", extent=None, half_side=1.0)
@@ -219,16 +219,16 @@ def test_arrays_stay_as_they_are():
 
 def test_a_file_is_read_by_its_suffix_with_at_least_as_many_points_as_inputs(monkeypatch):
     asked = []
-    monkeypatch.setattr(modality.point_files, "read_points", lambda *given: asked.append(given) or cloud())
+    monkeypatch.setattr(modality.shapes, "read_points", lambda *given: asked.append(given) or cloud())
     modality.read(b"bytes", "shapes/chair.V2.OFF", (44, 44, 0))
     assert asked == [(b"bytes", ".off", 1936)]
 
 
 def test_a_file_that_is_no_shape_is_named_with_the_reason(monkeypatch):
     def bad(*_):
-        raise BadShape("empty-file", "has no bytes")
+        raise BadFile("empty-file", "has no bytes")
 
-    monkeypatch.setattr(modality.point_files, "read_points", bad)
+    monkeypatch.setattr(modality.shapes, "read_points", bad)
     assert refusal(modality.read, b"", "chairs/1.off", SHAPE) == (
         Code.DATA,
         "error[3] shape empty-file: chairs/1.off\n  found: has no bytes\n  try: a whole copy of it, or remove it",
