@@ -14,7 +14,7 @@ import pytest
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.runs import workdir
 from perceiver_jax.settings import config as config_lib
-from perceiver_jax.system import disk
+from perceiver_jax.system import disk, locks
 from tests.launch import SMALL, config_of
 
 CONFIG = config_of()
@@ -113,7 +113,7 @@ def test_a_place_that_refuses_writes_is_named_with_the_reason(tmp_path, monkeypa
     def refuse(*args, **kwargs):
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(workdir, "open", refuse, raising=False)
+    monkeypatch.setattr(locks, "open", refuse, raising=False)
     assert str(fail(tmp_path / "a")) == f"error[6] workdir {tmp_path}/a: {os.strerror(number).lower()}"
 
 
