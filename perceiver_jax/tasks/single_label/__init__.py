@@ -37,11 +37,11 @@ class SingleLabel:
             hint = 'task.kind "multi_label" learns any number of them'
             raise Failure(Code.DATA, f"{name}: {len(labels)} labels", expected="one", hint=hint)
         check_labels(labels, len(self.classes), name)
-        return np.int32(labels[0])
+        return np.array(labels[0], np.int32)
 
     def blank(self) -> Int32[np.ndarray, ""]:
         """The first class."""
-        return np.int32(0)
+        return np.array(0, np.int32)
 
     def losses(self, logits: Float[Traced, "B Y"], labels: Int[Traced, " B"]) -> Float[Traced, " B"]:
         """The cross-entropy with smoothed targets, in nats."""
