@@ -12,8 +12,8 @@ from perceiver_jax.settings.config import Config, parse
 BATCHES = {"batch_size": 2, "eval_batch_size": 2, "validation_examples": 0, "num_workers": 0, "prefetch_batches": 1}
 
 
-def problem_of(data, augment, left_out=(), **sections) -> Problem:
-    """What a run of these data learns; `augment` is a section, or one for each stream. Its model takes any inputs."""
+def config_of(data, augment, **sections) -> Config:
+    """A run on these data; `augment` is a section, or one for each stream. Its model takes any inputs."""
     base = parse(get_config())
     several = isinstance(augment, dict)
     free = {"positions": {name: {"kind": "none"} for name in augment} if several else {"kind": "none"}}
@@ -27,7 +27,12 @@ def problem_of(data, augment, left_out=(), **sections) -> Problem:
         "optim": base.optim.model_copy(update={"accumulation_steps": 1}),
     }
     kept = {name: getattr(base, name) for name in Config.model_fields}
-    return resolve(Config(**kept | given | sections), left_out)
+    return Config(**kept | given | sections)
+
+
+def problem_of(data, augment, left_out=(), **sections) -> Problem:
+    """What such a run learns."""
+    return resolve(config_of(data, augment, **sections), left_out)
 
 
 def data_of(data, augment, left_out=(), **sections):

@@ -35,10 +35,14 @@ def prepare_small(source, data_dir):
     return prepare(plan, data_dir, 2, 0, lambda done: None, lambda line: None)
 
 
-@pytest.fixture(scope="session")
-def prepared(once):
+def prepare_once(once):
     """A data_dir that no test changes."""
     return once("imagenet", lambda path: prepare_small(write_archives(path / "source"), path / "data")) / "data"
+
+
+@pytest.fixture(scope="session")
+def prepared(once):
+    return prepare_once(once)
 
 
 @pytest.fixture

@@ -63,10 +63,14 @@ def prepare_small(source, data_dir, num_points=POINTS, partial=True):
     return prepare(plan, data_dir, 1, 0, lambda done: None, lambda line: None)
 
 
-@pytest.fixture(scope="session")
-def prepared(once):
+def prepare_once(once):
     """A data_dir that no test changes."""
     return once("modelnet40", lambda path: prepare_small(write_zip(path / "source"), path / "data")) / "data"
+
+
+@pytest.fixture(scope="session")
+def prepared(once):
+    return prepare_once(once)
 
 
 @pytest.fixture
