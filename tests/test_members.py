@@ -1,6 +1,7 @@
 """What every data source, modality and task has to hold: the same questions to each that is found in its room.
 
-A new data source adds a line to `SOURCES`, how to make a small one; a new modality one to `RAW` and its settings to `AUGMENTS`.
+A new data source adds to `SOURCES` how to make a small one, a new modality its inputs to `RAW` and settings to `SETTINGS`, a
+new task settings to `SETTINGS_OF_TASKS`.
 """
 
 import itertools
@@ -425,7 +426,7 @@ def takes_portions(kind):
     return np.issubdtype(blank.dtype, np.floating)
 
 
-@pytest.mark.parametrize("kind", filter(takes_portions, kinds(tasks)))
+@pytest.mark.parametrize("kind", [kind for kind in kinds(tasks) if takes_portions(kind)])
 def test_the_loss_is_linear_in_the_target(task, logits, labels):
     """Where a label can be a mixture; test_single_label.py has it for labels that are numbers of classes."""
     others, portions = jnp.roll(labels, 1, axis=0), jnp.linspace(0, 1, SIZE)
@@ -454,7 +455,7 @@ def test_what_a_split_is_worth_has_its_loss_and_its_headline(task, logits, label
 def test_padding_changes_nothing_whatever_it_holds(task, logits, labels):
     plain = task.finish(task.evaluation(logits[:8], labels[:8], jnp.ones(8)))
     bad = logits.at[8:].set(jnp.nan).at[9].set(jnp.inf)
-    padded = task.finish(task.evaluation(bad, labels, jnp.arange(SIZE) < 8.0))
+    padded = task.finish(task.evaluation(bad, labels, (jnp.arange(SIZE) < 8).astype(jnp.float32)))
     assert padded == pytest.approx(plain, rel=1e-6)
 
 
