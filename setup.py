@@ -3,11 +3,12 @@
 from setuptools import find_packages, setup
 
 setup(
-    name="perceiver_jax",
-    version="0.1.0",
+    name="jax-perceiver",  # PyPI's perceiver-jax is another project; what is imported is perceiver_jax
+    version="0.2.0",
     description="The Perceiver (Jaegle et al. 2021) in JAX and Flax: the exact model and its experiments",
     license="Apache-2.0",
-    packages=find_packages(include=["perceiver_jax", "perceiver_jax.*"]),
+    packages=[*find_packages(include=["perceiver_jax", "perceiver_jax.*"]), "perceiver_jax.configs"],
+    package_dir={"perceiver_jax.configs": "configs"},  # the paper's rows, for `perceiver_jax.architecture`
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2.3",

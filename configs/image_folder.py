@@ -4,13 +4,22 @@ Not in the paper. FOLDER/train/CLASS/*.jpg beside FOLDER/test/CLASS/*.jpg (or va
 which a part is held out as the split test. JPEG and PNG of any size.
 
     python -m experiments.train --config configs/image_folder.py --config.data.data_dir=FOLDER --workdir runs/pictures
+
+With `:multi_label` each of the pictures has any number of labels: FOLDER/labels.csv has a line `file,label;label` for each.
 """
 
 from ml_collections import ConfigDict
 
+from perceiver_jax.settings.config import with_variant
 
-def get_config() -> ConfigDict:
-    return ConfigDict(
+VARIANTS = {
+    "folders": {},
+    "multi_label": {"task": dict(kind="multi_label"), "data.labels": "labels.csv"},
+}
+
+
+def get_config(variant: str = "folders") -> ConfigDict:
+    config = ConfigDict(
         dict(
             seed=0,
             task=dict(kind="single_label", label_smoothing=0.1),
@@ -79,3 +88,4 @@ def get_config() -> ConfigDict:
             mesh=dict(model=1, inputs=1),
         )
     )
+    return with_variant(config, VARIANTS, variant)

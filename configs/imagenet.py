@@ -75,6 +75,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "train.duration": "5000000 steps",
     },
     "fig6": {"data.batch_size": 256},
+    # Not theirs: the final layer starts at zero, as this paper's does; Perceiver IO's starts as every linear layer.
     "io": {
         "augment.mix": dict(kind="mixup_cutmix", mixup_alpha=0.2, cutmix_alpha=1.0),
         "model.num_cross_attends": 1,

@@ -3,7 +3,7 @@
 Not in the paper. The models are Debian's package kicad-packages3d; whole families are in one split,
 so test shapes have no siblings among those that are trained on. A part's size tells much of its kind: coordinates keep it.
 
-    python -m scripts.prepare_kicad --source /usr/share/kicad/3dmodels --data_dir ~/kicad
+    python -m scripts.kicad.prepare --source /usr/share/kicad/3dmodels --data_dir ~/kicad
     python -m experiments.train --config configs/kicad.py --config.data.data_dir=~/kicad --workdir runs/kicad
 
 `plain` has no augmentation: what it does is told in docs/results.md.

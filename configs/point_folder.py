@@ -7,13 +7,22 @@ The highest band, 32, has a wave of 1/32 of the cube's side. 2,048 points on the
 on slimmer shapes nearer; ModelNet40's 1,120 (configs/modelnet40.py) is far finer than what so many points can show.
 
     python -m experiments.train --config configs/point_folder.py --config.data.data_dir=FOLDER --workdir runs/shapes
+
+With `:multi_label` each of the shapes has any number of labels: FOLDER/labels.csv has a line `file,label;label` for each.
 """
 
 from ml_collections import ConfigDict
 
+from perceiver_jax.settings.config import with_variant
 
-def get_config() -> ConfigDict:
-    return ConfigDict(
+VARIANTS = {
+    "folders": {},
+    "multi_label": {"task": dict(kind="multi_label"), "data.labels": "labels.csv"},
+}
+
+
+def get_config(variant: str = "folders") -> ConfigDict:
+    config = ConfigDict(
         dict(
             seed=0,
             task=dict(kind="single_label", label_smoothing=0.1),
@@ -85,3 +94,4 @@ def get_config() -> ConfigDict:
             mesh=dict(model=1, inputs=1),
         )
     )
+    return with_variant(config, VARIANTS, variant)

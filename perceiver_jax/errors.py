@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class Code(enum.IntEnum):
@@ -54,6 +54,11 @@ def printable(text: str, length: int = 200) -> str:
     """What stands in a file, as it may be printed: one line, of a decent length."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: length + 1])
     return shown if len(shown) <= length else f"{shown[:length]}..."
+
+
+def some(names: Sequence[str], most: int, rest: str = "...") -> str:
+    """The first of the names, and in the place of the others, where there are some, `rest`."""
+    return ", ".join([*names[:most], *([rest] if len(names) > most else [])])
 
 
 def nearest(name: str, names: Iterable[str], likeness: float = 0.6) -> str:

@@ -3,8 +3,10 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from absl import flags
 
@@ -39,7 +41,7 @@ def prepare(make_plan: Callable[[Path], dataset.Plan]) -> None:
     data_dir = Path(command.require("data_dir")).expanduser()
     check_outside(data_dir, source)
     num_workers, max_bad = (flags.FLAGS[name].value for name in ("num_workers", "max_bad"))
-    published = _checksums(source) if source.exists() else []  # else `make_plan` tells of it
+    published = _checksums(source) if source.exists() else []  # otherwise `make_plan` reports it
     with StopFlag() as stop:
         plan = make_plan(source)
         if published:
@@ -56,7 +58,7 @@ def prepare(make_plan: Callable[[Path], dataset.Plan]) -> None:
 
 
 def check_outside(data_dir: Path, source: Path) -> None:
-    """Raises Failure(WORKDIR) for a place that lies in the source's folder."""
+    """Raises Failure(WORKDIR) for a directory inside the source's folder."""
     # realpath: unlike Path.resolve, it leaves a link to itself to those who would write there.
     if source.is_dir() and Path(os.path.realpath(data_dir)).is_relative_to(os.path.realpath(source)):
         raise Failure(Code.WORKDIR, f"--data_dir {data_dir}", "lies in --source", hint="another --data_dir")
@@ -78,25 +80,41 @@ def _compare(published: Sequence[Checksum], stop: StopFlag) -> None:
         checksums.check(published, lambda done: observe(done // MEGABYTE))
 
 
-def allow_partial() -> bool:
-    """Whether less than the published data set is wanted."""
-    return flags.FLAGS["allow_partial"].value
+def plan(
+    data_set: ModuleType,
+    listing: Listing,
+    check_complete: Callable[[Listing, bool], list[str]],
+    convert: items.Convert,
+    description: Mapping[str, Any],
+    **settings: Any,
+) -> dataset.Plan:
+    """The plan of what is listed, by the module of its data set; reports what is there and what is left out.
 
-
-def units(name: str, listing: Listing, num_shards: Callable[[str, int], int]) -> list[items.Unit]:
-    """The units of a listing: of each split as many as `num_shards(split, number of items)`."""
-    return [
+    Raises Failure(DATA) where it is not the whole data set, unless --allow_partial is given.
+    """
+    if listing.ignored:
+        shown = findings.first(sorted(listing.ignored))
+        say_above(f"ignored {len(listing.ignored):,} files that are no {data_set.NOUN} by their names: {shown}")
+    for line in check_complete(listing, flags.FLAGS["allow_partial"].value):
+        say_above(line)
+    units = [
         unit
         for split, found in listing.items.items()
-        for unit in items.make_units(name, split, found, num_shards(split, len(found)))
+        for unit in items.make_units(data_set.NAME, split, found, data_set.num_shards(split, len(found)))
     ]
-
-
-def tell_ignored(listing: Listing, what: str) -> None:
-    """Says how many files are left out, and which."""
-    if listing.ignored:
-        shown = findings.some(sorted(listing.ignored))
-        say_above(f"ignored {len(listing.ignored):,} files that are no {what} by their names: {shown}")
+    return dataset.Plan(
+        name=data_set.NAME,
+        version=data_set.VERSION,
+        units=units,
+        convert=convert,
+        preload=data_set.PRELOAD,
+        bad=listing.bad,
+        ignored=listing.ignored,
+        partial=listing.partial,
+        features=data_set.features,
+        description=description,
+        **settings,
+    )
 
 
 def say_above(line: str) -> None:
@@ -111,7 +129,7 @@ class Observer:
         self, progress: Progress, stop: StopFlag, total: int, resumes: bool = True, rate: str = "examples_per_second"
     ):
         self._progress, self._stop, self._total, self._rate = progress, stop, total, rate
-        self._then = f"the same command {'resumes' if resumes else 'starts anew'}"
+        self._then = f"the same command {'resumes' if resumes else 'starts over'}"
         self._before = (time.monotonic(), 0)
 
     def __call__(self, done: int) -> None:

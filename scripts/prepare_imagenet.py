@@ -39,25 +39,12 @@ def make_plan(source: Path) -> dataset.Plan:
         path = Path(_VALIDATION_LABELS.value).expanduser()
         validation = validation_labels.read(path, validation, imagenet2012.synsets())
     listing = imagenet2012.list_source(source, validation)
-    preparation.tell_ignored(listing, "pictures")
-    for line in imagenet2012.check_complete(listing, preparation.allow_partial()):
-        say_above(line)
-    return dataset.Plan(
-        name=imagenet2012.NAME,
-        version=imagenet2012.VERSION,
-        units=preparation.units(imagenet2012.NAME, listing, imagenet2012.num_shards),
-        convert=imagenet2012.convert,
-        preload=imagenet2012.PRELOAD,
-        bad=listing.bad,
-        ignored=listing.ignored,
-        partial=listing.partial,
-        features=imagenet2012.features,
-        description={
-            "description": "ILSVRC 2012, prepared by perceiver_jax.",
-            "homepage": "https://image-net.org/",
-            "supervised_keys": ("image", "label"),
-        },
-    )
+    description = {
+        "description": "ILSVRC 2012, prepared by perceiver_jax.",
+        "homepage": "https://image-net.org/",
+        "supervised_keys": ("image", "label"),
+    }
+    return preparation.plan(imagenet2012, listing, imagenet2012.check_complete, imagenet2012.convert, description)
 
 
 if __name__ == "__main__":

@@ -43,24 +43,17 @@ def make_plan(source: Path) -> dataset.Plan:
         what = f"found {release.title}"
         raise Failure(Code.DATA, what, f"{source}", found=f"--num_points={_NUM_POINTS.value}", expected=expected)
     say_above(f"found {release.title}")
-    preparation.tell_ignored(listing, "shapes")
-    for line in check_complete(listing, preparation.allow_partial()):
-        say_above(line)
-    return dataset.Plan(
-        name=modelnet40.NAME,
-        version=modelnet40.VERSION,
-        units=preparation.units(modelnet40.NAME, listing, modelnet40.num_shards),
-        convert=modelnet40.converter(name, _NUM_POINTS.value, _SEED.value),
-        preload=modelnet40.PRELOAD,
-        bad=listing.bad,
-        ignored=listing.ignored,
-        partial=listing.partial,
-        features=modelnet40.features,
-        description={
-            "description": f"ModelNet40, prepared by perceiver_jax from {release.title}.",
-            "homepage": "https://modelnet.cs.princeton.edu/",
-            "supervised_keys": ("points", "label"),
-        },
+    description = {
+        "description": f"ModelNet40, prepared by perceiver_jax from {release.title}.",
+        "homepage": "https://modelnet.cs.princeton.edu/",
+        "supervised_keys": ("points", "label"),
+    }
+    return preparation.plan(
+        modelnet40,
+        listing,
+        check_complete,
+        modelnet40.converter(name, _NUM_POINTS.value, _SEED.value),
+        description,
         settings={"release": name, "num_points": _NUM_POINTS.value, "seed": _SEED.value},
         example_bytes=12 * _NUM_POINTS.value + 100,
     )

@@ -30,14 +30,14 @@ def config_of(data, augment, **sections) -> Config:
     return Config(**kept | given | sections)
 
 
-def problem_of(data, augment, left_out=(), **sections) -> Problem:
+def problem_of(data, augment, left_out=(), masked=None, **sections) -> Problem:
     """What such a run learns."""
-    return resolve(config_of(data, augment, **sections), left_out)
+    return resolve(config_of(data, augment, **sections), left_out, masked)
 
 
-def data_of(data, augment, left_out=(), **sections):
+def data_of(data, augment, left_out=(), masked=None, **sections):
     """The examples of such a run."""
-    return problem_of(data, augment, left_out, **sections).data
+    return problem_of(data, augment, left_out, masked, **sections).data
 
 
 def views_of(num_evaluation=1, **stream_dropout):

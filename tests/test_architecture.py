@@ -43,6 +43,7 @@ FILE_LINES, FUNCTION_LINES = 260, 65
 LOOKUPS = {
     "runs/accounting.py": {"counts"},
     "settings/faults.py": {"fault", "values"},  # pydantic's records, a path in a config's faulty values
+    "readers/__init__.py": {"_HINTS"},
     "model/read.py": {"mesh.shape"},  # a mesh, perhaps without that axis, or none
     "report/curves.py": {"LEAST_TOP"},
     "report/log.py": {"record"},  # a line of metrics.jsonl, perhaps cut off
@@ -269,8 +270,8 @@ def initialisation(config: Config):
 
 def input_array(config: Config):
     """The input array of a black picture."""
-    model = accounting.abstract_model(config)
-    return np.asarray(model.inputs(jnp.zeros((1, *config.spec.shape))).array()).tolist()
+    (segment,) = accounting.abstract_model(config).inputs(jnp.zeros((1, *config.spec.shape)))
+    return np.asarray(segment.array()).tolist()
 
 
 LEARNED = {"kind": "learned", "channels": 4, "init_scale": 0.02}
@@ -321,7 +322,8 @@ def test_every_setting_of_the_model_has_a_row_here():
 
     positions = fields(FourierPositions, "positions.") | fields(LearnedPositions, "positions.")
     assert fields(NoPositions) == set()
-    assert set(EFFECTS) | set(EFFECTS_OF_LEARNED) == fields(PerceiverConfig) | positions
+    of_several_streams = {"modality_vectors"}  # tests/model/test_streams.py
+    assert set(EFFECTS) | set(EFFECTS_OF_LEARNED) | of_several_streams == fields(PerceiverConfig) | positions
 
 
 @pytest.mark.parametrize(

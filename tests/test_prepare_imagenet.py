@@ -63,7 +63,7 @@ def start(tmp_path):
         command = [sys.executable, script, "--source", source, "--data_dir", data_dir, "--allow_partial", *arguments]
         variables = os.environ | {"PYTHONPATH": str(ROOT)} | environment
         pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, text=True, env=variables, **pipes)
+        return subprocess.Popen(command, text=True, env=variables, start_new_session=True, **pipes)
 
     return start
 
@@ -87,7 +87,7 @@ def test_a_run_that_was_killed_ends_with_the_bytes_of_one_that_was_not(tmp_path,
     for number, count in ((signal.SIGKILL, 3), (signal.SIGTERM, 6)):
         run = start(source, tmp_path / "killed", "--num_workers=1", LC_ALL="C", TZ="Asia/Tokyo")
         wait_for_shards(tmp_path / "killed", count)
-        run.send_signal(number)
+        os.killpg(run.pid, number)  # as a terminal or a scheduler does
         _, err = run.communicate()
         assert run.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 143), err
         assert not (tmp_path / "killed/imagenet2012/5.1.0").exists()

@@ -1,9 +1,12 @@
 """The files of people's own data that give no example, found before training rather than in the midst of it."""
 
+import math
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
+from perceiver_jax.data.examples import masked_streams
 from perceiver_jax.data.folder_source import Files, FolderSource
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import Modality
@@ -11,21 +14,31 @@ from perceiver_jax.modalities import Modality
 SHOWN = 10  # files named on the screen
 
 
-def unreadable(
+class Checked(NamedTuple):
+    """What was found in the files of a data set."""
+
+    left_out: tuple[str, ...]  # names of the files that cannot be read
+    masked: frozenset[str]  # streams of which some example has fewer inputs than the grid
+
+
+def check_files(
     source: FolderSource, modalities: Mapping[str, Modality], observe: Callable[[int], None], note: Callable[[str], None]
-) -> tuple[str, ...]:
-    """The names of the files that cannot be read, each of them reported; `observe` is called with how many are done.
+) -> Checked:
+    """Reads every file once; reports those that cannot be read. `observe` is called with how many are done.
 
     Raises Failure(DATA) where they are more than the config's `max_bad`.
     """
     splits = [source.load(split) for split in source.contents().num_examples]
     files = [(split, index) for split in splits for index in range(len(split))]
     bad: list[tuple[str, Failure]] = []
+    masked: set[str] = set()
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders let go of Python's lock
-        for done, failure in enumerate(pool.map(lambda one: _fault(*one, modalities), files)):
-            if failure is not None:
+        for done, found in enumerate(pool.map(lambda one: _checked(*one, modalities), files)):
+            if isinstance(found, Failure):
                 owner, index = files[done]
-                bad.append((owner.file(index), failure))
+                bad.append((owner.file(index), found))
+            else:
+                masked |= found
             observe(done + 1)
     allowed = source.config.max_bad
     if len(bad) > allowed:
@@ -38,15 +51,15 @@ def unreadable(
         raise Failure(Code.DATA, what, source.config.where, found, f"at most {allowed} (data.max_bad)", hint)
     for name, failure in bad:
         note(f"left out {name}: {failure.what}: {failure.found}")
-    return tuple(sorted(name for name, _ in bad))
+    return Checked(tuple(sorted(name for name, _ in bad)), frozenset(masked))
 
 
-def _fault(files: Files, index: int, modalities: Mapping[str, Modality]) -> Failure | None:
-    """What is wrong with a file, if anything."""
+def _checked(files: Files, index: int, modalities: Mapping[str, Modality]) -> set[str] | Failure:
+    """The streams of which a file has fewer inputs than the grid, or what is wrong with it."""
     try:
         example = files[index]
-        for stream, modality in modalities.items():
-            modality.read(example.inputs[stream], example.name)
+        raw = {name: modality.read(example.inputs[name], example.name) for name, modality in modalities.items()}
     except Failure as failure:
         return failure
-    return None
+    few = masked_streams(modalities)
+    return {name for name in few if len(modalities[name].evaluation(raw[name], 0)) < math.prod(modalities[name].stream.grid)}

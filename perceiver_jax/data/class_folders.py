@@ -1,7 +1,7 @@
 """Class folders: data as people have them, a folder a class.
 
 Either `train/<class>/*` beside `test/<class>/*` (or `val`, or `validation`), or `<class>/*`, of which a part is held out as
-test. Classes are numbered in the order of their sorted names. What has another suffix is left out and told of; no link is
+test. Classes are numbered in the order of their sorted names. What has another suffix is left out and reported; no link is
 followed. Whether a file holds what its name says shows when it is read.
 """
 
@@ -33,7 +33,7 @@ class Kind(NamedTuple):
         return f"train/CLASS/{self.pattern} with test/CLASS/{self.pattern}, or CLASS/{self.pattern}"
 
 
-class Listing(NamedTuple):
+class Folder(NamedTuple):
     """What a folder holds."""
 
     root: Path
@@ -76,8 +76,8 @@ def read_file(path: str, what: str) -> bytes:
 
 
 @functools.cache  # of this process: a config asks for it many times
-def list_folder(root: Path, test_percent: float, kind: Kind) -> Listing:
-    """The classes and files of a folder; what is left out of it is told once, on stderr.
+def list_folder(root: Path, test_percent: float, kind: Kind) -> Folder:
+    """The classes and files of a folder; what is left out of it is reported once, on stderr.
 
     Raises Failure(DATA) where the folder is absent or its names make no data set.
     """
@@ -187,10 +187,10 @@ def _digest(label: str, name: str) -> bytes:
     return hashlib.sha256(f"{label}/{name}".encode()).digest()
 
 
-def _numbered(root: Path, folders: dict[str, str], files: dict[str, ByClass], kind: Kind) -> Listing:
-    """The listing, each class as its number among the sorted names of those that are trained on.
+def _numbered(root: Path, folders: dict[str, str], files: dict[str, ByClass], kind: Kind) -> Folder:
+    """The folder, each class as its number among the sorted names of those that are trained on.
 
-    Files are mixed, the same way everywhere, so that the part that is held out for validation has all classes.
+    Files are shuffled, the same way everywhere, so that the part that is held out for validation has all classes.
     """
     classes = sorted(files["train"])
     unknown = sorted(set(files["test"]) - set(classes))
@@ -200,6 +200,6 @@ def _numbered(root: Path, folders: dict[str, str], files: dict[str, ByClass], ki
         raise Failure(Code.DATA, f"has no test {kind.items}", f"{root}", hint="a larger data.test_percent")
     splits, numbers = {}, {label: number for number, label in enumerate(classes)}
     for split, by_class in files.items():
-        mixed = sorted((_digest(label, name), label, name) for label, names in by_class.items() for name in names)
-        splits[split] = tuple((os.path.join(folders[split], label, name), (numbers[label],)) for _, label, name in mixed)
-    return Listing(root, tuple(classes), splits)
+        shuffled = sorted((_digest(label, name), label, name) for label, names in by_class.items() for name in names)
+        splits[split] = tuple((os.path.join(folders[split], label, name), (numbers[label],)) for _, label, name in shuffled)
+    return Folder(root, tuple(classes), splits)

@@ -51,6 +51,7 @@ class DataSet:
     task: Task
     sizes: Mapping[str, int]  # of each split of this run: `validation` are the last of train, which then lacks them
     numbers: tuple[int, ...]  # of each of the source's classes, its number in the run
+    masked: Collection[str]  # streams of which some example has fewer inputs than the grid
 
     @property
     def mixes(self) -> bool:
@@ -135,7 +136,7 @@ class Split:
 
     def batch(self, items: Iterable[Item], size: int) -> Batch:
         """Examples, normalised, as a batch of `size`, the rest of it zeros."""
-        inputs, masks = blank(self.data.modalities, size)
+        inputs, masks = blank(self.data.modalities, self.data.masked, size)
         labels = np.array([self.data.task.blank()] * size)
         drops: list[Collection[str]] = []
         for row, item in enumerate(items):
@@ -151,25 +152,30 @@ class Split:
         return Batch(inputs=inputs, masks=masks, labels=labels)
 
 
-def blank(modalities: Mapping[str, Modality], size: int) -> tuple[Inputs, Masks]:
-    """Inputs of `size` examples, all zero, and masks that show none of them."""
+def blank(modalities: Mapping[str, Modality], masked: Collection[str], size: int) -> tuple[Inputs, Masks]:
+    """Inputs of `size` examples, all zero, and masks of the `masked` streams that show none of them."""
     inputs, masks = {}, {}
     for stream, modality in modalities.items():
         grid = modality.stream.grid
         channels = modality.stream.channels + modality.num_coordinates
         inputs[stream] = np.zeros((size, *grid, channels), np.float32)
-        if modality.stream.masked:
+        if stream in masked:
             masks[stream] = np.zeros((size, math.prod(grid)), bool)
     return inputs, masks
 
 
 def normalized(modalities: Mapping[str, Modality], features: Mapping[str, Features]) -> tuple[Inputs, Masks]:
     """One example's features as a batch of one."""
-    inputs, masks = blank(modalities, 1)
+    inputs, masks = blank(modalities, masked_streams(modalities), 1)
     for stream, one in features.items():
         _put(inputs, masks, stream, 0, one)
         inputs[stream][...] = modalities[stream].normalize(inputs[stream])
     return inputs, masks
+
+
+def masked_streams(modalities: Mapping[str, Modality]) -> frozenset[str]:
+    """The streams of which an example may have fewer inputs than the grid."""
+    return frozenset(name for name, modality in modalities.items() if modality.stream.masked)
 
 
 def _put(inputs: Inputs, masks: Masks, stream: str, row: int, features: Features) -> None:
@@ -178,8 +184,11 @@ def _put(inputs: Inputs, masks: Masks, stream: str, row: int, features: Features
         count = len(features)
         inputs[stream][row].reshape(-1, features.shape[-1])[:count] = features
         masks[stream][row, :count] = True
+    elif features.size == inputs[stream][row].size:
+        inputs[stream][row] = features.reshape(inputs[stream][row].shape)
     else:
-        inputs[stream][row] = features
+        found, expected = f"{len(features):,} inputs", f"{math.prod(inputs[stream].shape[1:-1]):,}, as when the run began"
+        raise Failure(Code.DATA, f"an example has fewer inputs in stream {stream}", found=found, expected=expected)
 
 
 def train_batch(step: int, split: Split, ids: "grain.MapDataset", slots: range, partner: int, seed: int) -> Batch:

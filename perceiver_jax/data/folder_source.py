@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from perceiver_jax.data import class_folders, label_list
-from perceiver_jax.data.class_folders import Kind, Listing
+from perceiver_jax.data.class_folders import Folder, Kind
 from perceiver_jax.data.config import DirectoryConfig
 from perceiver_jax.data.sources import Contents, Example
 from perceiver_jax.section import HARMLESS
@@ -31,7 +31,7 @@ class FolderSource:
         self._left_out = frozenset(left_out)
 
     @functools.cached_property
-    def _listing(self) -> Listing:
+    def _listing(self) -> Folder:
         """The folder's files, less those left out."""
         root, percent = class_folders.root_of(self.config.data_dir), self.config.test_percent
         if self.config.labels is None:
@@ -59,7 +59,7 @@ class FolderSource:
 class Files:
     """Random access to the files of a split; `[i].name` is the file's path."""
 
-    def __init__(self, listing: Listing, split: str, stream: str, read: Callable[[str], Any]):
+    def __init__(self, listing: Folder, split: str, stream: str, read: Callable[[str], Any]):
         self._root, self._files, self._stream, self._read = str(listing.root), listing.splits[split], stream, read
 
     def __len__(self) -> int:

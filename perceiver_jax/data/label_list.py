@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from perceiver_jax.data.class_folders import TEST_NAMES, Kind, Listing
+from perceiver_jax.data.class_folders import TEST_NAMES, Folder, Kind
 from perceiver_jax.errors import Code, Failure
 
 HEADING = ("file", "filename", "path")
@@ -23,7 +23,7 @@ Labels = dict[str, tuple[str, ...]]  # by file, in the order of the list
 
 
 @functools.cache  # of this process: a source asks for it many times
-def list_files(root: Path, name: str, test_percent: float, kind: Kind) -> Listing:
+def list_files(root: Path, name: str, test_percent: float, kind: Kind) -> Folder:
     """The classes and files that a list in the folder names.
 
     Raises Failure(DATA), with the line, where the list is absent or wrong or names a file that is not there.
@@ -48,7 +48,7 @@ def list_files(root: Path, name: str, test_percent: float, kind: Kind) -> Listin
     unlisted = sum(file not in labels for file in _files(root, kind))
     if unlisted:
         print(f"{root}: left out {unlisted:,} {kind.items} that {name} does not list", file=sys.stderr)
-    return Listing(root, classes, splits)
+    return Folder(root, classes, splits)
 
 
 def _read(root: Path, name: str, kind: Kind) -> Labels:

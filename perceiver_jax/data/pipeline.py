@@ -19,7 +19,7 @@ from jaxtyping import Integer
 from perceiver_jax.data.config import DataConfig
 from perceiver_jax.data.examples import Batch, DataSet, Share, Split, eval_batch, train_batch, vote_batch
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.system.signals import end_with_parent
+from perceiver_jax.system.signals import enter_worker
 
 if TYPE_CHECKING:
     import grain
@@ -136,12 +136,5 @@ def _read_ahead(batches: "grain.MapDataset", config: DataConfig) -> Batches:
 
 
 def _enter_worker(worker: int, num_workers: int) -> None:
-    """Makes a worker process live exactly as long as its parent wants it.
-
-    A terminal or a scheduler sends its stop signals to every process, but only the parent can stop in good order, and
-    may need batches until then.
-    """
     del worker, num_workers
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    end_with_parent()
+    enter_worker(signal.SIGINT, signal.SIGTERM)

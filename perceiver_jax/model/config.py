@@ -204,11 +204,10 @@ class PerceiverConfig(ModelConfig):
         """Raises ValueError for streams, heads or devices that do not fit each other."""
         super().check_inputs(inputs, num_sharing)
         names = ", ".join(spec.name for spec in inputs)
-        if (len(inputs) > 1) != (self.modality_vectors is not None):
-            rule = (
-                "several streams are made equally wide by one" if len(inputs) > 1 else "only with several streams; try None"
-            )
-            raise ValueError(f"model.modality_vectors {self.modality_vectors or None} with the inputs {names}: {rule}")
+        if len(inputs) > 1 and self.modality_vectors is None:
+            raise ValueError(f"model.modality_vectors None: they make {names} equally wide; the authors' have 4 channels")
+        if len(inputs) == 1 and self.modality_vectors is not None:
+            raise ValueError(f"model.modality_vectors: only with several streams, the data have {names}; try None")
         heads, channels = self.num_cross_attend_heads, self.input_channels(inputs)
         if channels % heads:
             fits = [n for n in range(1, channels + 1) if channels % n == 0]

@@ -29,6 +29,7 @@ from perceiver_jax.section import of_stream
 
 Given = Shaped[Array | np.ndarray, "..."]  # looked at here, so that what is wrong is told in words
 Streams = Given | Mapping[str, Given]  # one array where there is one stream, else by the streams' names
+Masks = Given | Mapping[str, Given | None]  # likewise; None, or no entry: every input is seen
 
 
 class InputArray(nnx.Module):
@@ -46,13 +47,13 @@ class InputArray(nnx.Module):
         self.spec, self.config = spec, positions
         own = positions.input_channels(spec)
         self.channels = channels if vectors else own  # C
+
+        def normal(scale: float, *shape: int) -> nnx.Param:
+            return nnx.Param(nnx.initializers.truncated_normal(scale)(rngs.params(), shape))
+
         if isinstance(positions, LearnedPositions):
-            init = nnx.initializers.truncated_normal(positions.init_scale)
-            self.positions = nnx.Param(init(rngs.params(), (spec.num_inputs, positions.channels)))
-        self.vector = None
-        if vectors:
-            init = nnx.initializers.truncated_normal(vectors.init_scale)
-            self.vector = nnx.Param(init(rngs.params(), (channels - own,)))
+            self.positions = normal(positions.init_scale, spec.num_inputs, positions.channels)
+        self.vector = normal(vectors.init_scale, self.channels - own) if vectors else None
 
     def __call__(self, features: Given, mask: Given | None = None) -> Segment:
         """The inputs, row-major, features first.
@@ -110,27 +111,27 @@ class InputArrays(nnx.Module):
         arrays = [InputArray(*each, rngs, vectors, self.channels) for each in zip(specs, positions, strict=True)]
         self.streams = nnx.Dict(dict(zip(self.names, arrays, strict=True)))
 
-    def __call__(self, inputs: Streams, masks: Streams | None = None) -> list[Segment]:
+    def __call__(self, inputs: Streams, masks: Masks | None = None) -> list[Segment]:
         """The segments of a batch.
 
         Raises ValueError for streams that are missing, unknown or of different batches, and as `InputArray` does.
         """
         inputs = by_name("inputs", inputs, self.names)
-        nothing = dict.fromkeys(self.names)  # some streams alone have masks, perhaps
-        if isinstance(masks, Mapping) or masks is None:
-            masks = nothing | (masks or {})
-        masks = by_name("masks", masks, self.names)
+        masks = by_name("masks", self._with_the_rest(masks), self.names)
         segments = [self.streams[name](inputs[name], masks[name]) for name in self.names]
         sizes = {name: segment.features.shape[0] for name, segment in zip(self.names, segments, strict=True)}
         if len(set(sizes.values())) > 1:
-            raise ValueError(
-                f"streams of different batches: {', '.join(f'{name} {n}' for name, n in sizes.items())} examples"
-            )
+            found = ", ".join(f"{name} {size}" for name, size in sizes.items())
+            raise ValueError(f"streams of different numbers of examples: {found}")
         return segments
 
+    def _with_the_rest(self, masks: Masks | None) -> Masks:
+        everything = dict.fromkeys(self.names)
+        return {**everything, **(masks or {})} if masks is None or isinstance(masks, Mapping) else masks
 
-def by_name(what: str, given: Streams, names: Sequence[str]) -> Mapping[str, Given]:
-    """What is given for each of a model's streams; raises ValueError where that is not all of them, and no other."""
+
+def by_name(what: str, given: Masks, names: Sequence[str]) -> Mapping[str, Given | None]:
+    """What is given, by stream; raises ValueError where it is not that of each stream of a model and no other."""
     if isinstance(given, Mapping):
         check_names(f"the mapping of {what}", given, names, "the model reads")
         return given

@@ -10,7 +10,7 @@ from perceiver_jax.model import repeat
 from perceiver_jax.model.attention import CrossAttend, SelfAttend
 from perceiver_jax.model.config import InputSpec, PerceiverConfig
 from perceiver_jax.model.heads import Head, Output
-from perceiver_jax.model.inputs import InputArrays, Streams
+from perceiver_jax.model.inputs import InputArrays, Masks, Streams
 from perceiver_jax.model.layers import activation_dtype, in_turn, stacked
 from perceiver_jax.model.schedule import num_weights
 from perceiver_jax.model.segment import Segment
@@ -46,7 +46,7 @@ class Perceiver(nnx.Module):
         self.self_attends = nnx.List([stacked(layers, self_attend, rngs) for _ in count("self_attends")])
         self.head = Head(config, cross_attend, num_outputs, dtype, rngs)
 
-    def __call__(self, inputs: Streams, masks: Streams | None = None, capture: bool = False) -> Output:
+    def __call__(self, inputs: Streams, masks: Masks | None = None, capture: bool = False) -> Output:
         """Class logits, and with `capture` the attention logits of every cross-attend by stream.
 
         `inputs` are an array, or arrays by name where there are several streams: B examples, a grid, channels. Inputs whose
@@ -56,7 +56,7 @@ class Perceiver(nnx.Module):
         latents, attention_logits = (self._captured if capture else self._encoded)(segments)
         return Output(self.head(latents), attention_logits)
 
-    def encode(self, inputs: Streams, masks: Streams | None = None) -> Float[Array, "B N D"]:
+    def encode(self, inputs: Streams, masks: Masks | None = None) -> Float[Array, "B N D"]:
         """The latents as the head gets them."""
         return self._encoded(self.inputs(inputs, masks))[0]
 

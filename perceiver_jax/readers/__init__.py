@@ -1,1 +1,42 @@
-"""From the bytes of people's files to arrays: pictures, meshes, clouds of points."""
+"""From the bytes of people's files to arrays: pictures, meshes, clouds of points. Each reader raises BadFile."""
+
+import contextlib
+from collections.abc import Iterator
+
+from perceiver_jax.errors import Code, Failure
+
+_COPY, _CORRECT, _TABLE = "a whole copy of it, or remove it", "correct it, or remove it", "save its points as float32 (n, 3)"
+# What helps against each code; the others are those of damage, against which a whole copy does.
+_HINTS = {
+    "too-small": "remove it",
+    "too-large": "a smaller version of it, or remove it",
+    "no-faces": "save it with faces or, as .xyz, its points alone",
+    "which-array": "save the points alone, or name their array as expected",
+    "not-an-image": "a whole copy of it as JPEG or PNG, or remove it",
+    "off-variant": "a copy of it as text, in three dimensions",
+    **dict.fromkeys(("array-shape", "not-an-array", "python-objects"), _TABLE),
+    **dict.fromkeys(("counts", "vertex", "face", "columns", "number", "non-finite", "line-too-long"), _CORRECT),
+    **dict.fromkeys(("degenerate", "no-points"), "remove it: there is no shape in it"),
+}
+_FORMATS = {"picture": "save it as JPEG or PNG", "shape": "save it in one of those formats"}
+
+
+class BadFile(Exception):
+    """A file that gives no picture or shape: `code` for programs, `sentence` for people."""
+
+    def __init__(self, code: str, sentence: str):
+        super().__init__(code, sentence)
+        self.code, self.sentence = code, sentence
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+@contextlib.contextmanager
+def named(kind: str, name: str) -> Iterator[None]:
+    """Turns BadFile into Failure(DATA) with the file's name and what helps; `kind` is picture or shape."""
+    try:
+        yield
+    except BadFile as bad:
+        hint = _FORMATS[kind] if bad.code == "format-not-allowed" else _HINTS.get(bad.code, _COPY)
+        raise Failure(Code.DATA, f"{kind} {bad.code}", name, found=bad.sentence, hint=hint) from None

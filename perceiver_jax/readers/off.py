@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from perceiver_jax.errors import printable
-from perceiver_jax.readers.surface import BadShape, Mesh
+from perceiver_jax.readers import BadFile, polygons
+from perceiver_jax.readers.surface import Mesh
 from perceiver_jax.readers.text_lines import lines_of
 
 MAX_COUNT = 50_000_000  # of vertices, of faces
@@ -28,21 +29,21 @@ class _Body(NamedTuple):
     widths: Int64[np.ndarray, " lines"]  # the numbers on each
 
     def check(self, kind: str, fit: Bool[np.ndarray, " rows"], rows: Int64[np.ndarray, " rows"], expected: str) -> None:
-        """Raises BadShape(kind) naming the first of `rows`, of lines that are not blank, that is not fit."""
+        """Raises BadFile(kind) naming the first of `rows`, of lines that are not blank, that is not fit."""
         if not fit.all():
             row = int(rows[np.argmin(fit)])
             filled = (line for line in self.text.split(b"\n") if line.strip())
             line = next(itertools.islice(filled, row, None))
-            raise BadShape(kind, f"line {self.lines[row]}: {_shown(line)}, expected {expected}")
+            raise BadFile(kind, f"line {self.lines[row]}: {_shown(line)}, expected {expected}")
 
 
 def read_off(data: bytes) -> Mesh:
-    """The mesh in the bytes of an OFF file, faces of more corners as fans of triangles; raises BadShape."""
+    """The mesh in the bytes of an OFF file, faces of more corners as triangles; raises BadFile."""
     text = data.removeprefix(b"\xef\xbb\xbf")
     if not text.strip():
-        raise BadShape("no-vertices", "has no bytes" if not data else "is blank")
+        raise BadFile("no-vertices", "has no bytes" if not data else "is blank")
     if b"\0" in text[:1024]:
-        raise BadShape("off-variant", "is binary; OFF is read as text")
+        raise BadFile("off-variant", "is binary; OFF is read as text")
     text = re.sub(rb"#[^\n]*", b"", lines_of(text))
     columns, counts, body = _split(text)
     num_vertices, num_faces = counts
@@ -50,10 +51,10 @@ def read_off(data: bytes) -> Mesh:
     expected = " or ".join(map(str, columns)) + " numbers"
     body.check("vertex", np.isin(body.widths[:num_vertices], columns), np.arange(num_vertices), expected)
     values = _numbers(body, num_vertices)
-    firsts = np.cumsum(body.widths) - body.widths  # of each line, the place of its first number
+    firsts = np.cumsum(body.widths) - body.widths  # of each line, the index of its first number
     vertices = values[firsts[:num_vertices, None] + np.arange(3)]
     body.check("vertex", np.isfinite(vertices).all(axis=1), np.arange(num_vertices), "finite numbers")
-    return Mesh(vertices, _fans(body, values, firsts, num_vertices))
+    return Mesh(vertices, _triangles(body, values, firsts, vertices))
 
 
 def _split(text: bytes) -> tuple[tuple[int, ...], tuple[int, int], _Body]:
@@ -65,7 +66,7 @@ def _split(text: bytes) -> tuple[tuple[int, ...], tuple[int, int], _Body]:
     widths = np.diff(np.searchsorted(starts, ends), prepend=0)
     filled = np.flatnonzero(widths)
     if not len(filled):
-        raise BadShape("no-vertices", "holds nothing but comments")
+        raise BadFile("no-vertices", "holds nothing but comments")
 
     def words(row: int) -> list[bytes]:
         return text[ends[filled[row] - 1] + 1 if filled[row] else 0 : ends[filled[row]]].split()
@@ -74,7 +75,7 @@ def _split(text: bytes) -> tuple[tuple[int, ...], tuple[int, int], _Body]:
     used = 1
     if not rest:
         if len(filled) == 1:
-            raise BadShape("no-vertices", "ends behind its header")
+            raise BadFile("no-vertices", "ends behind its header")
         rest, used = words(1), 2
     counts = _counts(rest, int(filled[used - 1]) + 1)
     body = text[ends[filled[used - 1]] :]
@@ -88,13 +89,13 @@ def _header(words: list[bytes]) -> tuple[tuple[int, ...], list[bytes]]:
     if not matched:
         start = line[:200].lower()
         page = b"<html" in start or b"<!doctype" in start
-        raise BadShape("off-variant", "looks like a web page: the download failed" if page else "does not begin with OFF")
+        raise BadFile("off-variant", "looks like a web page: the download failed" if page else "does not begin with OFF")
     texture, colour, normal, four, any_dimension = matched.groups()
     rest = line[matched.end() :].split()
     if four or any_dimension:
-        raise BadShape("off-variant", f"{matched[0].decode()}: has not three dimensions")
+        raise BadFile("off-variant", f"{matched[0].decode()}: has not three dimensions")
     if rest and rest[0].upper() == b"BINARY":
-        raise BadShape("off-variant", "is binary; OFF is read as text")
+        raise BadFile("off-variant", "is binary; OFF is read as text")
     least = 3 + (3 if normal else 0) + (2 if texture else 0)
     return ((least + 3, least + 4) if colour else (least,)), rest
 
@@ -103,27 +104,27 @@ def _counts(words: list[bytes], line: int) -> tuple[int, int]:
     """How many vertices and faces a file claims; nothing is made of that size before there are as many lines."""
     shown = _shown(b" ".join(words))
     if len(words) not in (2, 3) or not all(re.fullmatch(rb"\+?\d+", word) for word in words):
-        raise BadShape("counts", f"line {line}: counts {shown}, expected whole numbers of vertices, faces and edges")
+        raise BadFile("counts", f"line {line}: counts {shown}, expected whole numbers of vertices, faces and edges")
     if any(len(word) > 20 or int(word) > MAX_COUNT for word in words[:2]):
-        raise BadShape("counts", f"line {line}: counts {shown}, at most {MAX_COUNT:,} are read")
+        raise BadFile("counts", f"line {line}: counts {shown}, at most {MAX_COUNT:,} are read")
     if int(words[0]) == 0:
-        raise BadShape("no-vertices", f"line {line}: counts 0 vertices")
+        raise BadFile("no-vertices", f"line {line}: counts 0 vertices")
     return int(words[0]), int(words[1])
 
 
 def _check_counts(num_vertices: int, num_faces: int, body: _Body) -> None:
-    """Raises BadShape where there are fewer or more lines than counted."""
+    """Raises BadFile where there are fewer or more lines than counted."""
     claimed, there = num_vertices + num_faces, len(body.lines)
     expected = f"expected {num_vertices:,} vertices and {num_faces:,} faces, a line each"
     if there < claimed:
         end = f"line {body.lines[-1]}: the last of {there:,}" if there else "ends behind its counts"
-        raise BadShape("count-mismatch", f"{end}, {expected}")
+        raise BadFile("count-mismatch", f"{end}, {expected}")
     if there > claimed:
-        raise BadShape("count-mismatch", f"line {body.lines[claimed]}: one too many, {expected}")
+        raise BadFile("count-mismatch", f"line {body.lines[claimed]}: one too many, {expected}")
 
 
 def _numbers(body: _Body, num_vertices: int) -> Float64[np.ndarray, " numbers"]:
-    """All numbers, in their order; raises BadShape naming the line of the first that is none."""
+    """All numbers, in their order; raises BadFile naming the line of the first word that is not one."""
     try:
         values = np.fromstring(body.text, sep=" ")  # of text: five times as fast as float() of each word
     except ValueError:
@@ -134,7 +135,7 @@ def _numbers(body: _Body, num_vertices: int) -> Float64[np.ndarray, " numbers"]:
     fit = np.array([all(map(_is_number, words)) for words in lines])
     body.check("vertex", fit[:num_vertices], np.arange(num_vertices), "numbers")
     body.check("face", fit[num_vertices:], np.arange(num_vertices, len(lines)), "numbers")
-    raise BadShape("off-variant", "holds characters that are no text")
+    raise BadFile("off-variant", "holds characters that are no text")
 
 
 def _is_number(word: bytes) -> bool:
@@ -144,24 +145,26 @@ def _is_number(word: bytes) -> bool:
         return False
 
 
-def _fans(
-    body: _Body, values: Float64[np.ndarray, " numbers"], firsts: Int64[np.ndarray, " lines"], num_vertices: int
+def _triangles(
+    body: _Body,
+    values: Float64[np.ndarray, " numbers"],
+    firsts: Int64[np.ndarray, " lines"],
+    vertices: Float64[np.ndarray, "V 3"],
 ) -> Int64[np.ndarray, "faces 3"]:
-    """The triangles of all faces, those of fewer corners first; raises BadShape."""
+    """The triangles of all faces, those of fewer corners first; raises BadFile."""
+    num_vertices = len(vertices)
     rows = np.arange(num_vertices, len(firsts))
     corners = values[firsts[rows]]  # how many, as the file says
     fit = (corners >= 3) & np.isin(body.widths[rows] - 1 - corners, _COLOURS)
     body.check("face", fit, rows, "the number of corners, 3 or more, the corners, and a colour or none")
-    triangles = [np.empty((0, 3), np.int64)]
+    found = [np.empty((0, 3), np.int64)]
     for sides in np.unique(corners).astype(np.int64):
         alike = rows[corners == sides]
         indices = values[firsts[alike, None] + 1 + np.arange(sides)]
         fit = (indices >= 0) & (indices < num_vertices) & (indices == np.floor(indices))
         body.check("face", fit.all(axis=1), alike, f"corners from 0 to {num_vertices - 1}")
-        second = np.arange(1, sides - 1)
-        fan = np.stack([np.zeros_like(second), second, second + 1], axis=1)
-        triangles.append(indices.astype(np.int64)[:, fan].reshape(-1, 3))
-    return np.concatenate(triangles)
+        found.append(polygons.triangles(vertices, indices.astype(np.int64)).reshape(-1, 3))
+    return np.concatenate(found)
 
 
 def _shown(line: bytes) -> str:

@@ -10,22 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from perceiver_jax.readers import BadFile
+
 OVERSAMPLING = 5  # points drawn for each that `well_spread` keeps
 
 _NO_AREA = 1e-15  # of a face in the unit cube: what rounding makes of corners on one line
 _NO_WIDTH = 1e-5  # of a cloud by its length: what six decimals, which published clouds have, make of points on one line
 _LARGEST = 1e30  # of a coordinate: far from what a float32 cannot hold
-
-
-class BadShape(Exception):
-    """A file that gives no shape: `code` for programs, the text for people."""
-
-    def __init__(self, code: str, sentence: str):
-        super().__init__(code, sentence)
-        self.code, self.sentence = code, sentence
-
-    def __str__(self) -> str:
-        return self.sentence
 
 
 class Mesh(NamedTuple):
@@ -35,24 +26,24 @@ class Mesh(NamedTuple):
     faces: Int64[np.ndarray, "faces 3"]  # the rows of their corners in `vertices`
 
 
-def chance(data: bytes, seed: int) -> np.random.Generator:
-    """What draws a file's points: its bytes decide, not its name, so the same file gives the same points everywhere."""
+def generator(data: bytes, seed: int) -> np.random.Generator:
+    """The random numbers for a file's points: its bytes seed them, not its name, so it gives the same points everywhere."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(data).digest()) + seed)
 
 
 def sample(mesh: Mesh, num_points: int, rng: np.random.Generator) -> Float64[np.ndarray, "points 3"]:
     """Points drawn uniformly from the surface, in the unit cube: its longest side goes from -1 to 1, around the middle.
 
-    Raises BadShape where there is no surface.
+    Raises BadFile where there is no surface.
     """
     if not len(mesh.faces):
-        raise BadShape("no-faces", "has no faces, so no surface to draw points from")
+        raise BadFile("no-faces", "has no faces, so no surface to draw points from")
     corners = _in_unit_cube(mesh.vertices[mesh.faces])
     origin, sides = corners[:, 0], corners[:, 1:] - corners[:, :1]
     areas = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1) / 2
     areas[areas < _NO_AREA] = 0
     if not areas.any():
-        raise BadShape("degenerate", "no face has an area")
+        raise BadFile("degenerate", "no face has an area")
     chosen = rng.choice(len(areas), num_points, p=areas / areas.sum())
     along = rng.random((num_points, 2))  # of a parallelogram; its other half is folded back onto the triangle
     along = np.where(along.sum(axis=1, keepdims=True) > 1, 1 - along, along)
@@ -70,15 +61,15 @@ def half_side(mesh: Mesh) -> float:
 
 
 def check_spread(points: Float32[np.ndarray, "points 3"]) -> None:
-    """Raises BadShape where all points are equal or, as far as their rounding tells, on one line: no surface has them."""
+    """Raises BadFile where all points are equal or, as far as their rounding shows, on one line: no surface has them."""
     relative = points.astype(np.float64) - points[0]
     squares = np.square(relative).sum(axis=1)
     farthest = int(np.argmax(squares))
     if squares[farthest] == 0:
-        raise BadShape("degenerate", "all points are equal")
+        raise BadFile("degenerate", "all points are equal")
     across = np.linalg.norm(np.cross(relative, relative[farthest]), axis=1)  # distances from the line, times its length
     if across.max() <= _NO_WIDTH * squares[farthest]:
-        raise BadShape("degenerate", "all points lie on one line")
+        raise BadFile("degenerate", "all points lie on one line")
 
 
 def farthest_first(points: Float64[np.ndarray, "points 3"], num_points: int) -> Float64[np.ndarray, "chosen 3"]:
@@ -109,12 +100,12 @@ def well_spread(mesh: Mesh, num_points: int, rng: np.random.Generator) -> Float6
 
 
 def _in_unit_cube(corners: Float64[np.ndarray, "faces 3 3"]) -> Float64[np.ndarray, "faces 3 3"]:
-    """The corners of faces, moved and scaled alike; vertices that no face has do not count. Raises BadShape."""
+    """The corners of faces, moved and scaled alike; vertices that no face has do not count. Raises BadFile."""
     largest = np.abs(corners).max()
     if largest > 0:
         corners = corners / largest  # first, so that no difference overflows
     low, high = corners.min(axis=(0, 1)), corners.max(axis=(0, 1))
     longest = (high - low).max()
     if longest == 0:
-        raise BadShape("degenerate", "all points are equal")
+        raise BadFile("degenerate", "all points are equal")
     return (corners - (low + high) / 2) * (2 / longest)

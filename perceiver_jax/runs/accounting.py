@@ -98,7 +98,7 @@ def train_memory_bytes(problem: Problem) -> int:
     inputs, masks = example_shapes(problem, config.data.batch_size // config.optim.accumulation_steps)
 
     def residuals(params: Any, untrained: Any, inputs: Any, masks: Any) -> Any:
-        return jax.vjp(lambda params: nnx.merge(graph, params, untrained)(inputs, masks).logits, params)[1]
+        return jax.vjp(lambda params: nnx.merge(graph, params, untrained, copy=True)(inputs, masks).logits, params)[1]
 
     kept = jax.eval_shape(residuals, params, untrained, inputs, masks)
     moments = jax.eval_shape(optim.optimizer(config.optim, problem.num_steps).init, params)
@@ -110,7 +110,9 @@ def example_shapes(problem: Problem, batch: int) -> tuple[dict[str, Any], dict[s
     """The shapes of a batch's inputs and masks, by stream."""
     specs = problem.inputs
     inputs = {spec.name: jax.ShapeDtypeStruct((batch, *spec.grid, spec.num_features), jnp.float32) for spec in specs}
-    masks = {spec.name: jax.ShapeDtypeStruct((batch, spec.num_inputs), bool) for spec in specs if spec.masked}
+    masks = {
+        spec.name: jax.ShapeDtypeStruct((batch, spec.num_inputs), bool) for spec in specs if spec.name in problem.masked
+    }
     return inputs, masks
 
 

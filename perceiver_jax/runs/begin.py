@@ -16,7 +16,7 @@ def problem_of(workdir: Workdir, config: Config) -> Problem:
     """
     if workdir.problem.exists():
         return read_problem(workdir, config)
-    problem = resolve(config, _left_out(config))
+    problem = resolve(config, *_checked(config))
     pipeline.check(problem.data)
     write_problem(workdir, problem)
     return problem
@@ -28,12 +28,12 @@ def check_data(problem: Problem) -> None:
     pipeline.check(problem.data)
 
 
-def _left_out(config: Config) -> tuple[str, ...]:
-    """The files of people's own data that cannot be read."""
+def _checked(config: Config) -> checking.Checked | tuple[()]:
+    """What is found in the files of people's own data; nothing of other data, which were checked when they were prepared."""
     source = config.source()
     if not isinstance(source, FolderSource):
-        return ()  # others were checked when they were prepared
+        return ()
     count = sum(source.contents().num_examples.values())
     with Progress(count, 0) as progress:
         progress.note(f"checking {count:,} files")
-        return checking.unreadable(source, config.modalities, lambda done: progress.update(done, {}), progress.note)
+        return checking.check_files(source, config.modalities, lambda done: progress.update(done, {}), progress.note)

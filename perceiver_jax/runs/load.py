@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,8 @@ class TrainedRun:
         changed = differences(self.problem, found)
         if not changed:
             return self, []
-        return dataclasses.replace(self, problem=dataclasses.replace(self.problem, num_examples=found.num_examples)), changed
+        now = dataclasses.replace(self.problem, num_examples=found.num_examples, masked=found.masked)
+        return dataclasses.replace(self, problem=now), changed
 
     def inputs_of(self, given: Given) -> tuple[Inputs, Masks]:
         """One example as evaluation would see it; raises Failure(DATA), naming the file, where it cannot be read."""
@@ -114,10 +115,9 @@ class TrainedRun:
             raise Failure(Code.NUMERICS, f"{name}: the model's output is not finite")
         return scores
 
-    def predict(self, examples: Iterable[Given], top: int = 5) -> Iterator[list[Answer]]:
+    def predict(self, examples: Iterable[Given], top: int = 5) -> list[list[Answer]]:
         """The likeliest classes of each example, likeliest first, each example by itself."""
-        for given in _several(examples):
-            yield self.problem.task.answers(self.scores(given), top)
+        return [self.problem.task.answers(self.scores(given), top) for given in _several(examples)]
 
     def embed(self, examples: Iterable[Given]) -> Float[np.ndarray, "examples D"]:
         """The mean over the latents of each example."""

@@ -14,7 +14,7 @@ from typing import Any
 import pydantic
 
 from perceiver_jax import modalities, tasks
-from perceiver_jax.data.examples import DataSet
+from perceiver_jax.data.examples import DataSet, masked_streams
 from perceiver_jax.data.sources import Contents
 from perceiver_jax.errors import Code, Failure, nearest
 from perceiver_jax.members import member
@@ -38,6 +38,7 @@ class Problem:
     num_examples: Mapping[str, int]  # of each split of the run
     baselines: Mapping[str, float]  # scores of simple models on the test split
     left_out: tuple[str, ...]  # files of the data that gave no example when the run began
+    masked: tuple[str, ...]  # streams of which some example has fewer inputs than the grid
     fingerprint: str  # of the data: 16 hexadecimal digits
 
     @functools.cached_property
@@ -71,7 +72,8 @@ class Problem:
         source = config.source(self.left_out)
         check_classes(self.classes, source.contents().classes)
         numbers = tuple(self.classes.index(name) for name in source.contents().classes)
-        return DataSet(config.data, config.views, source, self.modalities, self.task, self.num_examples, numbers)
+        made = self.modalities, self.task, self.num_examples, numbers, self.masked
+        return DataSet(config.data, config.views, source, *made)
 
     def steps(self, duration: str) -> int:
         """The steps in one of the run's durations; epochs count the examples that are trained on."""
@@ -83,16 +85,25 @@ class Problem:
         return self.steps(self.config.train.duration)
 
 
-def resolve(config: Config, left_out: Collection[str] = ()) -> Problem:
+def resolve(config: Config, left_out: Collection[str] = (), masked: Collection[str] | None = None) -> Problem:
     """A config with what its data are, less files that are left out.
+
+    `masked` are the streams of which some example has fewer inputs than the grid; None: all that may.
 
     Raises Failure: DATA where the data are not there, CONFIG where they are too few for it.
     """
     source = config.source(left_out)
-    return make(config, source.contents(), _fingerprint(config, source.identity(), source.contents()), left_out)
+    fingerprint = _fingerprint(config, source.identity(), source.contents())
+    return make(config, source.contents(), fingerprint, left_out, masked)
 
 
-def make(config: Config, contents: Contents, fingerprint: str, left_out: Collection[str] = ()) -> Problem:
+def make(
+    config: Config,
+    contents: Contents,
+    fingerprint: str,
+    left_out: Collection[str] = (),
+    masked: Collection[str] | None = None,
+) -> Problem:
     """A config with given contents of its data; raises Failure(CONFIG) where they are too few for it."""
     held_out, published = config.data.validation_examples, contents.num_examples
     sizes = {**published, "train": published["train"] - held_out}
@@ -106,6 +117,7 @@ def make(config: Config, contents: Contents, fingerprint: str, left_out: Collect
         num_examples={**sizes, "validation": held_out} if held_out else sizes,
         baselines=contents.baselines,
         left_out=tuple(sorted(left_out)),
+        masked=tuple(sorted(masked_streams(config.modalities) if masked is None else masked)),
         fingerprint=fingerprint,
     )
 
@@ -126,6 +138,7 @@ def dump(problem: Problem) -> dict[str, Any]:
         "num_examples": dict(problem.num_examples),
         "baselines": dict(problem.baselines),
         "left_out": list(problem.left_out),
+        "masked": list(problem.masked),
         "fingerprint": problem.fingerprint,
     }
 
@@ -147,6 +160,7 @@ def load(config: Config, values: Mapping[str, Any]) -> Problem:
         num_examples={str(split): int(size) for split, size in values["num_examples"].items()},
         baselines={str(name): float(score) for name, score in values["baselines"].items()},
         left_out=tuple(map(str, values["left_out"])),
+        masked=tuple(map(str, values["masked"])),
         fingerprint=str(values["fingerprint"]),
     )
 

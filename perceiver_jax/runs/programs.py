@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +65,7 @@ class Programs:
     def _on_mesh(self) -> jax.sharding.AbstractMesh:
         return jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh)
 
-    def _loss(self, variables: Variables, batch: Batch) -> tuple[jax.Array, tuple[Sums, nnx.State]]:
+    def _loss(self, variables: Variables, batch: Batch) -> tuple[jax.Array, tuple[Sums, Any]]:
         """The mean loss of a batch, its metric sums and what it sets of the model; a mixed example counts by `labels`."""
         task, model = self.problem.task, nnx.merge(self.graph, *variables, copy=True)  # it sets its own
         with self._on_mesh():

@@ -2,24 +2,18 @@
 
 import contextlib
 import dataclasses
-import datetime
-import errno
-import fcntl
 import hashlib
 import json
 import os
-import socket
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from perceiver_jax.errors import Code, Failure
+from perceiver_jax.errors import Code, Failure, printable, some
 from perceiver_jax.runs import problem as problems
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.settings.config import Config, dump, lasting, read
-from perceiver_jax.system import disk
+from perceiver_jax.system import disk, locks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,12 +62,14 @@ def claim(path: str, config: Config, command: list[str]) -> Iterator[Workdir]:
     workdir = Workdir(Path(os.path.abspath(path)))
     if workdir.path.parent == workdir.path:
         raise Failure(Code.WORKDIR, where, "is the root of the file system", hint="--workdir runs/NAME")
+
+    def in_use(owner: str) -> Failure:
+        return Failure(Code.WORKDIR, where, f"in use by {owner}", hint="another --workdir")
+
     with contextlib.ExitStack() as stack:
         try:
             workdir.path.mkdir(parents=True, exist_ok=True)
-            # Opening the lock for writing is also the only true test of write access: mode bits say nothing to root.
-            lock = stack.enter_context(open(workdir.path / ".lock", "a+b", buffering=0))
-            _lock(lock, where)
+            stack.enter_context(locks.held(workdir.path / ".lock", where, in_use))
             disk.remove_unfinished(workdir.path)
             _match(workdir, where, config)
             written = _text({"config": dump(config), "command": command})
@@ -134,35 +130,6 @@ def _signed(record: dict[str, Any]) -> dict[str, Any]:
     return record | {"sha256": hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
 
 
-def _lock(lock: Any, where: str) -> None:
-    """Locks the open lock file, or raises Failure(WORKDIR) naming the process that holds it."""
-    try:
-        # A POSIX lock: it ends with its process even if a child of that process lives on, and works over NFS.
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.ENOLCK, errno.EOPNOTSUPP):
-            print(f"warning: {where}: no locks on this file system; see that one trainer uses it", file=sys.stderr)
-            return
-        if error.errno not in (errno.EACCES, errno.EAGAIN):
-            raise
-        time.sleep(0.1)  # an owner that won the lock a moment ago is still writing its name
-        lock.seek(0)
-        raise Failure(Code.WORKDIR, where, f"in use by {_owner(lock.read())}", hint="another --workdir") from None
-    lock.truncate(0)
-    now = datetime.datetime.now(datetime.UTC)
-    lock.write(_text({"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat()}))
-
-
-def _owner(text: bytes) -> str:
-    try:
-        owner = json.loads(text)
-        since = datetime.datetime.fromisoformat(owner["since"])
-        today = since.date() == datetime.datetime.now(datetime.UTC).date()
-        return f"pid {owner['pid']} on {owner['host']} since {since:{'%H:%M' if today else '%Y-%m-%d %H:%M'} UTC}"
-    except (ValueError, KeyError, TypeError):
-        return "another process"
-
-
 def _match(workdir: Workdir, where: str, config: Config) -> None:
     """Raises Failure(CONFIG) where the workdir holds a run with other settings."""
     if not workdir.config.exists():
@@ -199,16 +166,14 @@ def _text(record: dict[str, Any]) -> bytes:
 
 
 def _shown(path: str) -> str:
-    text = path if path.isprintable() and path else repr(path)
-    return text if len(text) <= 200 else text[:197] + "..."
+    return printable(path if path.isprintable() and path else repr(path), 197)
 
 
 def _there(path: Path) -> str:
     if not path.is_dir():
         return "a file" if path.exists() else "nothing there"
     names = sorted(entry.name for entry in path.iterdir())
-    names = [*names[:10], "..."] if len(names) > 10 else names
-    return f"a directory that holds {', '.join(names) or 'nothing'}"
+    return f"a directory that holds {some(names, 10) or 'nothing'}"
 
 
 def _near(path: Path) -> str:

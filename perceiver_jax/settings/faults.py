@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pydantic
 
-from perceiver_jax.errors import Code, Failure, nearest
+from perceiver_jax.errors import Code, Failure, nearest, printable
 from perceiver_jax.section import ONLY, Section
 
 WRITTEN_OUT = "every field is written out: see configs/digits.py"
@@ -159,5 +159,4 @@ def unknown_value(name: str, value: Any, choices: list[str]) -> Failure:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."
+    return printable(repr(value), 97)

@@ -36,6 +36,12 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, read piece by piece. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def remove_unfinished(directory: Path) -> None:
     """Removes what writes that did not end left in `directory`; says so in one line."""
     left = sorted(entry for entry in directory.iterdir() if entry.name.startswith(TEMPORARY))
@@ -67,9 +73,3 @@ def reason(error: Exception) -> str:
 def _existing(path: Path) -> Path:
     """The path itself or the nearest of its parents that exists."""
     return next(p for p in (path, *path.parents) if os.path.lexists(p))
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits; raises OSError where it cannot be read."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

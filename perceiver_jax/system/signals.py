@@ -66,8 +66,15 @@ class StopFlag:
                     os.write(sys.__stderr__.fileno(), line.encode())
 
 
-def end_with_parent() -> None:
-    """Makes this process end as soon as the one that started it does: a killed parent can tell its workers nothing."""
+def enter_worker(*ignored: signal.Signals) -> None:
+    """Makes a worker process live as long as its parent wants it, and no longer than the parent lives.
+
+    A terminal or a scheduler sends its stop signals to every process, but only the parent can stop in good order, and may
+    need its workers until then: they ignore the signals given. A parent that is killed can tell its workers nothing, so
+    they watch it.
+    """
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 

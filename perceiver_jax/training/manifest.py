@@ -205,5 +205,4 @@ def _files(root: Path) -> Iterator[str]:
 
 
 def _measure(path: Path) -> File:
-    with open(path, "rb") as file:
-        return File(size=os.fstat(file.fileno()).st_size, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+    return File(size=path.stat().st_size, sha256=disk.sha256(path))

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx
 from jaxtyping import Array, Float
 
 from perceiver_jax.tasks import Sums
@@ -21,11 +20,11 @@ class Variables(NamedTuple):
     """What a forward pass computes with."""
 
     params: Any
-    untrained: nnx.State  # what batches set rather than gradients: nnx.BatchStat; for most models empty
+    untrained: Any  # what batches set rather than gradients: nnx.BatchStat; for most models empty
 
 
 # What a training batch gives: its mean loss, its metric sums, and what it sets of the untrained variables.
-Loss = Callable[[Variables, Batch], tuple[Float[Array, ""], tuple[Sums, nnx.State]]]
+Loss = Callable[[Variables, Batch], tuple[Float[Array, ""], tuple[Sums, Any]]]
 
 
 @functools.partial(
@@ -39,7 +38,7 @@ class TrainState:
     params: Any
     opt_state: optax.OptState
     ema: Any | None  # running mean of the parameters, if one is kept
-    untrained: nnx.State  # running mean of what the batches set
+    untrained: Any  # running mean of what the batches set
 
     @classmethod
     def create(cls, variables: Variables, optimizer: optax.GradientTransformation, keep_ema: bool) -> "TrainState":
@@ -67,12 +66,12 @@ def train_step(
     Where a running mean of the parameters is evaluated, that of what is untrained is no faster: they belong together.
     """
 
-    def gradient(variables: Variables, batch: Batch) -> tuple[Sums, tuple[Any, nnx.State]]:
+    def gradient(variables: Variables, batch: Batch) -> tuple[Sums, tuple[Any, Any]]:
         of_params = lambda params: loss(variables._replace(params=params), batch)  # noqa: E731
         (_, (sums, untrained)), grads = jax.value_and_grad(of_params, has_aux=True)(variables.params)
         return sums, (grads, untrained)
 
-    def accumulated(variables: Variables, batch: Batch) -> tuple[Sums, tuple[Any, nnx.State]]:
+    def accumulated(variables: Variables, batch: Batch) -> tuple[Sums, tuple[Any, Any]]:
         """Sums, mean gradient and what is set in the mean, one micro-batch after the other."""
         # Every k-th example: each device keeps examples it already holds.
         micro = jax.tree.map(lambda x: x.reshape(-1, accumulation_steps, *x.shape[1:]).swapaxes(0, 1), batch)

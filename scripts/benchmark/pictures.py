@@ -12,7 +12,7 @@ from perceiver_jax.data.config import Spec
 from perceiver_jax.modalities import image
 from perceiver_jax.modalities.image.config import MAX_MAGNITUDE, Inception, RandAugment
 from perceiver_jax.modalities.image.crop import centre_box, random_box
-from perceiver_jax.readers import image_files
+from perceiver_jax.readers import pictures
 from perceiver_jax.settings.config import parse
 from scripts.benchmark.process import Built
 
@@ -29,7 +29,7 @@ class Pictures:
     def __call__(self) -> Built:
         """Itself, its photographs in memory."""
         files, config = photographs(), parse(imagenet.get_config())
-        path = {"ours": ours, "pillow": pillow, "decode": lambda file, *_: image_files.decode(file)}[self.name]
+        path = {"ours": ours, "pillow": pillow, "decode": lambda file, *_: pictures.decode(file)}[self.name]
 
         def step() -> None:
             for place, file in enumerate(files):

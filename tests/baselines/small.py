@@ -11,7 +11,7 @@ from perceiver_jax.baselines.config import Baseline, ResNetConfig, TransformerCo
 from perceiver_jax.baselines.resnet import ResNet
 from perceiver_jax.baselines.transformer import Transformer
 from perceiver_jax.baselines.vit import Vit
-from perceiver_jax.model.config import FourierPositions, LearnedPositions, NoPositions
+from perceiver_jax.model.config import FourierPositions, InputSpec, LearnedPositions, NoPositions
 
 GRID, FEATURES, CLASSES = (6, 8), 2, 3
 FOURIER = FourierPositions(kind="fourier", num_bands=2, max_resolution=(6.0, 8.0))
@@ -35,7 +35,12 @@ def config(kind: str, **changes: Any) -> Baseline:
 
 def model(kind: str, grid: tuple[int, ...] = GRID, **changes: Any) -> nnx.Module:
     """The model with the initial parameters of seed 0."""
-    return MODELS[kind][0](config(kind, **changes), grid, FEATURES, CLASSES, nnx.Rngs(0))
+    return MODELS[kind][0](config(kind, **changes), [picture(*grid)], CLASSES, nnx.Rngs(0))
+
+
+def picture(*grid: int, num_coordinates: int = 0) -> InputSpec:
+    """Their inputs."""
+    return InputSpec("image", grid or GRID, FEATURES, num_coordinates)
 
 
 def of_digits(kind: str, **changes: Any) -> str:

@@ -98,12 +98,12 @@ def products(program: core.Jaxpr) -> Iterator[int]:
 @pytest.mark.parametrize(("kind", "tokens"), [("transformer", math.prod), ("vit", lambda grid: 5 if grid == (6, 8) else 7)])
 def test_flops_are_the_traced_matmuls_and_three_for_each_attention_logit(kind, tokens, grid):
     logits = 2 * 2 * tokens(grid) ** 2  # two layers of two heads
-    assert small.config(kind).paper_flops(grid, 2 + 10, 3) == traced_flops(kind, grid) + 3 * logits
+    assert small.config(kind).paper_flops([small.picture(*grid)], 3) == traced_flops(kind, grid) + 3 * logits
 
 
 @pytest.mark.parametrize("grid", [small.GRID, (19, 33)])
 def test_flops_of_convolutions_are_the_traced_ones(grid):
-    assert small.config("resnet").paper_flops(grid, 2 + 10, 3) == traced_flops("resnet", grid)
+    assert small.config("resnet").paper_flops([small.picture(*grid)], 3) == traced_flops("resnet", grid)
 
 
 def traced_flops(kind: str, grid: tuple[int, int]) -> int:

@@ -15,12 +15,12 @@ from tests.baselines import small
 
 def grid_array(seed: int | None, positions=small.FOURIER, num_coordinates: int = 0) -> GridArray:
     config = small.config("transformer", positions=positions, permutation_seed=seed)
-    return GridArray(config, small.GRID, small.FEATURES, nnx.Rngs(0), num_coordinates)
+    return GridArray(config, [small.picture(num_coordinates=num_coordinates)], nnx.Rngs(0))
 
 
 def whole(array: GridArray, features: jax.Array) -> np.ndarray:
     """The input array itself, from its parts."""
-    features, positions = array(features)
+    features, positions = array(features, None)
     if positions is None:
         return np.asarray(features)
     return np.concatenate([features, np.broadcast_to(positions, (*features.shape[:-1], positions.shape[-1]))], axis=-1)
@@ -37,11 +37,13 @@ def test_a_permutation_is_fixed_by_its_seed():
     assert permutation(1, 8).tolist() != permutation(0, 8).tolist()
 
 
-@pytest.mark.parametrize("num_coordinates", [0, 2])
-@pytest.mark.parametrize("positions", [small.FOURIER, small.LEARNED, small.NONE], ids=lambda p: p.kind)
+@pytest.mark.parametrize(
+    ("positions", "num_coordinates"),
+    [(small.FOURIER, 0), (small.FOURIER, 2), (small.LEARNED, 0), (small.NONE, 0), (small.NONE, 2)],
+)
 def test_the_parts_make_the_perceivers_input_array(positions, num_coordinates):
     features = small.example().astype(jnp.float32)
-    array = InputArray(positions, small.GRID, small.FEATURES, nnx.Rngs(0), num_coordinates)(features).array()
+    array = InputArray(small.picture(num_coordinates=num_coordinates), positions, nnx.Rngs(0))(features).array()
     ours = grid_array(None, positions, num_coordinates)
     assert ours.channels == array.shape[-1]
     np.testing.assert_array_equal(whole(ours, features).reshape(array.shape), array)
@@ -63,7 +65,7 @@ def test_coordinates_that_examples_bring_are_shuffled_with_them():
 
 def test_features_on_another_grid_are_refused():
     with pytest.raises(ValueError, match=r"\(8, 6\): expected \(6, 8\)"):
-        grid_array(3)(small.example(8, 6))
+        grid_array(3)(small.example(8, 6), None)
 
 
 def test_patches_are_rows_of_their_inputs_and_zeros_beyond_the_edge():
@@ -93,7 +95,7 @@ def test_tokens_and_their_gradients_are_those_of_a_linear_map_of_the_whole_array
 
         def tokens(params):
             nnx.replace_by_pure_dict(state, {"linear": params})
-            return nnx.merge(graph, state)(array(features))
+            return nnx.merge(graph, state)(array(features, None))
 
         def results(function):
             """The function's value, and the gradients of a sum that weighs every number of it apart."""

@@ -1,7 +1,8 @@
-"""ResNet against plain numpy, and what its statistics are."""
+"""ResNet against plain numpy, and what its norms keep of a batch."""
 
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -63,37 +64,60 @@ def test_a_resnet_is_its_convolutions_norms_and_shortcuts():
     np.testing.assert_allclose(logits, expected_logits(np.asarray(features), small.as_numpy(state)), **EXACT)
 
 
-def test_a_batchs_own_statistics_given_back_change_nothing():
+def run(built: tuple[nnx.GraphDef, nnx.State], features: jax.Array, evaluated: bool) -> tuple[jax.Array, nnx.State]:
+    """The logits, and the model's variables after them."""
+    graph, state = built
+
+    def forward(state, features):
+        model = nnx.merge(graph, state)
+        if evaluated:
+            model.eval()
+        return model(features).logits, nnx.state(model)
+
+    return jax.jit(forward)(state, features)
+
+
+def test_in_evaluation_a_batchs_own_moments_change_nothing():
     with jax.enable_x64(True):
-        model, features = small.build("resnet"), small.example(batch=5)
-        output = small.run(model, features)
-        again = small.run(model, features, statistics=output.statistics)
-    np.testing.assert_allclose(again.logits, output.logits, rtol=1e-11)
-    jax.tree.map(np.testing.assert_array_equal, again.statistics, output.statistics)
+        built, features = small.build("resnet"), small.example(batch=5)
+        logits, state = run(built, features, evaluated=False)
+        again, after = run((built[0], state), features, evaluated=True)
+    np.testing.assert_allclose(again, logits, rtol=1e-11)
+    chex.assert_trees_all_equal(after, state)
 
 
-def test_with_statistics_given_examples_do_not_know_of_each_other():
+def test_in_evaluation_examples_do_not_know_of_each_other():
     with jax.enable_x64(True):
-        model, features = small.build("resnet"), small.example(batch=5)
-        statistics = small.run(model, features).statistics
-        together = small.run(model, features, statistics=statistics)
-        others = small.run(model, features.at[0].set(9.0), statistics=statistics)
-    np.testing.assert_array_equal(others.logits[1:], together.logits[1:])
-    assert np.abs(others.logits[0] - together.logits[0]).max() > 1e-3
-    jax.tree.map(np.testing.assert_array_equal, others.statistics, statistics)
+        (graph, _), features = small.build("resnet"), small.example(batch=5)
+        _, state = run(small.build("resnet"), features, evaluated=False)
+        together, _ = run((graph, state), features, evaluated=True)
+        others, _ = run((graph, state), features.at[0].set(9.0), evaluated=True)
+    np.testing.assert_array_equal(others[1:], together[1:])
+    assert np.abs(others[0] - together[0]).max() > 1e-3
 
 
-def test_moments_are_of_all_examples_and_places():
+def test_a_batch_computed_again_leaves_the_same_moments():
+    """Remat: what a block sets while it is computed again must not be lost, nor set twice."""
+    with jax.enable_x64(True):
+        features, (_, state) = small.example(batch=5), small.build("resnet")
+        after = [run((small.build("resnet", remat=remat)[0], state), features, False)[1] for remat in ("none", "block")]
+    chex.assert_trees_all_close(*(nnx.filter_state(state, nnx.BatchStat) for state in after), rtol=1e-12)
+    moved = jax.tree.map(lambda a, b: np.any(a != b), *(nnx.filter_state(s, nnx.BatchStat) for s in (after[1], state)))
+    assert all(jax.tree.leaves(moved))
+
+
+def test_moments_are_of_all_examples_and_pixels():
     x = np.random.default_rng(0).normal(size=(4, 3, 5, 2)).astype(np.float32) + 100
-    _, moments = BatchNorm(2, None, zero=False)(jnp.asarray(x), None)
+    norm = BatchNorm(2, None, zero=False)
+    norm(jnp.asarray(x))
     wide = x.astype(np.float64)
-    np.testing.assert_allclose(moments.mean, wide.mean(axis=(0, 1, 2)), rtol=1e-6)
-    np.testing.assert_allclose(moments.variance, wide.var(axis=(0, 1, 2)), rtol=1e-5)  # far from zero, as near it
+    np.testing.assert_allclose(norm.mean[...], wide.mean(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(norm.variance[...], wide.var(axis=(0, 1, 2)), rtol=1e-5)  # far from zero, as near it
 
 
 def test_a_block_starts_as_what_goes_around_it():
     x = np.abs(np.random.default_rng(0).normal(size=(2, 3, 4, 24))).astype(np.float32)
-    run = jax.jit(lambda x: small.model("resnet").blocks[2](x, None)[0])
+    run = jax.jit(lambda x: small.model("resnet").blocks[2](x))
     np.testing.assert_array_equal(run(jnp.asarray(x)), x)
 
 
@@ -104,5 +128,5 @@ def test_kernels_start_he_normal_in_what_comes_in():
 
 
 def test_inputs_on_other_than_two_axes_are_refused():
-    with pytest.raises(ValueError, match=r"a grid of \(48,\): expected two axes"):
+    with pytest.raises(ValueError, match=r"model.kind resnet: expected inputs on 2 axes, image has 48"):
         small.model("resnet", (48,), positions=small.NONE)

@@ -3,9 +3,11 @@
 import json
 import shutil
 
+import chex
 import jax
 import numpy as np
 import pytest
+from flax import nnx
 
 from perceiver_jax.data import pipeline
 from perceiver_jax.report.log import read_metrics
@@ -31,23 +33,28 @@ def test_a_baseline_trains_draws_curves_without_maps_and_resumes_bit_for_bit(kin
     (path / "result.json").unlink()
     shutil.rmtree(path / "checkpoints" / "6")
     assert launcher.finish(path, *arguments)["state_sha256"] == result["state_sha256"]
-    if kind == "resnet":  # which answers with statistics as well
+    if kind == "resnet":  # which answers with moments as well
         evaluation = launcher.start("experiments.evaluate", "--workdir", path, "--step", "3", "--json")
         assert evaluation.wait() == 0, evaluation.stderr
         logged = {(record["step"], record["split"]): record for record in read_metrics(path / "metrics.jsonl")}
         assert json.loads(evaluation.stdout) == logged[3, "test"]
 
 
-def test_a_resnets_first_update_keeps_the_statistics_of_its_batch_and_uses_the_state_up():
+def test_a_resnets_first_update_keeps_the_moments_of_its_batch_and_uses_the_state_up():
     experiment = Experiment(config_of(FLAGS["resnet"], tiny=True))
     config, state = experiment.config, experiment.initial_state()
-    assert not any(np.any(leaf) for leaf in jax.tree.leaves(state.statistics))
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(state.untrained))
     batches = pipeline.train_batches(config.data, config.augment, config.seed, 0)
     batch = devices.to_devices(next(batches), experiment.mesh)
     batches.close()
-    forward = jax.jit(lambda params, inputs: experiment.forward(Variables(params, None), inputs).statistics)
-    expected = jax.tree.map(np.asarray, forward(state.params, batch["inputs"]))
+
+    def moments(variables, inputs):
+        model = nnx.merge(experiment.graph, *variables)
+        model(inputs)
+        return nnx.state(model, nnx.BatchStat)
+
+    expected = jax.device_get(jax.jit(moments)(Variables(state.params, state.untrained), batch["inputs"]))
     after, _ = experiment.step(state, batch)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
-    assert len(jax.tree.leaves(after.statistics)) == 2 * (1 + 4)  # the stem's, the block's with its shortcut
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), after.statistics, expected)
+    assert len(jax.tree.leaves(after.untrained)) == 2 * (1 + 4)  # the stem's, the block's with its shortcut
+    chex.assert_trees_all_close(jax.device_get(after.untrained), expected, rtol=1e-5, atol=1e-7)

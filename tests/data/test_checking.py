@@ -45,8 +45,8 @@ def pictures(folder, max_bad):
 def check(data, augment=AUGMENT):
     """The files that are left out, how many were looked at each time, and what was told."""
     seen, told, config = [], [], config_of(data, augment)
-    names = checking.unreadable(config.source(), config.modalities, seen.append, told.append)
-    return names, seen, told
+    checked = checking.check_files(config.source(), config.modalities, seen.append, told.append)
+    return checked.left_out, seen, told
 
 
 def refusal(data):
@@ -108,19 +108,63 @@ def test_a_file_that_is_gone_is_one_that_cannot_be_read(folder):
     source, told = config.source(), []
     source.contents()
     (folder / "train/a/0.jpg").unlink()
-    assert checking.unreadable(source, config.modalities, lambda done: None, told.append) == ("train/a/0.jpg",)
+    checked = checking.check_files(source, config.modalities, lambda done: None, told.append)
+    assert checked.left_out == ("train/a/0.jpg",)
     assert told == ["left out train/a/0.jpg: picture unreadable: No such file or directory"]
 
 
-def test_a_shape_that_is_one_point_is_left_out_too(tmp_path):
+# Clouds
+
+PLAIN = NoAugment(kind="none", extent=None, half_side=1.0)
+
+
+def shapes(folder, max_bad=1, few_points="mask", bad=None):
+    """Two clouds of eight points in each split, one of them perhaps another."""
     for split in ("train", "test"):
         for i in range(2):
-            path = tmp_path / split / "a" / f"{i}.npy"
+            path = folder / split / "a" / f"{i}.npy"
             path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, np.random.default_rng(i).normal(size=(8, 3)))
-    np.save(tmp_path / "train/a/1.npy", np.ones((8, 3)))
-    values = {"kind": "point_folder", "data_dir": str(tmp_path), "grid": (4,), "labels": None, "test_percent": 50.0}
-    shapes = ShapesConfig(**values, max_bad=1, few_points="mask", **BATCHES)
-    names, _, (note,) = check(shapes, NoAugment(kind="none", extent=None, half_side=1.0))
+    if bad is not None:
+        np.save(folder / "train/a/1.npy", bad)
+    values = {"kind": "point_folder", "data_dir": str(folder), "grid": (4,), "labels": None, "test_percent": 50.0}
+    return ShapesConfig(**values, max_bad=max_bad, few_points=few_points, **BATCHES)
+
+
+MOSTLY_ONE = np.where(np.arange(400)[:, None] == 399, 2.0, np.ones((400, 3)))
+BAD = {
+    "one point": (np.ones((8, 3)), "no two points in different places"),
+    "one point among those taken": (MOSTLY_ONE, "no two of the points taken in different places"),
+}
+
+
+@pytest.mark.parametrize(("bad", "found"), BAD.values(), ids=BAD)
+def test_a_shape_that_is_one_point_is_left_out_too(bad, found, tmp_path):
+    names, _, (note,) = check(shapes(tmp_path, bad=bad), PLAIN)
     assert names == ("train/a/1.npy",)
-    assert note == "left out train/a/1.npy: point cloud degenerate: no two points in different places"
+    assert note == f"left out train/a/1.npy: point cloud degenerate: {found}"
+
+
+@pytest.mark.parametrize(("bad", "found"), BAD.values(), ids=BAD)
+def test_a_shape_that_is_one_point_is_named(bad, found, tmp_path):
+    with pytest.raises(Failure) as failure:
+        check(shapes(tmp_path, max_bad=0, bad=bad), PLAIN)
+    assert failure.value.where.endswith("train/a/1.npy")
+    assert failure.value.found == found
+
+
+def masked(data):
+    config = config_of(data, PLAIN)
+    return checking.check_files(config.source(), config.modalities, lambda done: None, lambda line: None).masked
+
+
+def test_a_stream_is_masked_where_an_example_has_fewer_inputs_than_the_grid(tmp_path):
+    assert masked(shapes(tmp_path, bad=np.eye(3))) == {"points"}
+
+
+def test_a_stream_whose_examples_are_full_is_not_masked(tmp_path):
+    assert masked(shapes(tmp_path)) == set()
+
+
+def test_a_stream_whose_clouds_repeat_is_not_masked(tmp_path):
+    assert masked(shapes(tmp_path, few_points="repeat", bad=np.eye(3))) == set()

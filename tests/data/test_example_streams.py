@@ -97,6 +97,23 @@ def test_a_cloud_that_repeats_has_no_mask(clouds):
     assert batch["inputs"]["points"][:3].any(axis=-1).all()
 
 
+def test_a_run_whose_clouds_are_full_has_no_mask_and_the_same_inputs(clouds):
+    files = {split: f"{split}/b/5.npy" for split in ("train", "test")}
+    full, masked = (data_of(clouds, MOVED, files.values(), streams) for streams in ((), None))
+    (batch,), (other,) = (take(pipeline.train_batches(data, SEED, 0), 1) for data in (full, masked))
+    assert batch["masks"] == {}
+    assert other["masks"]["points"].all()
+    np.testing.assert_array_equal(batch["inputs"]["points"], other["inputs"]["points"])
+
+
+def test_a_cloud_that_has_become_too_small_for_such_a_run_is_refused(clouds):
+    with pytest.raises(Failure) as failure:
+        take(pipeline.eval_batches(data_of(clouds, PLAIN["points"], masked=()), "test"))
+    assert failure.value.code == Code.DATA
+    message = "an example has fewer inputs in stream points"
+    assert str(failure.value) == f"error[3] {message}\n  found: 5 inputs\n  expected: 16, as when the run began"
+
+
 def test_masks_are_of_grids_of_one_axis(clouds):
     with pytest.raises(ValueError, match=r'data\.few_points "mask": expected data\.grid of one axis'):
         point_folder.Config(**clouds.model_dump() | {"grid": (4, 4)})

@@ -12,7 +12,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities.image import Image, ImageStream
 from perceiver_jax.modalities.image.affine import affine_map, warp
 from perceiver_jax.modalities.image.config import Affine, Inception, NoAugment
-from perceiver_jax.readers import image_files
+from perceiver_jax.readers import pictures
 
 
 def picture(height=6, width=5, channels=1, seed=0):
@@ -153,7 +153,7 @@ def test_normalize_works_per_channel_on_pictures_and_batches():
 
 def test_bytes_are_decoded_and_arrays_stay(monkeypatch):
     decoded = picture(9, 8, 3)
-    monkeypatch.setattr(image_files, "decode", lambda data: {b"file": decoded}[data])
+    monkeypatch.setattr(pictures, "decode", lambda data: {b"file": decoded}[data])
     reader = modality(NoAugment(kind="none"), (1, 1, 3))
     assert reader.read(b"file", "a") is decoded
     assert reader.read_file(b"file", "a") is decoded

@@ -9,7 +9,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import points as module
 from perceiver_jax.modalities.points import PointCloud, PointStream
 from perceiver_jax.modalities.points.config import NoAugment, Points
-from perceiver_jax.readers.surface import BadShape
+from perceiver_jax.readers import BadFile
 
 GRID = (64,)
 AS_THEY_ARE = NoAugment(kind="none", extent=None, half_side=1.0)
@@ -267,7 +267,7 @@ def test_arrays_stay_as_they_are():
 
 def test_a_file_is_read_by_its_suffix_with_at_least_as_many_points_as_inputs(monkeypatch):
     asked = []
-    monkeypatch.setattr(module.point_files, "read_points", lambda *given, repeat: asked.append((*given, repeat)) or cloud())
+    monkeypatch.setattr(module.shapes, "read_points", lambda *given, repeat: asked.append((*given, repeat)) or cloud())
     modality(grid=(44, 44)).read(b"bytes", "shapes/chair.V2.OFF")
     assert asked == [(b"bytes", ".off", 1936, True)]
 
@@ -279,16 +279,16 @@ def test_a_file_of_a_masked_stream_is_read_with_as_many_points_as_it_has():
 
 def test_a_file_is_thinned_where_the_data_set_was(monkeypatch):
     asked = []
-    monkeypatch.setattr(module.point_files, "read_well_spread", lambda *given: asked.append(given) or cloud())
+    monkeypatch.setattr(module.shapes, "read_well_spread", lambda *given: asked.append(given) or cloud())
     modality(well_spread=True).read(b"bytes", "chair.off")
     assert asked == [(b"bytes", ".off", 64)]
 
 
 def test_a_file_that_is_no_shape_is_named_with_the_reason(monkeypatch):
     def bad(*_, repeat):
-        raise BadShape("empty-file", "has no bytes")
+        raise BadFile("empty-file", "has no bytes")
 
-    monkeypatch.setattr(module.point_files, "read_points", bad)
+    monkeypatch.setattr(module.shapes, "read_points", bad)
     assert refusal(modality().read, b"", "chairs/1.off") == (
         Code.DATA,
         "error[3] shape empty-file: chairs/1.off\n  found: has no bytes\n  try: a whole copy of it, or remove it",

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from perceiver_jax.model.config import FourierPositions, LearnedPositions, PerceiverConfig
+from perceiver_jax.section import of_stream
 
 EPSILON = 1e-5  # of every LayerNorm
 
@@ -62,19 +63,20 @@ def attention(
 ) -> tuple[Float[Array, "B N C"], Float[Array, "B H N M"]]:
     """Softmax(Q K^T / sqrt(d)) V with d = C / H channels a head, and the logits Q K^T / sqrt(d) before any mask.
 
-    Inputs whose mask is False get no weight; a row needs one that is True.
+    Inputs whose mask is False get no weight; an example that has nothing to see gets zeros.
     """
     size = query.shape[-1] // num_heads
     result = np.empty(query.shape)
     logits = np.empty((query.shape[0], num_heads, query.shape[1], key.shape[1]))
     for b in range(query.shape[0]):
         present = np.ones(key.shape[1], bool) if mask is None else mask[b]
+        nothing, present = not present.any(), present if present.any() else ~present
         for h in range(num_heads):
             head = slice(h * size, (h + 1) * size)
             scores = np.einsum("nc,mc->nm", query[b, :, head], key[b, :, head]) / np.sqrt(size)
             weights = np.where(present, np.exp(scores - scores[:, present].max(axis=1, keepdims=True)), 0.0)
             weights /= weights.sum(axis=1, keepdims=True)
-            result[b, :, head] = np.einsum("nm,mc->nc", weights, value[b, :, head])
+            result[b, :, head] = 0 if nothing else np.einsum("nm,mc->nc", weights, value[b, :, head])
             logits[b, h] = scores
     return result, logits
 
@@ -105,17 +107,27 @@ def self_attend(latents: Float[Array, "B N D"], params: Params, num_heads: int) 
 
 
 def perceiver(
-    params: Params, config: PerceiverConfig, features: Float[Array, "B *grid F"], mask: Bool[Array, "B M"] | None = None
-) -> tuple[Float[Array, "B classes"], list[Float[Array, "B H N M"]]]:
-    """The class logits, and the attention logits of each cross-attend of the encoder in the order they are computed."""
-    inputs = _inputs(params, config, features)
-    latents = np.stack([params["latents"]] * len(features))
+    params: Params,
+    config: PerceiverConfig,
+    features: Mapping[str, Float[Array, "B ..."]],
+    masks: Mapping[str, Bool[Array, "B _"]] | None = None,
+) -> tuple[Float[Array, "B classes"], list[dict[str, Float[Array, "B H N _"]]]]:
+    """The class logits, and the attention logits of each cross-attend of the encoder in the order they are computed.
+
+    Features and masks are by stream, and so are the attention logits.
+    """
+    streams = {name: _inputs(params, config, name, features[name]) for name in sorted(features)}
+    inputs = np.concatenate(list(streams.values()), axis=1)
+    full = {name: np.ones(rows.shape[:2], bool) for name, rows in streams.items()} | dict(masks or {})
+    mask = np.concatenate([full[name] for name in streams], axis=1)
+    ends = np.cumsum([rows.shape[1] for rows in streams.values()])[:-1]
+    latents = np.stack([params["latents"]] * len(inputs))
     captured = []
     for kind, weights in config.schedule:
         if kind == "cross_attend":
             module = params["cross_attends"][str(weights)]
             latents, logits = cross_attend(latents, inputs, module, config.num_cross_attend_heads, mask)
-            captured.append(logits)
+            captured.append(dict(zip(streams, np.split(logits, ends, axis=-1), strict=True)))
         else:
             for layer in range(config.num_self_attends_per_block):
                 module = _layer(params["self_attends"][str(weights)], layer)
@@ -123,17 +135,20 @@ def perceiver(
     return _head(params["head"], config, latents), captured
 
 
-def _inputs(params: Params, config: PerceiverConfig, features: Float[Array, "B *grid F"]) -> Float[Array, "B M C"]:
-    """The input array: each element's features, then its position."""
-    grid, positions = features.shape[1:-1], config.positions
-    rows = features.reshape(len(features), -1, features.shape[-1])
+def _inputs(
+    params: Params, config: PerceiverConfig, stream: str, features: Float[Array, "B *grid F"]
+) -> Float[Array, "B M C"]:
+    """A stream's part of the input array: each element's features, its position, and the stream's vector."""
+    grid, positions = features.shape[1:-1], of_stream(config.positions, stream)
+    own = params["inputs"]["streams"][stream] if stream in params.get("inputs", {}).get("streams", {}) else {}
+    parts = [features.reshape(len(features), -1, features.shape[-1])]
     if isinstance(positions, FourierPositions):
-        encoding = fourier_features(grid, positions.num_bands, positions.max_resolution)
+        parts.append(fourier_features(grid, positions.num_bands, positions.max_resolution)[None])
     elif isinstance(positions, LearnedPositions):
-        encoding = params["inputs"]["positions"]
-    else:
-        return rows
-    return np.concatenate([rows, np.stack([encoding] * len(features))], axis=-1)
+        parts.append(own["positions"][None])
+    if "vector" in own:
+        parts.append(own["vector"][None, None])
+    return np.concatenate([np.broadcast_to(part, (*parts[0].shape[:2], part.shape[-1])) for part in parts], axis=-1)
 
 
 def _head(params: Params, config: PerceiverConfig, latents: Float[Array, "B N D"]) -> Float[Array, "B classes"]:

@@ -9,7 +9,8 @@ import pytest
 from flax import nnx
 
 from perceiver_jax.model.attend import attend, attention_logits
-from perceiver_jax.model.attention import CrossAttend, Mlp, SelfAttend, merge_heads, split_heads
+from perceiver_jax.model.attention import CrossAttend, SelfAttend, merge_heads, split_heads
+from perceiver_jax.model.layers import Mlp
 from perceiver_jax.model.segment import Segment
 from tests.model import reference
 
@@ -91,7 +92,7 @@ def test_a_cross_attend_is_the_papers_in_the_form_it_chooses(num_heads, num_inpu
         segments = [Segment(jnp.asarray(inputs), mask=jnp.asarray(mask))]
         assert module.folds(5, segments) == folds
         run = jax.jit(lambda x: module(x, segments, capture=True))
-        result, logits = run(jnp.asarray(latents))
+        result, (logits,) = run(jnp.asarray(latents))
     expected, expected_logits = reference.cross_attend(latents, inputs, params, num_heads, mask)
     np.testing.assert_allclose(result, expected, rtol=1e-11, atol=1e-11)
     there = np.broadcast_to(mask[:, None, None], logits.shape)

@@ -8,14 +8,23 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
-from perceiver_jax.model.config import FourierPositions, LearnedPositions, NoPositions, PerceiverConfig
+from perceiver_jax.model.config import (
+    FourierPositions,
+    InputSpec,
+    LearnedPositions,
+    ModalityVectors,
+    NoPositions,
+    PerceiverConfig,
+)
 from perceiver_jax.model.perceiver import Perceiver
+from perceiver_jax.section import ONLY
 from tests.model import reference
 
 FLOAT64 = {"rtol": 1e-12, "atol": 1e-12}  # some hundred roundings of 1e-16 on numbers up to 10
@@ -23,6 +32,7 @@ FLOAT32 = {"rtol": 2e-5, "atol": 2e-5}  # the same of 6e-8
 SLOPES = {"rtol": 1e-7, "atol": 1e-7}  # central differences of step 1e-5: 1e-10 off by the step, 1e-9 by rounding
 CLASSES = 5
 GRID, FEATURES = (4, 5), 3
+PICTURE = {"image": (*GRID, FEATURES)}
 
 BASE = PerceiverConfig(
     kind="perceiver",
@@ -38,10 +48,12 @@ BASE = PerceiverConfig(
     num_self_attend_heads=3,
     widening_factor=1,
     positions=FourierPositions(kind="fourier", num_bands=3, max_resolution=(4.0, 5.0)),
+    modality_vectors=None,
     head="mean_linear",
     compute_dtype="float32",
     remat="none",
 )
+KINDS = [("video", "fourier"), ("words", "none"), ("sound", "fourier")]
 EVERY_POSITION = pytest.mark.parametrize("positions", ["fourier", "learned", "none"])
 
 
@@ -65,9 +77,13 @@ def random_parameter(path: tuple[Any, ...], shape: tuple[int, ...], rng: np.rand
     return (0.3 if "bias" in names else 1.0) * rng.normal(size=shape)
 
 
-def build(config: PerceiverConfig, grid: tuple[int, ...], num_features: int, dtype: Any) -> tuple[nnx.GraphDef, Any, dict]:
-    """A model taken apart into graph and random parameters, and the same parameters as the reference takes them."""
-    model = nnx.eval_shape(lambda: Perceiver(config, grid, num_features, CLASSES, rngs=nnx.Rngs(0)))
+def build(config: PerceiverConfig, shapes: dict[str, tuple[int, ...]], dtype: Any) -> tuple[nnx.GraphDef, Any, dict]:
+    """A model taken apart into graph and random parameters, and the same parameters as the reference takes them.
+
+    The shapes of each stream's examples are its grid, then its features.
+    """
+    inputs = [InputSpec(name, shape[:-1], shape[-1]) for name, shape in shapes.items()]
+    model = nnx.eval_shape(lambda: Perceiver(config, inputs, CLASSES, rngs=nnx.Rngs(0)))
     graph, state = nnx.split(model)
     rng = np.random.default_rng(1)
 
@@ -97,24 +113,29 @@ def half_masked(grid: tuple[int, ...] = GRID) -> np.ndarray:
 def compare(config, grid=GRID, features=None, mask=None, tolerance=FLOAT64) -> None:
     """Asserts that the class logits equal the reference's, and the attention logits where there is an input."""
     features = example(grid) if features is None else features
+    compare_streams(config, {"image": features}, {} if mask is None else {"image": mask}, tolerance)
+
+
+def compare_streams(config, features, masks, tolerance=FLOAT64) -> None:
     exact = tolerance is FLOAT64
     config = config.model_copy(update={"compute_dtype": "float64"}) if exact else config  # a dtype for tests alone
     with jax.enable_x64(exact):
         dtype = jnp.float64 if exact else jnp.float32
-        graph, state, params = build(config, grid, features.shape[-1], dtype)
+        graph, state, params = build(config, {name: x.shape[1:] for name, x in features.items()}, dtype)
 
         def forward(state, features):
-            output = nnx.merge(graph, state)(features, None if mask is None else jnp.asarray(mask), capture=True)
+            output = nnx.merge(graph, state)(features, jax.tree.map(jnp.asarray, masks), capture=True)
             return output.logits, output.attention_logits
 
-        logits, attention_logits = jax.jit(forward)(state, jnp.asarray(features, dtype))
-    expected_logits, expected = reference.perceiver(params, config, features, mask)
+        logits, attention_logits = jax.jit(forward)(state, {name: jnp.asarray(x, dtype) for name, x in features.items()})
+    expected_logits, expected = reference.perceiver(params, config, features, masks)
     np.testing.assert_allclose(logits, expected_logits, **tolerance)
-    present = np.ones((2, math.prod(grid)), bool) if mask is None else mask
-    assert [a.shape for a in attention_logits] == [a.shape for a in expected]
+    chex.assert_trees_all_equal_shapes(attention_logits, expected)
     for ours, theirs in zip(attention_logits, expected, strict=True):
-        there = np.broadcast_to(present[:, None, None], theirs.shape)
-        np.testing.assert_allclose(np.asarray(ours)[there], theirs[there], **tolerance)
+        for name, found in ours.items():
+            present = masks[name] if name in masks else np.ones(found.shape[::3], bool)
+            there = np.broadcast_to(present[:, None, None], found.shape)
+            np.testing.assert_allclose(np.asarray(found)[there], theirs[name][there], **tolerance)
 
 
 @pytest.mark.parametrize("sharing", ["paper", "none", "all"])
@@ -126,6 +147,19 @@ def test_every_arrangement_and_sharing(arrangement, sharing):
 @EVERY_POSITION
 def test_every_kind_of_position(positions):
     compare(variant(positions))
+
+
+@pytest.mark.parametrize("sound", ["fourier", "learned", "none"])
+def test_several_streams_of_all_kinds_with_a_vector_each_and_masks(sound):
+    """Alphabetical: sound (one axis), then video (three), then words (a set)."""
+    grids = {"video": (2, 3, 2), "words": (4,), "sound": (7,)}
+    positions = {name: variant(sound if name == "sound" else kind, grids[name]).positions[ONLY] for name, kind in KINDS}
+    config = variant(modality_vectors=ModalityVectors(channels=2, init_scale=0.02)).model_copy(
+        update={"positions": positions}
+    )
+    features = {name: example(grid, 1 + len(grid)) for name, grid in grids.items()}
+    masks = {"sound": half_masked((7,)), "words": np.array([[True] * 4, [False] * 4])}
+    compare_streams(config, features, masks)
 
 
 def test_the_query_head():
@@ -170,7 +204,7 @@ def test_mlps_of_four_times_the_width():
 
 
 def test_the_heads_own_mlp_is_as_wide_as_the_latents_whatever_the_encoders():
-    *_, params = build(variant(widening_factor=4, head="query"), GRID, FEATURES, jnp.float32)
+    *_, params = build(variant(widening_factor=4, head="query"), PICTURE, jnp.float32)
     assert params["head"]["cross_attend"]["mlp"]["expand"]["kernel"].shape == (12, 12)
     assert params["cross_attends"]["0"]["mlp"]["expand"]["kernel"].shape == (12, 48)
     assert params["self_attends"]["0"]["mlp"]["expand"]["kernel"].shape == (2, 12, 48)
@@ -186,7 +220,7 @@ def test_float32_stays_within_its_rounding(positions):
 def test_float32_keeps_the_papers_highest_bands():
     """64 bands to 112 half turns, along an axis as long as an ImageNet picture."""
     positions = FourierPositions(kind="fourier", num_bands=64, max_resolution=(224.0, 224.0))
-    config = variant(num_blocks=1, num_cross_attends=1).model_copy(update={"positions": positions})
+    config = variant(num_blocks=1, num_cross_attends=1).model_copy(update={"positions": {ONLY: positions}})
     compare(config, (224, 3), tolerance=FLOAT32)
 
 
@@ -201,9 +235,9 @@ def test_float32_keeps_the_variance_of_features_far_from_zero():
 def test_bfloat16_stays_within_a_few_of_its_roundings():
     """Of 2^-9 = 0.2 % each; the root mean square over all logits, for single ones may be near zero."""
     config = variant(compute_dtype="bfloat16")
-    graph, state, params = build(config, GRID, FEATURES, jnp.float32)
+    graph, state, params = build(config, PICTURE, jnp.float32)
     logits = jax.jit(lambda features: nnx.merge(graph, state)(features).logits)(jnp.asarray(example(), jnp.float32))
-    expected, _ = reference.perceiver(params, config, example())
+    expected, _ = reference.perceiver(params, config, {"image": example()})
     error = np.sqrt(np.mean((logits - expected) ** 2) / np.mean(expected**2))
     assert 1e-4 < error < 0.02  # below: it was not computed in bfloat16
 
@@ -214,7 +248,7 @@ def test_gradients_are_the_references_slopes(positions, remat):
     config = variant(positions, head="query", remat=remat).model_copy(update={"compute_dtype": "float64"})
     features, mask, weights = example(), half_masked(), np.random.default_rng(5).normal(size=(2, CLASSES))
     with jax.enable_x64(True):
-        graph, state, params = build(config, GRID, FEATURES, jnp.float64)
+        graph, state, params = build(config, PICTURE, jnp.float64)
 
         def loss(state, features):
             return jnp.sum(nnx.merge(graph, state)(features, jnp.asarray(mask)).logits * weights)
@@ -225,7 +259,7 @@ def test_gradients_are_the_references_slopes(positions, remat):
     point = params | {"features": features}
 
     def reference_loss(at: dict) -> float:
-        return np.sum(reference.perceiver(at, config, at["features"], mask)[0] * weights)
+        return np.sum(reference.perceiver(at, config, {"image": at["features"]}, {"image": mask})[0] * weights)
 
     for path, ours in leaves(gradients):
         step = 1e-5 * np.random.default_rng(6).normal(size=ours.shape)
@@ -234,7 +268,7 @@ def test_gradients_are_the_references_slopes(positions, remat):
 
 
 def test_nothing_is_captured_unasked():
-    graph, state, _ = build(BASE, GRID, FEATURES, jnp.float32)
+    graph, state, _ = build(BASE, PICTURE, jnp.float32)
     output = jax.eval_shape(lambda features: nnx.merge(graph, state)(features).attention_logits, example())
     assert output == []
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from perceiver_jax.model import perceiver
-from perceiver_jax.model.config import FourierPositions, LearnedPositions, NoPositions, PerceiverConfig, Use
+from perceiver_jax.model import repeat
+from perceiver_jax.model.config import FourierPositions, InputSpec, LearnedPositions, NoPositions, PerceiverConfig
 from perceiver_jax.model.inputs import InputArray
 from perceiver_jax.model.perceiver import Perceiver
+from perceiver_jax.model.schedule import Use, runs
 from tests.launch import on_devices
 
 GRID, FEATURES, CLASSES = (3, 5), 2, 4
@@ -35,6 +36,7 @@ BASE = PerceiverConfig(
     num_self_attend_heads=2,
     widening_factor=1,
     positions=FOURIER,
+    modality_vectors=None,
     head="mean_linear",
     compute_dtype="float32",
     remat="none",
@@ -47,9 +49,15 @@ def config(**changes: Any) -> PerceiverConfig:
     return PerceiverConfig(**fields | changes)
 
 
+def picture(*grid: int, num_features: int = FEATURES, num_coordinates: int = 0) -> InputSpec:
+    return InputSpec("image", grid or GRID, num_features, num_coordinates)
+
+
 def build(grid: tuple[int, ...] = GRID, num_features: int = FEATURES, **changes: Any) -> tuple[nnx.GraphDef, nnx.State]:
     """A model's graph, and random float64 parameters that move every output."""
-    model = nnx.eval_shape(lambda: Perceiver(config(**changes), grid, num_features, CLASSES, nnx.Rngs(0)))
+    model = nnx.eval_shape(
+        lambda: Perceiver(config(**changes), [picture(*grid, num_features=num_features)], CLASSES, nnx.Rngs(0))
+    )
     graph, state = nnx.split(model)
     rng = np.random.default_rng(1)
     return graph, jax.tree.map(lambda leaf: jnp.asarray(0.5 * rng.normal(size=leaf.shape)), state)
@@ -76,7 +84,7 @@ def test_pixels_in_another_order_with_their_fourier_positions_change_nothing():
     """The same parameters read the shuffled input array itself, its positions now features of a set."""
     graph, state = build()
     features, order = example(), np.random.default_rng(3).permutation(15)
-    array = InputArray(FOURIER, GRID, FEATURES, nnx.Rngs(0))(features).array()
+    array = InputArray(picture(), FOURIER, nnx.Rngs(0))(features).array()
     as_set = build((15,), array.shape[-1], positions=NONE)[0]
     np.testing.assert_allclose(forward((as_set, state), array[:, order]), forward((graph, state), features), rtol=1e-10)
 
@@ -87,7 +95,8 @@ def test_pixels_in_another_order_with_their_learned_positions_change_nothing_and
     features, order = example(), np.random.default_rng(3).permutation(15)
     shuffled = features.reshape(2, 15, FEATURES)[:, order].reshape(features.shape)
     moved = jax.tree.map(lambda x: x, state)
-    moved["inputs"]["positions"][...] = state["inputs"]["positions"][...][order]
+    positions = lambda state: state["inputs"]["streams"]["image"]["positions"]  # noqa: E731
+    positions(moved)[...] = positions(state)[...][order]
     before = forward((graph, state), features)
     np.testing.assert_allclose(forward((graph, moved), shuffled), before, rtol=1e-10)
     assert np.abs(forward((graph, state), shuffled) - before).max() > 1e-3
@@ -182,7 +191,7 @@ def test_remat_changes_neither_values_nor_gradients():
 @pytest.mark.parametrize("sharing", ["paper", "none", "all"])
 def test_blocks_in_a_loop_give_what_blocks_written_out_give(sharing, monkeypatch):
     def results(written_out):
-        monkeypatch.setattr(perceiver, "WRITTEN_OUT", written_out)
+        monkeypatch.setattr(repeat, "WRITTEN_OUT", written_out)
         graph, state = build(sharing=sharing, num_blocks=4, num_cross_attends=4)
         slope = jax.value_and_grad(lambda state: jnp.sin(nnx.merge(graph, state)(example()).logits).sum())
         program = str(jax.make_jaxpr(slope)(state))
@@ -208,7 +217,7 @@ def looping(program):
 
 def test_blocks_that_share_weights_are_one_run_and_others_of_a_kind_another():
     def sizes(**changes):
-        return [len(run) for run in config(**changes).runs]
+        return [len(run) for run in runs(config(**changes).schedule)]
 
     assert sizes(num_blocks=8, num_cross_attends=8, sharing="paper") == [1, 7]  # the first cross-attend is apart
     assert sizes(num_blocks=8, num_cross_attends=8, sharing="none") == [8]
@@ -256,12 +265,12 @@ def test_every_platform_gets_the_same_program():
 def fresh() -> dict[str, np.ndarray]:
     """The parameters of a new model by path."""
     large = config(num_latents=200, latent_channels=64, positions=LEARNED, head="query")
-    create = lambda: nnx.state(Perceiver(large, (40, 50), FEATURES, CLASSES, nnx.Rngs(0)))  # noqa: E731
+    create = lambda: nnx.state(Perceiver(large, [picture(40, 50)], CLASSES, nnx.Rngs(0)))  # noqa: E731
     state = jax.jit(create)()
     return {"/".join(map(str, path)): np.asarray(leaf[...]) for path, leaf in nnx.to_flat_state(state)}
 
 
-@pytest.mark.parametrize(("name", "scale"), [("latents", 0.02), ("inputs/positions", 1.0)])
+@pytest.mark.parametrize(("name", "scale"), [("latents", 0.02), ("inputs/streams/image/positions", 1.0)])
 def test_latents_and_learned_positions_start_normal_cut_at_two_scales(fresh, name, scale):
     x = fresh[name] / scale
     assert 1.99 < np.abs(x).max() <= 2
@@ -297,7 +306,7 @@ def test_a_stack_starts_lecun_normal_in_the_width_of_one_layer(fresh):
 
 
 def test_features_on_another_grid_are_refused():
-    model = nnx.eval_shape(lambda: Perceiver(config(), GRID, FEATURES, CLASSES, nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: Perceiver(config(), [picture()], CLASSES, nnx.Rngs(0)))
     with pytest.raises(ValueError, match=r"\(5, 3\): expected \(3, 5\)"):
         jax.eval_shape(lambda features: model(features).logits, jax.ShapeDtypeStruct((1, 5, 3, FEATURES), jnp.float32))
 

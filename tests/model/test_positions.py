@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from perceiver_jax.model.config import FourierPositions
+from perceiver_jax.model.config import FourierPositions, InputSpec
 from perceiver_jax.model.inputs import InputArray
 from perceiver_jax.model.positions import axis_table, bands, channel_order, coordinates, encoded
 
@@ -78,7 +78,7 @@ def test_d_axes_and_k_bands_make_d_times_2k_plus_1_channels_beside_the_features(
     grid, num_features, num_bands, positions, channels
 ):
     config = FourierPositions(kind="fourier", num_bands=num_bands, max_resolution=tuple(map(float, grid)))
-    inputs = InputArray(config, grid, num_features, nnx.Rngs(0))
+    inputs = InputArray(InputSpec("image", grid, num_features), config, nnx.Rngs(0))
     assert sum(map(len, channel_order(len(grid), num_bands))) == positions
     assert inputs.channels == channels
 
@@ -103,7 +103,7 @@ def test_thousands_of_radians_lose_no_digits_in_float32():
 
 def test_features_come_before_the_channels_of_coordinates():
     positions = FourierPositions(kind="fourier", num_bands=2, max_resolution=(4.0, 4.0, 4.0))
-    inputs = InputArray(positions, (6,), 5, nnx.Rngs(0), num_coordinates=3)
+    inputs = InputArray(InputSpec("cloud", (6,), 5, num_coordinates=3), positions, nnx.Rngs(0))
     features = np.random.default_rng(0).uniform(-1, 1, (2, 6, 5)).astype(np.float32)
     array = np.asarray(inputs(jnp.asarray(features)).array())
     assert array.shape == (2, 6, inputs.channels) == (2, 6, 2 + 3 * 5)

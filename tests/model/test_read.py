@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from perceiver_jax.model import read
 from perceiver_jax.model.attention import CrossAttend
-from perceiver_jax.model.config import FourierPositions
+from perceiver_jax.model.config import FourierPositions, InputSpec
 from perceiver_jax.model.inputs import InputArray
-from perceiver_jax.model.segment import Segment, whole_mask
+from perceiver_jax.model.segment import Segment
 
 CHANNELS, QUERIES = 12, 4  # heads 1 to 4 divide 12
 
@@ -100,9 +100,9 @@ class Case:
 
         def all_of_it(point):
             gradients, (values, logits) = jax.grad(loss, has_aux=True)(point)
-            mask = whole_mask(self.segments(point))
-            logits = logits if mask is None else jnp.where(mask[:, None, None], logits, 0)
-            return {"values": values, "logits": logits, "gradients": gradients}
+            masks = [segment.mask for segment in self.segments(point)]
+            seen = [x if m is None else jnp.where(m[:, None, None], x, 0) for x, m in zip(logits, masks, strict=True)]
+            return {"values": values, "logits": seen, "gradients": gradients}
 
         results = jax.jit(all_of_it)(point)
         return jax.tree.map(lambda x: np.asarray(x, np.float64), results)
@@ -297,7 +297,7 @@ def test_second_derivatives_are_right_too():
 def compiled_gradient(form: str, argnums: int | tuple[int, ...]) -> jax.stages.Compiled:
     """The gradient of what 512 queries read from an ImageNet picture, by the queries (0), the picture (1); not run."""
     positions = FourierPositions(kind="fourier", num_bands=64, max_resolution=(224.0, 224.0))
-    inputs = InputArray(positions, (224, 224), 3, nnx.Rngs(0))
+    inputs = InputArray(InputSpec("image", (224, 224), 3), positions, nnx.Rngs(0))
     graph, params = nnx.split(nnx.eval_shape(lambda: CrossAttend(1024, 261, 1, 1, None, nnx.Rngs(0))))
 
     def loss(query, picture, params):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from perceiver_jax.model.config import FourierPositions
+from perceiver_jax.model.config import FourierPositions, InputSpec
 from perceiver_jax.model.inputs import InputArray
 from perceiver_jax.model.positions import axis_table, channel_order
 from perceiver_jax.model.segment import Segment, as_statistics, whole_mask
@@ -56,7 +56,7 @@ def test_the_array_of_fourier_positions_has_the_official_order(grid):
 
 def test_an_imagenet_picture_has_50176_inputs_of_261_channels():
     positions = FourierPositions(kind="fourier", num_bands=64, max_resolution=(224.0, 224.0))
-    inputs = InputArray(positions, (224, 224), 3, nnx.Rngs(0))
+    inputs = InputArray(InputSpec("image", (224, 224), 3), positions, nnx.Rngs(0))
     segment = inputs(jnp.zeros((1, 224, 224, 3)))
     assert (segment.num_inputs, segment.channels, inputs.channels) == (50_176, 261, 261)
 

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
+from perceiver_jax.readers import BadFile
 from perceiver_jax.readers.off import read_off
-from perceiver_jax.readers.surface import BadShape
 from perceiver_jax.readers.text_lines import MAX_LINE_BYTES
 
 VERTICES = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
@@ -149,21 +149,21 @@ def test_large_and_small_coordinates_are_read_exactly(value):
     ids=range(45),
 )
 def test_a_faulty_file_has_a_code_and_names_the_line(text, code, sentence):
-    with pytest.raises(BadShape) as bad:
+    with pytest.raises(BadFile) as bad:
         read_off(text.encode())
     assert (bad.value.code, sentence in bad.value.sentence) == (code, True), bad.value.sentence
 
 
 def test_lines_are_counted_with_those_that_are_blank_or_remarks():
     text = replaced(4, "nan 0 0").replace("OFF\n", "# remark\n\nOFF\n# another\n")
-    with pytest.raises(BadShape, match=r"^line 7: nan 0 0"):
+    with pytest.raises(BadFile, match=r"^line 7: nan 0 0"):
         read_off(text.encode())
 
 
 def test_cut_anywhere_a_file_is_refused_or_says_the_same():
     data = PLAIN.encode()
     for end in range(len(data) - len("3\n")):
-        with pytest.raises(BadShape):
+        with pytest.raises(BadFile):
             read_off(data[:end])
 
 
@@ -175,7 +175,7 @@ def test_damage_anywhere_is_no_other_error():
             data[place] = rng.integers(256)
         try:
             mesh = read_off(bytes(data))
-        except BadShape:
+        except BadFile:
             continue
         assert np.isfinite(mesh.vertices).all()
         assert mesh.faces.size == 0 or (mesh.faces.min() >= 0 and mesh.faces.max() < len(mesh.vertices))

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from perceiver_jax.readers.surface import BadShape, Mesh, check_spread, farthest_first, half_side, sample
+from perceiver_jax.readers import BadFile
+from perceiver_jax.readers.surface import Mesh, check_spread, farthest_first, half_side, sample
 
 SQUARE = [(0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)]
 
@@ -84,7 +85,7 @@ def test_faces_without_area_get_no_points():
     ids=["no faces", "equal points", "points at 0", "on a line", "faces of two corners"],
 )
 def test_a_mesh_without_a_surface_has_a_code(shape, code, sentence):
-    with pytest.raises(BadShape) as bad:
+    with pytest.raises(BadFile) as bad:
         sample(shape, 10, rng())
     assert (bad.value.code, bad.value.sentence) == (code, sentence)
 
@@ -105,7 +106,7 @@ LINE = np.linspace(-0.7, 0.9, 50)[:, None] * (0.3, -0.8, 0.5)
     ids=["equal", "one", "on a line", "on a line of six decimals", "two places"],
 )
 def test_a_cloud_without_width_is_told(points, sentence, scale):
-    with pytest.raises(BadShape) as bad:
+    with pytest.raises(BadFile) as bad:
         check_spread((scale * points).astype(np.float32))
     assert (bad.value.code, bad.value.sentence) == ("degenerate", sentence)
 

@@ -7,7 +7,7 @@ import pytest
 
 from perceiver_jax.data.examples import example_inputs, source_of
 from perceiver_jax.runs import workdir
-from perceiver_jax.runs.maps import attention_maps, figure_3
+from perceiver_jax.runs.maps import attention_maps
 from perceiver_jax.runs.programs import Experiment
 from perceiver_jax.settings.config import read
 from tests.launch import SMALL, config_of
@@ -115,13 +115,13 @@ def test_maps_are_the_attention_logits_on_the_grid_of_the_inputs():
     variables = experiment.initial_state().evaluated
     inputs = example_inputs(config.data, config.augment, "test", 0)
     (last,) = attention_maps(experiment, variables, inputs, [config.model.num_cross_attends])
-    expected = experiment.forward(variables, jnp.asarray(inputs[None]), capture=True).attention_logits[-1][0, 0]
+    expected = experiment.forward(variables, jnp.asarray(inputs[None]), capture=True).attention_logits[-1]["image"][0, 0]
     np.testing.assert_allclose(last.reshape(last.shape[0], -1), expected, rtol=1e-5, atol=1e-6)
     assert last.shape == (config.model.num_latents, 8, 8)
 
 
 def test_the_figure_shows_the_first_second_and_last_cross_attend():
-    shown = {count: figure_3(config_of(*SETTINGS, *_at_start(count))) for count in (1, 2, 8)}
+    shown = {count: config_of(*SETTINGS, *_at_start(count)).model.figure_3 for count in (1, 2, 8)}
     assert shown == {1: (1,), 2: (1, 2), 8: (1, 2, 8)}
 
 

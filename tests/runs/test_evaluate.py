@@ -121,9 +121,9 @@ def test_the_running_mean_is_what_is_evaluated(run):
     experiment = Experiment(config_of(*SETTINGS))
     state, logged = trained(run, experiment), read_metrics(run / "metrics.jsonl")[-2:]
     (said,) = [record for record in logged if record["split"] == "validation"]
-    means = evaluate(experiment, Variables(state.ema, None), "validation", StopFlag())
+    means = evaluate(experiment, Variables(state.ema, state.untrained), "validation", StopFlag())
     assert means == {name: said[name] for name in means}
-    assert evaluate(experiment, Variables(state.params, None), "validation", StopFlag())["loss"] != means["loss"]
+    assert evaluate(experiment, Variables(state.params, state.untrained), "validation", StopFlag())["loss"] != means["loss"]
 
 
 def test_an_example_s_logits_do_not_depend_on_its_batch(run):

@@ -17,6 +17,7 @@ from configs import digits, imagenet, imagenet_baselines
 from perceiver_jax.data.sources import digits as source_digits
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.model.config import PerceiverConfig
+from perceiver_jax.model.schedule import num_weights
 from perceiver_jax.section import Section, Tiny
 from perceiver_jax.settings import faults as config_faults
 from perceiver_jax.settings.config import Config, dump, parse, read
@@ -63,8 +64,10 @@ def sections(config: Section):
     """The section itself and all in it."""
     yield config
     for name in type(config).model_fields:
-        if isinstance(getattr(config, name), Section):
-            yield from sections(getattr(config, name))
+        value = getattr(config, name)
+        for inner in value.values() if isinstance(value, dict) else [value]:  # given by stream
+            if isinstance(inner, Section):
+                yield from sections(inner)
 
 
 def test_there_are_configs():
@@ -263,7 +266,7 @@ FAULTS = [
     ),
     (
         {"model": {**RESNET, "positions": {**FOURIER, "max_resolution": (8.0,)}}},
-        "model.positions.max_resolution (8.0,): expected one number for each of the 2 axes of digits's 8x8 inputs",
+        "model.positions.max_resolution (8.0,): expected one number for each of the 2 axes of image's 8x8 inputs",
     ),
     (
         {"model": RESNET, "mesh.inputs": 2},
@@ -283,7 +286,7 @@ FAULTS = [
     ({"model.num_cross_attend_heads": 18}, "model.num_cross_attend_heads 18 does not divide the 35 input channels; try 7"),
     (
         {"model.positions": {**FOURIER, "max_resolution": (8.0,)}},
-        "model.positions.max_resolution (8.0,): expected one number for each of the 2 axes of digits's 8x8 inputs",
+        "model.positions.max_resolution (8.0,): expected one number for each of the 2 axes of image's 8x8 inputs",
     ),
     (
         {"optim.accumulation_steps": 3, "data.batch_size": 32},
@@ -329,7 +332,7 @@ def test_a_resnet_is_refused_inputs_that_are_no_pictures(monkeypatch):
     spec = dataclasses.replace(parse(digits.get_config()).spec, shape=(64, 1))
     monkeypatch.setattr(source_digits, "spec", lambda config: spec)
     told = fault(with_changes(digits.get_config(), {"model": {**RESNET, "positions": {"kind": "none"}}}))
-    assert told == "model.kind resnet: expected inputs on 2 axes, digits has 64"
+    assert told == "model.kind resnet: expected inputs on 2 axes, image has 64"
 
 
 def test_an_empty_config_is_told_what_it_lacks():
@@ -486,8 +489,8 @@ def test_schedule(row, schedule):
     model = arranged(*row)
     assert " ".join(f"{use.kind[0].upper()}{use.weights}" for use in model.schedule) == schedule
     sets = {kind: len(set(filter(lambda use: use[0] == kind[0].upper(), schedule.split()))) for kind in ("cross", "self")}
-    assert model.num_weights("cross_attend") == sets["cross"]
-    assert model.num_weights("self_attends") == sets["self"]
+    assert num_weights(model.schedule, "cross_attend") == sets["cross"]
+    assert num_weights(model.schedule, "self_attends") == sets["self"]
 
 
 def test_a_config_prints_as_json_without_a_type_of_its_own():

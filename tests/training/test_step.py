@@ -10,16 +10,16 @@ from flax import nnx
 from perceiver_jax.runs import accounting
 from perceiver_jax.runs.programs import Experiment
 from perceiver_jax.training import losses
-from perceiver_jax.training.step import TrainState, train_step
+from perceiver_jax.training.step import TrainState, Variables, train_step
 from tests.launch import SMALL, config_of
 
 BATCH = {"x": np.random.default_rng(0).normal(size=(12, 3)), "y": np.random.default_rng(1).normal(size=12)}
 
 
-def squares(params, batch):
-    """The mean squared error of a linear model, its sums, and statistics of which there are none."""
-    each = (batch["x"] @ params["w"] + params["b"] - batch["y"]) ** 2
-    return each.mean(), ({"loss": each.sum(), "weight": jnp.float64(each.size)}, None)
+def squares(variables, batch):
+    """The mean squared error of a linear model, its sums, and no untrained variables."""
+    each = (batch["x"] @ variables.params["w"] + variables.params["b"] - batch["y"]) ** 2
+    return each.mean(), ({"loss": each.sum(), "weight": jnp.float64(each.size)}, nnx.State({}))
 
 
 def updated(accumulation_steps=1, ema_decay=None, steps=1):
@@ -27,7 +27,7 @@ def updated(accumulation_steps=1, ema_decay=None, steps=1):
     with jax.enable_x64(True):
         optimizer = optax.sgd(0.1)
         params = {"w": jnp.array([1.0, -2.0, 3.0]), "b": jnp.array(0.5)}
-        state = TrainState.create(params, optimizer, ema_decay is not None)
+        state = TrainState.create(Variables(params, nnx.State({})), optimizer, ema_decay is not None)
         step = jax.jit(train_step(squares, optimizer, accumulation_steps, ema_decay, None))
         for _ in range(steps):
             state, sums = step(state, jax.tree.map(jnp.asarray, BATCH))
@@ -65,34 +65,33 @@ def test_without_a_running_mean_the_parameters_are_evaluated():
     assert state.evaluated.params is state.params
 
 
-def statistics_of(batches, accumulation_steps, ema_decay):
-    """The statistics that a model answers with after updates by some batches, kept with a decay of 0.5: the means of x."""
+def untrained_after(batches, accumulation_steps, ema_decay):
+    """What a model answers with after updates by some batches that set the means of x, kept with a decay of 0.5."""
 
-    def loss(params, batch):
-        value, (sums, _) = squares(params, batch)
-        return value, (sums, {"mean": batch["x"].mean(axis=0)})
+    def loss(variables, batch):
+        value, (sums, _) = squares(variables, batch)
+        return value, (sums, nnx.State({"mean": batch["x"].mean(axis=0)}))
 
     with jax.enable_x64(True):
         optimizer, params = optax.sgd(0.1), {"w": jnp.zeros(3), "b": jnp.zeros(())}
-        shapes = {"mean": jax.ShapeDtypeStruct((3,), jnp.float64)}
-        state = TrainState.create(params, optimizer, ema_decay is not None, shapes)
-        assert not np.any(state.statistics["mean"])
+        variables = Variables(params, nnx.State({"mean": jnp.ones(3)}))  # a new model's, which say nothing
+        state = TrainState.create(variables, optimizer, ema_decay is not None)
         step = jax.jit(train_step(loss, optimizer, accumulation_steps, ema_decay, 0.5))
         for x in batches:
             state, _ = step(state, {"x": jnp.asarray(x), "y": jnp.asarray(BATCH["y"])})
-        return np.asarray(state.evaluated.statistics["mean"])
+        return np.asarray(state.evaluated.untrained["mean"])
 
 
 @pytest.mark.parametrize(("ema_decay", "decay"), [(None, 0.5), (0.25, 0.5), (0.75, 0.75)])
-def test_statistics_are_weighed_by_the_slower_decay_and_nothing_weighs_before_the_first(ema_decay, decay):
+def test_what_is_untrained_is_weighed_by_the_slower_decay_and_nothing_weighs_before_the_first(ema_decay, decay):
     batches = [BATCH["x"] + shift for shift in (7.0, 1.0, 4.0)]
     expected = np.average([x.mean(axis=0) for x in batches], axis=0, weights=[decay**2, decay, 1])
     # The weights are float32's.
-    np.testing.assert_allclose(statistics_of(batches, 1, ema_decay), expected, rtol=1e-6)
+    np.testing.assert_allclose(untrained_after(batches, 1, ema_decay), expected, rtol=1e-6)
 
 
-def test_of_micro_batches_the_mean_of_their_statistics_is_kept():
-    np.testing.assert_allclose(statistics_of([BATCH["x"]], 4, None), BATCH["x"].mean(axis=0), rtol=1e-12)
+def test_of_micro_batches_the_mean_of_what_they_set_is_kept():
+    np.testing.assert_allclose(untrained_after([BATCH["x"]], 4, None), BATCH["x"].mean(axis=0), rtol=1e-12)
 
 
 def test_the_state_given_to_a_step_is_used_up():

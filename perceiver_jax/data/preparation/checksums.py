@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from perceiver_jax.data.preparation.findings import SHOWN
-from perceiver_jax.errors import Code, Failure, printable
+from perceiver_jax.errors import Code, Failure, printable, some
 from perceiver_jax.system import disk
 
 MAX_LIST_BYTES = 2**28  # three times that of a list of all of ImageNet's pictures
@@ -30,7 +30,7 @@ class Checksum(NamedTuple):
 def read(path: Path, root: Path) -> list[Checksum]:
     """The checksums in a list of lines `HEX  NAME`, names below `root`; blank lines are passed over.
 
-    Raises Failure(DATA) naming the first line that is none, or whose file is not there.
+    Raises Failure(DATA) naming the first line that holds no checksum, or whose file is not there.
     """
     try:
         size = path.stat().st_size
@@ -82,6 +82,6 @@ def _differs(checksum: Checksum, found: str, others: Sequence[str]) -> Failure:
     whole = checksum.name.lower().endswith(_ARCHIVES)
     where = f"{printable(checksum.name)}: the file is {'complete but altered' if whole else 'altered or cut off'}"
     if others:
-        where += f"; {len(others):,} more differ: {', '.join(others[:SHOWN])}" + (", ..." if len(others) > SHOWN else "")
+        where += f"; {len(others):,} more differ: {some(others, SHOWN)}"
     hint = "download it again"
     return Failure(Code.DATA, f"{checksum.kind} differs", where, found=found, expected=checksum.expected, hint=hint)

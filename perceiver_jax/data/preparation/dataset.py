@@ -5,7 +5,6 @@ Until all is there the folder's name ends in `.incomplete`; a finished one is ne
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -15,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from perceiver_jax.data.preparation import findings, shard
-from perceiver_jax.data.preparation.items import BadItem, Convert, Unit
+from perceiver_jax.data.preparation.items import Convert, Unit
+from perceiver_jax.data.preparation.listing import BadEntry
 from perceiver_jax.data.preparation.shard import ShardRecord
 from perceiver_jax.data.preparation.workers import Pool
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.system import disk
+from perceiver_jax.system import disk, locks
 
-FORMAT = 2  # of what is written: raised whenever the same source would give other bytes
+FORMAT = 3  # of what is written: raised whenever the same source would give other bytes
 MANIFEST = "preparation.json"
 _SPARE = 1.1  # times the size of the sources: records and converted items take a little more
 
@@ -35,7 +35,7 @@ class Plan:
     units: Sequence[Unit]
     convert: Convert
     preload: Sequence[str]  # modules that it needs: imported once for all workers
-    bad: Sequence[BadItem]  # found in listings, before any item was read
+    bad: Sequence[BadEntry]  # found in listings, before any item was read
     partial: bool  # on purpose less than the published data set
     features: Callable[[], Any]
     description: Mapping[str, Any]  # further arguments of `tfds.core.DatasetInfo`
@@ -63,7 +63,7 @@ def prepare(
     """The folder of the finished data set; going on where a run before this one ended.
 
     `observe(items done)` may raise to stop; `tell` gets lines for people. Raises Failure: DATA for more than `max_bad` bad
-    items, WORKDIR where the place cannot be used.
+    items, WORKDIR where the folder cannot be used.
     """
     final = data_dir / plan.name / plan.version
     folder = final.with_name(f"{plan.version}.incomplete")
@@ -96,7 +96,7 @@ def verify(final: Path, observe: Callable[[int], None]) -> None:
     wrong = []
     for done, (name, record) in enumerate(shards.items(), 1):
         path = final / name
-        if not path.is_file() or shard.sha256(path) != record["sha256"]:
+        if not path.is_file() or disk.sha256(path) != record["sha256"]:
             wrong.append(name)
         observe(done)
     if wrong:
@@ -129,17 +129,17 @@ def _listed(settings: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _claimed(folder: Path) -> Iterator[None]:
-    """Makes the folder, locks it, and removes what unfinished writes left; tells of a disk that refuses."""
+    """Makes the folder, locks it, and removes what unfinished writes left; reports a disk that refuses."""
+
+    def in_use(_: str) -> Failure:
+        return Failure(Code.WORKDIR, f"{folder} is in use by another process")
+
     with contextlib.ExitStack() as stack:
         try:
             (folder / shard.RECORDS).mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context(open(folder / ".lock", "wb"))
-            try:
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Failure(Code.WORKDIR, f"{folder} is in use by another process") from None
-            for place in (folder, folder / shard.RECORDS):
-                disk.remove_unfinished(place)
+            stack.enter_context(locks.held(folder / ".lock", f"{folder}", in_use))
+            for directory in (folder, folder / shard.RECORDS):
+                disk.remove_unfinished(directory)
             yield
         except OSError as error:
             hint = "free some space, or another --data_dir"

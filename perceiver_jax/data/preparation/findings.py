@@ -8,9 +8,10 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from perceiver_jax.data.preparation.items import BadItem, Unit
+from perceiver_jax.data.preparation.items import Unit
+from perceiver_jax.data.preparation.listing import BadEntry
 from perceiver_jax.data.preparation.shard import ShardRecord
-from perceiver_jax.errors import Code, Failure
+from perceiver_jax.errors import Code, Failure, some
 from perceiver_jax.system import disk
 
 BAD_ITEMS, WARNINGS = "bad_items.jsonl", "warnings.jsonl"
@@ -18,11 +19,11 @@ SHOWN = 20  # of a kind on the screen
 
 
 def judge(
-    bad: Sequence[BadItem], records: Mapping[str, ShardRecord], folder: Path, max_bad: int, tell: Callable[[str], None]
+    bad: Sequence[BadEntry], records: Mapping[str, ShardRecord], folder: Path, max_bad: int, tell: Callable[[str], None]
 ) -> None:
     """Lists the bad items, those of the listing too; raises Failure(DATA) where they are more than the budget."""
     found = sorted([(b.key, b.code, b.sentence) for b in bad] + [tuple(b) for r in records.values() for b in r.bad])
-    _write(folder / BAD_ITEMS, ({"key": key, "code": code, "what": sentence} for key, code, sentence in found))
+    write_lines(folder / BAD_ITEMS, ({"key": key, "code": code, "what": sentence} for key, code, sentence in found))
     for key, code, sentence in found[:SHOWN]:
         tell(f"bad item {key}: {code}: {sentence}")
     if len(found) > SHOWN:
@@ -47,18 +48,18 @@ def warn(
             by_code[code] += keys
             rows += [{"key": key, "code": code, "split": unit.split} for key in keys]
     for code, keys in sorted(by_code.items()):
-        tell(f"warning: {len(keys):,} items {code}: {some(sorted(keys))}")
+        tell(f"warning: {len(keys):,} items {code}: {first(sorted(keys))}")
     twice = list(_in_two_splits(units, records))
     rows += [{"key": key, "code": "in-two-splits", "split": split, "same": same} for same, key, split in twice]
     if twice:
         pairs = sorted(f"{same} = {key}" for same, key, _ in twice)
-        tell(f"warning: {len(pairs):,} items are the same in two splits, byte for byte: {some(pairs)}")
-    _write(folder / WARNINGS, sorted(rows, key=lambda row: list(row.values())))
+        tell(f"warning: {len(pairs):,} items are the same in two splits, byte for byte: {first(pairs)}")
+    write_lines(folder / WARNINGS, sorted(rows, key=lambda row: list(row.values())))
 
 
-def some(names: Sequence[str]) -> str:
+def first(names: Sequence[str]) -> str:
     """As many of the names as are shown, and where the others are."""
-    return ", ".join(names[:SHOWN]) + (f", ... (all in {WARNINGS})" if len(names) > SHOWN else "")
+    return some(names, SHOWN, f"... (all in {WARNINGS})")
 
 
 def _in_two_splits(units: Sequence[Unit], records: Mapping[str, ShardRecord]) -> Iterator[tuple[str, str, str]]:
@@ -74,5 +75,6 @@ def _in_two_splits(units: Sequence[Unit], records: Mapping[str, ShardRecord]) ->
                 yield seen[digest][1], item.key, unit.split
 
 
-def _write(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
+def write_lines(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
+    """Writes rows as lines of JSON, all or none."""
     disk.write_atomically(path, "".join(f"{json.dumps(row)}\n" for row in rows).encode())

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from perceiver_jax.data.preparation import listing as listings
-from perceiver_jax.data.preparation.items import BadItem, Example, Item
+from perceiver_jax.data.preparation.items import Example, Item, record
 from perceiver_jax.data.preparation.listing import BadEntry, Listing, file_item, is_folder, scan, share
 from perceiver_jax.data.preparation.tar import Archive
 from perceiver_jax.data.sources import imagenet2012 as published
 from perceiver_jax.data.sources.imagenet2012 import TFDS_SPLITS, published_file, synsets
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.readers import image_files
+from perceiver_jax.readers import pictures
 
-NAME, VERSION = "imagenet2012", "5.1.0"  # as TFDS has it
+NAME, VERSION, NOUN = "imagenet2012", "5.1.0", "pictures"  # name and version as TFDS has them
 PUBLISHED = {TFDS_SPLITS[split]: size for split, size in published.PUBLISHED.items()}  # pictures
 SHARDS = {"train": 1024, "validation": 64}  # of the whole data set, as TFDS has it
 ARCHIVES = {"train": ("ILSVRC2012_img_train.tar", 147_897_477_120), "validation": ("ILSVRC2012_img_val.tar", 6_744_924_160)}
@@ -51,7 +51,7 @@ def list_source(source: Path, validation: Sequence[str]) -> Listing:
 def check_complete(listing: Listing, allow_partial: bool) -> list[str]:
     """Lines on how much of each split is there. Raises Failure(DATA) where it is not all, unless that is allowed."""
     wanted = {split: f"{name}, or the folder {FOLDERS[split]}" for split, (name, _) in ARCHIVES.items()}
-    return listings.check_complete(listing, synsets(), "pictures", wanted, allow_partial)
+    return listings.check_complete(listing, synsets(), NOUN, wanted, allow_partial)
 
 
 def num_shards(split: str, num_pictures: int) -> int:
@@ -60,19 +60,9 @@ def num_shards(split: str, num_pictures: int) -> int:
 
 
 def convert(item: Item, data: bytes) -> Example:
-    """The record of one picture, as TFDS writes it; raises BadItem."""
-    from tensorflow_datasets.proto import tf_example_pb2
-
-    try:
-        jpeg, warnings = image_files.as_jpeg(data)
-    except image_files.BadImage as bad:
-        raise BadItem(item.key, bad.code, bad.sentence) from None
-    example = tf_example_pb2.Example()
-    feature = example.features.feature
-    feature["image"].bytes_list.value.append(jpeg)
-    feature["label"].int64_list.value.append(item.label)
-    feature["file_name"].bytes_list.value.append(item.key.encode())
-    return Example(example.SerializeToString(deterministic=True), warnings)
+    """The record of one picture, as TFDS writes it; raises BadFile."""
+    jpeg, warnings = pictures.as_jpeg(data)
+    return Example(record({"image": jpeg, "label": item.label, "file_name": item.key.encode()}), warnings)
 
 
 def features() -> Any:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.readers import BadFile
 
 CACHE_BYTES = 2**26  # of chunks of an HDF5 file; ModelNet40's arrays have 50 MB
 
@@ -40,14 +41,6 @@ class Item(NamedTuple):
     form: Packed | Row | None = None  # None: the range of `path` is what is wanted
 
 
-class BadItem(Exception):
-    """An item that gives no example: its key, a code for programs, a sentence for people."""
-
-    def __init__(self, key: str, code: str, sentence: str):
-        super().__init__(key, code, sentence)
-        self.key, self.code, self.sentence = key, code, sentence
-
-
 class Example(NamedTuple):
     """What an item became."""
 
@@ -55,7 +48,7 @@ class Example(NamedTuple):
     warnings: tuple[str, ...]  # codes
 
 
-Convert = Callable[[Item, bytes], Example]  # raises BadItem
+Convert = Callable[[Item, bytes], Example]  # raises BadFile
 
 
 class Unit(NamedTuple):
@@ -72,7 +65,7 @@ class Unit(NamedTuple):
 
 
 def make_units(name: str, split: str, items: Iterable[Item], num_shards: int) -> list[Unit]:
-    """The items in the order and the shards of TFDS: mixed by a hash of their keys, the same on every machine.
+    """The items in the order and the shards of TFDS: shuffled by a hash of their keys, the same on every machine.
 
     So a part such as `train[:10%]` holds all classes, and the same examples as in a tree that TFDS itself made.
     """
@@ -90,8 +83,19 @@ def make_units(name: str, split: str, items: Iterable[Item], num_shards: int) ->
     return units
 
 
+def record(features: Mapping[str, bytes | int]) -> bytes:
+    """A tf.Example of these features, always the same bytes."""
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    example = tf_example_pb2.Example()
+    for name, value in features.items():
+        feature = example.features.feature[name]
+        (feature.int64_list if isinstance(value, int) else feature.bytes_list).value.append(value)
+    return example.SerializeToString(deterministic=True)
+
+
 def read(item: Item, files: "Files") -> bytes:
-    """The bytes of an item. Raises BadItem where its file cannot be read, Failure(DATA) where it has changed."""
+    """The bytes of an item. Raises BadFile where its file cannot be read, Failure(DATA) where it has changed."""
     try:
         descriptor = files.open(item.path)
         state = os.fstat(descriptor)
@@ -101,22 +105,22 @@ def read(item: Item, files: "Files") -> bytes:
         data = b"" if changed else os.pread(descriptor, item.size, item.offset)
     except OSError as error:
         reason = os.strerror(error.errno).lower() if error.errno else str(error)
-        raise BadItem(item.key, "unreadable", f"cannot be read: {reason}") from None
+        raise BadFile("unreadable", f"cannot be read: {reason}") from None
     if changed or len(data) != item.size:
-        raise Failure(Code.DATA, f"changed while it was read: {item.path}", hint="the same command again, to read it anew")
-    return _unpacked(item.key, data, item.form) if isinstance(item.form, Packed) else data
+        raise Failure(Code.DATA, f"changed while it was read: {item.path}", hint="the same command again, to read it again")
+    return _unpacked(data, item.form) if isinstance(item.form, Packed) else data
 
 
-def _unpacked(key: str, data: bytes, form: Packed) -> bytes:
-    """A member of a zip archive; never more than the size that it claims. Raises BadItem."""
+def _unpacked(data: bytes, form: Packed) -> bytes:
+    """A member of a zip archive; never more than the size that it claims. Raises BadFile."""
     if form.deflated:
         stream = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
             data = stream.decompress(data, form.size + 1)
         except zlib.error as error:
-            raise BadItem(key, "damaged", f"cannot be unpacked: {error}") from None
+            raise BadFile("damaged", f"cannot be unpacked: {error}") from None
     if len(data) != form.size or zlib.crc32(data) != form.crc:
-        raise BadItem(key, "damaged", "is not what its archive's checksum says: download it again")
+        raise BadFile("damaged", "is not what its archive's checksum says: download it again")
     return data
 
 
@@ -158,9 +162,3 @@ class Files:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def skipped(key: str, skip: Mapping[str, tuple[str, str]]) -> None:
-    """Raises BadItem for an item that ended the process that decoded it before."""
-    if key in skip:
-        raise BadItem(key, *skip[key])

@@ -7,17 +7,19 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from perceiver_jax.data.preparation.items import BadItem, Item
-from perceiver_jax.errors import Code, Failure
+from perceiver_jax.data.preparation.items import Item
+from perceiver_jax.errors import Code, Failure, some
 
 
-class BadEntry(BadItem):
-    """A bad item that was found in a listing, with its split."""
+class BadEntry(NamedTuple):
+    """An item of which its listing shows that it gives no example."""
 
-    def __init__(self, split: str, key: str, code: str, sentence: str):
-        super().__init__(key, code, sentence)
-        self.split = split
+    split: str
+    key: str
+    code: str  # for programs
+    sentence: str  # for people
 
 
 @dataclasses.dataclass
@@ -70,8 +72,8 @@ def check_complete(
         hint = "download it again; or --allow_partial, for a subset"
         if len(counts) < len(classes):
             missing = [name for label, name in enumerate(classes) if label not in counts]
-            what = f"{len(counts)} of {len(classes)} classes in {split}; missing {', '.join(missing[:5])}"
-            raise Failure(Code.DATA, what + (", ..." if len(missing) > 5 else ""), hint=hint)
+            what = f"{len(counts)} of {len(classes)} classes in {split}; missing {some(missing, 5)}"
+            raise Failure(Code.DATA, what, hint=hint)
         if listing.found(split) != size:
             raise Failure(Code.DATA, f"{listing.found(split):,} {noun} in {split}", expected=f"{size:,}", hint=hint)
     return lines
@@ -83,14 +85,14 @@ def share(whole: int, num_items: int, of: int) -> int:
 
 
 def file_item(file: os.DirEntry) -> Item:
-    """A whole file as an item without key and label; its size is -1 for what is no regular file."""
+    """A whole file as an item without key and label; its size is -1 for anything but a regular file."""
     state = file.stat(follow_symlinks=False)
     size = state.st_size if stat.S_ISREG(state.st_mode) else -1
     return Item("", 0, file.path, 0, size, state.st_mtime_ns)
 
 
 def is_folder(entry: os.DirEntry) -> bool:
-    """Whether an entry is a folder or a link to one; a link that leads nowhere, or to itself, is none."""
+    """Whether an entry is a folder or a link to one; a link that leads nowhere, or to itself, is not one."""
     try:
         return entry.is_dir()
     except OSError:

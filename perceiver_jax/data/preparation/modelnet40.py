@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from perceiver_jax.data.preparation.items import BadItem, Convert, Example, Item
+from perceiver_jax.data.preparation.items import Convert, Example, Item, record
 from perceiver_jax.data.preparation.listing import share
 from perceiver_jax.data.sources.modelnet40 import CLASSES, PUBLISHED
+from perceiver_jax.readers import BadFile
 from perceiver_jax.readers.off import read_off
-from perceiver_jax.readers.surface import BadShape, chance, check_spread, farthest_first, well_spread
+from perceiver_jax.readers.surface import check_spread, farthest_first, generator, well_spread
 from perceiver_jax.readers.text_lines import lines_of
 
-NAME, VERSION = "modelnet40", "1.0.0"
+NAME, VERSION, NOUN = "modelnet40", "1.0.0", "shapes"
 SHARDS = {"train": 64, "test": 16}  # of the whole data set: a run that is stopped loses one for each worker
 PRELOAD = (__name__, "tensorflow_datasets.proto.tf_example_pb2")
 
@@ -47,45 +48,35 @@ def features() -> Any:
 
 
 def _convert(item: Item, data: bytes, release: str, num_points: int, seed: int) -> Example:
-    """The record of one shape; raises BadItem."""
-    from tensorflow_datasets.proto import tf_example_pb2
-
-    try:
-        points = _rounded(_points(data, release, num_points, seed))
-    except BadShape as bad:
-        raise BadItem(item.key, bad.code, bad.sentence) from None
-    example = tf_example_pb2.Example()
-    feature = example.features.feature
-    feature["points"].bytes_list.value.append(points.tobytes())
-    feature["label"].int64_list.value.append(item.label)
-    feature["name"].bytes_list.value.append(item.key.encode())
-    return Example(example.SerializeToString(deterministic=True), ())
+    """The record of one shape; raises BadFile."""
+    points = _rounded(_points(data, release, num_points, seed))
+    return Example(record({"points": points.tobytes(), "label": item.label, "name": item.key.encode()}), ())
 
 
 def _points(data: bytes, release: str, num_points: int, seed: int) -> Float64[np.ndarray, "points 3"]:
-    """The points of a shape in their order; raises BadShape."""
+    """The points of a shape in their order; raises BadFile."""
     if release == "meshes":
-        return well_spread(read_off(data), num_points, chance(data, seed))
+        return well_spread(read_off(data), num_points, generator(data, seed))
     cloud = np.frombuffer(data, "<f4").astype(np.float64).reshape(-1, 3) if release == "hdf5" else _rows(lines_of(data))
     if len(cloud) < num_points:
-        raise BadShape("too-few-points", f"has {len(cloud):,} points; {num_points:,} are wanted")
+        raise BadFile("too-few-points", f"has {len(cloud):,} points; {num_points:,} are wanted")
     check_spread(_rounded(cloud))  # of meshes `sample` has asked for a surface
     return cloud[:num_points] if release == "hdf5" else farthest_first(cloud, num_points)  # arrays are in a good order
 
 
 def _rounded(points: Float64[np.ndarray, "points 3"]) -> Float32[np.ndarray, "points 3"]:
-    """The points as they are kept; raises BadShape."""
+    """The points as they are kept; raises BadFile."""
     with np.errstate(over="ignore"):  # becomes infinite
         rounded = points.astype("<f4")
     if not np.isfinite(rounded).all():
-        raise BadShape("non-finite", "has a point that no 32 bits hold")
+        raise BadFile("non-finite", "has a point that no 32 bits hold")
     return rounded
 
 
 def _rows(text: bytes) -> Float64[np.ndarray, "lines 3"]:
-    """The points of a text of lines `x,y,z` or `x,y,z,nx,ny,nz`; raises BadShape."""
+    """The points of a text of lines `x,y,z` or `x,y,z,nx,ny,nz`; raises BadFile."""
     if not text.strip():
-        raise BadShape("no-vertices", "has no bytes" if not text else "is blank")
+        raise BadFile("no-vertices", "has no bytes" if not text else "is blank")
     try:
         rows = np.loadtxt(io.BytesIO(text), delimiter=",", comments=None, ndmin=2)
     except ValueError:
@@ -96,7 +87,7 @@ def _rows(text: bytes) -> Float64[np.ndarray, "lines 3"]:
     return rows[:, :3]
 
 
-def _faulty_line(text: bytes) -> BadShape:
+def _faulty_line(text: bytes) -> BadFile:
     """What is wrong with a text that is no table of finite numbers."""
     columns = 0
     for number, line in enumerate(text.split(b"\n"), 1):
@@ -110,5 +101,5 @@ def _faulty_line(text: bytes) -> BadShape:
         columns = columns or len(words)
         if not fit or len(words) != columns:
             shown = line[:80].decode("utf-8", "backslashreplace")
-            return BadShape("vertex", f"line {number}: {shown}, expected x,y,z or x,y,z,nx,ny,nz")
-    return BadShape("vertex", "is no table of numbers")
+            return BadFile("vertex", f"line {number}: {shown}, expected x,y,z or x,y,z,nx,ny,nz")
+    return BadFile("vertex", "is no table of numbers")

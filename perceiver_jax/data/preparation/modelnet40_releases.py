@@ -13,10 +13,11 @@ import numpy as np
 
 from perceiver_jax.data.preparation import listing as listings
 from perceiver_jax.data.preparation import zip as zips
-from perceiver_jax.data.preparation.items import BadItem, Files, Item, Row, read
+from perceiver_jax.data.preparation.items import Files, Item, Row, read
 from perceiver_jax.data.preparation.listing import BadEntry, Listing, file_item, scan
 from perceiver_jax.data.sources.modelnet40 import CLASSES, PUBLISHED, PUBLISHED_OF_HDF5
-from perceiver_jax.errors import Code, Failure, printable
+from perceiver_jax.errors import Code, Failure, printable, some
+from perceiver_jax.readers import BadFile
 
 DEPTH = 5  # of folders that are looked into
 SHOWN = 5  # names of what is missing
@@ -58,7 +59,7 @@ def list_source(source: Path) -> tuple[str, Listing]:
 
 def check_complete(listing: Listing, allow_partial: bool) -> list[str]:
     """Lines on how much of each split is there. Raises Failure(DATA) where it is not all, unless that is allowed."""
-    absent = ", ".join(listing.absent[:SHOWN]) + (", ..." if len(listing.absent) > SHOWN else "")
+    absent = some(listing.absent, SHOWN)
     if listing.absent and not allow_partial:
         what = f"{len(listing.absent):,} files that the release lists are not there"
         raise Failure(Code.DATA, what, found=f"no {absent}", hint="download it again; or --allow_partial, for a subset")
@@ -211,8 +212,8 @@ def _lines(entries: Entries, title: str, used: set[str]) -> Iterator[tuple[int, 
     used.add(names[0])
     try:
         with Files() as files:
-            text = read(entries[names[0]]._replace(key=title), files).decode(errors="backslashreplace")
-    except BadItem as bad:
+            text = read(entries[names[0]], files).decode(errors="backslashreplace")
+    except BadFile as bad:
         raise Failure(Code.DATA, title, bad.sentence) from None
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
         if line.strip():

@@ -8,7 +8,8 @@ from typing import Any
 
 import pydantic
 
-from perceiver_jax.data.preparation.items import BadItem, Convert, Files, Unit, read, skipped
+from perceiver_jax.data.preparation.items import Convert, Files, Unit, read
+from perceiver_jax.readers import BadFile
 from perceiver_jax.section import Section
 from perceiver_jax.system import disk
 
@@ -35,7 +36,7 @@ def finished(unit: Unit, recipe: str, folder: Path) -> ShardRecord | None:
         shard = folder / unit.shard
         if record.fingerprint != unit.fingerprint(recipe) or shard.stat().st_size != record.size:
             return None
-        return record if sha256(shard) == record.sha256 else None
+        return record if disk.sha256(shard) == record.sha256 else None
     except (OSError, pydantic.ValidationError):
         return None
 
@@ -56,7 +57,7 @@ def write(
         facts = _write_examples(unit, convert, skip, at, writer.write)
         writer.close()
         disk.sync(temporary)
-        facts |= {"size": temporary.stat().st_size, "sha256": sha256(temporary)}
+        facts |= {"size": temporary.stat().st_size, "sha256": disk.sha256(temporary)}
         record = ShardRecord(fingerprint=unit.fingerprint(recipe), **facts)
         os.rename(temporary, folder / unit.shard)
     finally:
@@ -77,12 +78,13 @@ def _write_examples(
     with Files() as files:
         for i, item in enumerate(unit.items):
             try:
-                skipped(item.key, skip)
+                if item.key in skip:
+                    raise BadFile(*skip[item.key])
                 data = read(item, files)
                 at(i)
                 example = convert(item, data)
-            except BadItem as bad:
-                facts["bad"].append((bad.key, bad.code, bad.sentence))
+            except BadFile as bad:
+                facts["bad"].append((item.key, bad.code, bad.sentence))
                 facts["digests"].append("")
                 continue
             finally:
@@ -98,9 +100,3 @@ def _write_examples(
 
 def _record_path(unit: Unit, folder: Path) -> Path:
     return folder / RECORDS / f"{unit.shard}.json"
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -53,7 +53,7 @@ class Archive:
     def members(self, within: Member | None = None) -> Iterator[Member]:
         """The regular files of the archive, or of the tar that is its member `within`, in their order.
 
-        Raises Failure(DATA) for what is no whole tar archive and for members that have no place in one of data.
+        Raises Failure(DATA) for anything but a whole tar archive and for members that do not belong into one of data.
         """
         title = self.path.name + (f", {printable(within.name)}" if within else "")
         start, size = (within.offset, within.size) if within else (0, self.size)
@@ -86,7 +86,7 @@ class Archive:
         return Failure(Code.DATA, f"{title}: ends early at {end:,}{of} bytes", hint="download it again")
 
     def _check_beginning(self, window: "_Window", title: str) -> None:
-        """Raises Failure(DATA) for what is no tar at all."""
+        """Raises Failure(DATA) for anything but a tar."""
         first = window.read(tarfile.BLOCKSIZE)
         window.seek(0)
         try:

@@ -20,7 +20,7 @@ from perceiver_jax.data.preparation.items import Convert, Unit
 from perceiver_jax.data.preparation.shard import ShardRecord
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system import disk
-from perceiver_jax.system.signals import end_with_parent
+from perceiver_jax.system.signals import enter_worker
 
 DECODE_SECONDS = 30.0  # for one item; the largest picture allowed takes 2
 POLL_SECONDS = 0.5
@@ -124,15 +124,14 @@ class Pool:
 
 def _work(unit: Unit, recipe: str, convert: Convert, folder: Path, skip: dict, pipe: Connection) -> None:
     """A worker process: sends the items that it decodes, then the record, or a Failure."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent says when to end
-    end_with_parent()
+    enter_worker(signal.SIGINT, signal.SIGTERM)
     try:
         record = shard.finished(unit, recipe, folder) or shard.write(unit, recipe, convert, folder, skip, pipe.send)
         pipe.send(record)
     except Failure as failure:
         pipe.send(failure)
-    except (OSError, RuntimeError) as error:  # RuntimeError: how the writer of records tells of a full disk
+    except (OSError, RuntimeError) as error:  # RuntimeError: how the writer of records reports a full disk
         hint = "free some space; the same command goes on"
         pipe.send(Failure(Code.WORKDIR, f"cannot write {folder / unit.shard}", found=disk.reason(error), hint=hint))
-    except Exception:  # noqa: BLE001 told by the parent
+    except Exception:  # noqa: BLE001 reported by the parent
         pipe.send(Failure(Code.FAULT, f"worker of {unit.shard}", traceback.format_exc()))

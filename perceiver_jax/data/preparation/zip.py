@@ -24,7 +24,7 @@ _ENCRYPTED = 0x41  # flags: by password, or strongly
 def members(path: Path) -> Iterator[tuple[str, Item]]:
     """The regular files of a zip archive by name, each as an item without key and label.
 
-    Raises Failure(DATA) for what is no whole zip archive and for members that have no place in one of data.
+    Raises Failure(DATA) for anything but a whole zip archive and for members that do not belong into one of data.
     """
     title, names = path.name, set()
     try:

@@ -14,16 +14,17 @@ import numpy as np
 from jaxtyping import Float32
 from pydantic import model_validator
 
+from perceiver_jax import readers
 from perceiver_jax.data import class_folders
 from perceiver_jax.data.class_folders import Kind
 from perceiver_jax.data.folder_source import FolderConfig, FolderSource
 from perceiver_jax.modalities.points import PointStream
-from perceiver_jax.readers import point_files
+from perceiver_jax.readers import shapes
 from perceiver_jax.section import Count, Tiny
 
 # Times the inputs, of which training takes others each time; sampling the surface each time would cost as much again.
 DENSITY = 4
-SHAPES = Kind(point_files.SUFFIXES, "shapes", f"files of {', '.join(point_files.SUFFIXES)}", "*.ply")
+SHAPES = Kind(shapes.SUFFIXES, "shapes", f"files of {', '.join(shapes.SUFFIXES)}", "*.ply")
 
 
 class Config(FolderConfig):
@@ -66,8 +67,8 @@ def read_shape(path: str, num_points: int, repeat: bool) -> Float32[np.ndarray, 
     Raises Failure(DATA) naming the file where it holds none.
     """
     data = class_folders.read_file(path, "shape")
-    with point_files.named(path):
-        points = point_files.read_points(data, os.path.splitext(path)[1], num_points, DENSITY, repeat)
+    with readers.named("shape", path):
+        points = shapes.read_points(data, os.path.splitext(path)[1], num_points, DENSITY, repeat)
     points.flags.writeable = False
     return points
 

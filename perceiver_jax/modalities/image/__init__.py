@@ -7,12 +7,13 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from perceiver_jax import readers
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import Stream
 from perceiver_jax.modalities.image import affine, mix, randaugment
 from perceiver_jax.modalities.image.config import Affine, AugmentConfig, Inception, MixupCutmix, NoAugment
 from perceiver_jax.modalities.image.crop import MAX_VIEWS, centre_box, coordinates, cut, random_box, resize, view_box
-from perceiver_jax.readers import image_files
+from perceiver_jax.readers import pictures
 from perceiver_jax.report.maps import draw_attention_maps
 
 Picture = UInt8[np.ndarray, "H W C"]
@@ -57,11 +58,8 @@ class Image:
 
     def read_file(self, data: bytes, name: str) -> Picture:
         """The picture in a file's bytes, of any size; raises Failure(DATA) with its name."""
-        try:
-            return image_files.decode(data)
-        except image_files.BadImage as bad:
-            hint = "a whole copy of it, or remove it"
-            raise Failure(Code.DATA, f"picture {bad.code}", name, found=bad.sentence, hint=hint) from None
+        with readers.named("picture", name):
+            return pictures.decode(data)
 
     def training(self, picture: Picture, rng: np.random.Generator) -> Features:
         """The picture at the inputs' size, changed at random, with its pixels' coordinates if asked for."""

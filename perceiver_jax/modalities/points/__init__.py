@@ -12,10 +12,11 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Integer
 
+from perceiver_jax import readers
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import Stream
 from perceiver_jax.modalities.points.config import AugmentConfig, NoAugment, Points
-from perceiver_jax.readers import point_files
+from perceiver_jax.readers import shapes
 from perceiver_jax.report.clouds import draw_attention_clouds
 
 PLACEMENT_SEED = 0  # of where the points stand on a grid of several axes in evaluation
@@ -52,11 +53,11 @@ class PointCloud:
 
     def read_file(self, data: bytes, name: str) -> Cloud:
         """The points in a file's bytes, made as the data set's were; raises Failure(DATA) with its name."""
-        with point_files.named(name):
+        with readers.named("shape", name):
             suffix, room = Path(name).suffix.lower(), self._room
             if self.stream.well_spread:
-                return point_files.read_well_spread(data, suffix, room)
-            return point_files.read_points(data, suffix, room, repeat=not self.stream.masked)
+                return shapes.read_well_spread(data, suffix, room)
+            return shapes.read_points(data, suffix, room, repeat=not self.stream.masked)
 
     def training(self, cloud: Cloud, rng: np.random.Generator) -> Features:
         """As many of a cloud's points as there are inputs, moved at random."""

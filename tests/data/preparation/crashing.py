@@ -4,13 +4,14 @@ import os
 import signal
 import time
 
-from perceiver_jax.data.preparation.items import BadItem, Example, Item
+from perceiver_jax.data.preparation.items import Example, Item
+from perceiver_jax.readers import BadFile
 
 
 def convert(item: Item, data: bytes) -> Example:
     """The bytes themselves; what they say happens."""
     if data == b"bad":
-        raise BadItem(item.key, "not-good", "says so itself")
+        raise BadFile("not-good", "says so itself")
     if data == b"hang":
         time.sleep(60)
     if data == b"crash":

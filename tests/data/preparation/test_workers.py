@@ -7,8 +7,9 @@ import pytest
 
 from perceiver_jax.data.preparation import shard, workers
 from perceiver_jax.data.preparation.imagenet2012 import PRELOAD
-from perceiver_jax.data.preparation.items import BadItem, Files, Item, Unit, make_units, read
+from perceiver_jax.data.preparation.items import Files, Item, Unit, make_units, read
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.readers import BadFile
 from tests.data.preparation import crashing
 
 RECIPE = "test 1"
@@ -111,7 +112,7 @@ def test_a_source_that_the_system_refuses_to_open_is_a_bad_item(unit, monkeypatc
 
     (item,) = unit(b"first").items
     monkeypatch.setattr(os, "open", refuse)
-    with pytest.raises(BadItem) as bad, Files() as files:
+    with pytest.raises(BadFile) as bad, Files() as files:
         read(item, files)
     assert (bad.value.code, bad.value.sentence) == ("unreadable", "cannot be read: permission denied")
 

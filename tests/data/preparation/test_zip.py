@@ -12,8 +12,9 @@ import pytest
 
 from perceiver_jax.data.preparation import tar
 from perceiver_jax.data.preparation import zip as zips
-from perceiver_jax.data.preparation.items import BadItem, Files, read
+from perceiver_jax.data.preparation.items import Files, read
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.readers import BadFile
 from tests.data.preparation.shapes import zipped
 
 FILES = {"a/b.off": b"OFF\n" * 200, "a/c.off": b"", "d.txt": bytes(range(256))}
@@ -152,14 +153,14 @@ def test_a_member_whose_bytes_have_changed_is_a_bad_item(tmp_path, method):
     data = bytearray(zipped({"m": bytes(range(256))}, method))
     data[60] ^= 1
     (tmp_path / "x.zip").write_bytes(data)
-    with pytest.raises(BadItem) as bad, Files() as files:
+    with pytest.raises(BadFile) as bad, Files() as files:
         read(members_of(tmp_path / "x.zip")["m"], files)
     assert bad.value.code == "damaged"
 
 
 def test_a_member_that_grows_beyond_its_claim_is_a_bad_item(tmp_path):
     (tmp_path / "x.zip").write_bytes(changed(24, 1000, "<I", zipped({"m": b"x" * 100_000 + bytes(range(256)) * 9})))
-    with pytest.raises(BadItem) as bad, Files() as files:
+    with pytest.raises(BadFile) as bad, Files() as files:
         read(members_of(tmp_path / "x.zip")["m"], files)
     assert bad.value.code == "damaged"
 
@@ -173,6 +174,6 @@ def test_damage_anywhere_is_refused_or_harmless(tmp_path):
         (tmp_path / "x.zip").write_bytes(data)
         try:
             found = contents(tmp_path / "x.zip")
-        except (Failure, BadItem):
+        except (Failure, BadFile):
             continue
         assert set(found.values()) <= set(FILES.values())

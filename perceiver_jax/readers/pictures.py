@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import UInt8
 
+from perceiver_jax.readers import BadFile
 from perceiver_jax.readers.opencv import opencv
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 MIN_SIDE = 8  # pixels; less shows nothing, and is a tracking pixel or a fault of a download
 MAX_PIXELS = 64_000_000  # a file of some kB can claim billions
-REENCODED_QUALITY = 100  # of JPEG, as TensorFlow Datasets writes what is none
+REENCODED_QUALITY = 100  # of JPEG, as TensorFlow Datasets writes other formats
 
 _END = b"\xff\xd9"  # of a JPEG
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
@@ -32,19 +33,8 @@ _PNG_DEPTH = 24  # where a PNG says how many bits a channel has
 _ORIENTATION = 0x0112  # in EXIF; 1 is upright
 
 
-class BadImage(Exception):
-    """A file that gives no picture: `code` for programs, the text for people."""
-
-    def __init__(self, code: str, sentence: str):
-        super().__init__(code, sentence)
-        self.code, self.sentence = code, sentence
-
-    def __str__(self) -> str:
-        return self.sentence
-
-
 def decode(data: bytes) -> UInt8[np.ndarray, "H W 3"]:
-    """The picture in the bytes of a JPEG or PNG file; raises BadImage."""
+    """The picture in the bytes of a JPEG or PNG file; raises BadFile."""
     header = _open(data)
     if _is_ordinary(header):
         cv2 = opencv()
@@ -59,7 +49,7 @@ def as_jpeg(data: bytes) -> tuple[bytes, tuple[str, ...]]:
     """The bytes of a JPEG of the same picture, and what is unusual about the given ones, in codes.
 
     An ordinary JPEG stays as it is, byte for byte; one that only lacks its end marker gets it; anything else is encoded
-    anew. Every pixel has been decoded once. Raises BadImage.
+    again. Every pixel has been decoded once. Raises BadFile.
     """
     header, pixels = _open(data), decode(data)
     found = _kind(header, data) + _exif(header)
@@ -75,27 +65,27 @@ def as_jpeg(data: bytes) -> tuple[bytes, tuple[str, ...]]:
 def _open(data: bytes) -> "ImageFile":
     """The file with its header read, its format and size allowed."""
     if not data:
-        raise BadImage("empty-file", "has no bytes")
+        raise BadFile("empty-file", "has no bytes")
     start = data[:1024].lower()
     if b"<html" in start or b"<!doctype html" in start:
-        raise BadImage("not-an-image", "looks like a web page: the download failed")
+        raise BadFile("not-an-image", "looks like a web page: the download failed")
     other = next((name for magic, name in _OTHERS.items() if data.startswith(magic)), "SVG" if b"<svg" in start else "")
     if other:
-        raise BadImage("format-not-allowed", f"is {other}; JPEG and PNG are read")
+        raise BadFile("format-not-allowed", f"is {other}; JPEG and PNG are read")
     if not data.startswith((_JPEG, _PNG)):
-        raise BadImage("not-an-image", "begins like no JPEG and no PNG file")
+        raise BadFile("not-an-image", "begins like no JPEG and no PNG file")
     pillow = _pillow()
     reader = pillow.PngImagePlugin.PngImageFile if data.startswith(_PNG) else pillow.JpegImagePlugin.JpegImageFile
     try:
         with warnings.catch_warnings(action="ignore"):  # of broken EXIF data
             header = reader(io.BytesIO(data))  # not Image.open: that warns of large pictures, which are refused here
     except (SyntaxError, OSError, ValueError) as error:
-        raise BadImage("not-an-image", f"its header cannot be read: {error or type(error).__name__}") from None
+        raise BadFile("not-an-image", f"its header cannot be read: {error or type(error).__name__}") from None
     width, height = header.size
     if min(width, height) < MIN_SIDE:
-        raise BadImage("too-small", f"is {width} x {height} pixels; the least side is {MIN_SIDE}")
+        raise BadFile("too-small", f"is {width} x {height} pixels; the least side is {MIN_SIDE}")
     if width * height > MAX_PIXELS:
-        raise BadImage("too-large", f"claims {width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read")
+        raise BadFile("too-large", f"claims {width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read")
     return header
 
 
@@ -142,8 +132,8 @@ def _loaded(header: "ImageFile", data: bytes) -> "ImageFile":
             if whole is not None:
                 return whole
         if cut_off:
-            raise BadImage("truncated", "ends before its last pixel") from None
-        raise BadImage("damaged", f"cannot be decoded: {error}") from None
+            raise BadFile("truncated", "ends before its last pixel") from None
+        raise BadFile("damaged", f"cannot be decoded: {error}") from None
 
 
 def _without_end(data: bytes) -> "ImageFile | None":

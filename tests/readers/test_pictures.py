@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from perceiver_jax.readers.image_files import BadImage, as_jpeg, decode
+from perceiver_jax.readers import BadFile
+from perceiver_jax.readers.pictures import as_jpeg, decode
 from tests.data.preparation.archives import encoded, photograph
 
 PHOTO = photograph(0)
@@ -57,14 +58,14 @@ def png_claiming(width, height):
     ids=lambda value: value if isinstance(value, str) and "-" in value else "",
 )
 def test_what_is_no_picture_has_a_code_and_a_sentence(data, code, sentence):
-    with pytest.raises(BadImage) as bad:
+    with pytest.raises(BadFile) as bad:
         decode(data)
     assert (bad.value.code, str(bad.value)[: len(sentence)]) == (code, sentence)
 
 
 def test_a_jpeg_cut_anywhere_is_refused():
     for length in range(0, len(JPEG) - 2, 7):
-        with pytest.raises(BadImage):
+        with pytest.raises(BadFile):
             decode(JPEG[:length])
 
 
@@ -181,12 +182,5 @@ def test_random_damage_gives_a_picture_or_a_bad_image(seed):
             data = bytearray(whole)
             for place in rng.integers(len(data), size=3):
                 data[place] = rng.integers(256)
-            with contextlib.suppress(BadImage):  # any other exception would end a run
+            with contextlib.suppress(BadFile):  # any other exception would end a run
                 assert decode(bytes(data)).dtype == np.uint8
-
-
-def test_a_bad_image_can_be_pickled():
-    import pickle
-
-    bad = pickle.loads(pickle.dumps(BadImage("truncated", "ends early")))
-    assert (bad.code, str(bad)) == ("truncated", "ends early")

@@ -8,7 +8,8 @@ import re
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from perceiver_jax.readers.surface import BadShape, Mesh
+from perceiver_jax.readers import BadFile, polygons
+from perceiver_jax.readers.surface import Mesh
 
 HEADER = b"#VRML V2.0 utf8"
 
@@ -21,16 +22,16 @@ _INDICES = re.compile(rb"\bcoordIndex\s*\[([^\[\]{}]*)\]")
 
 
 def read_vrml(data: bytes) -> Mesh:
-    """All triangles of a file in one mesh; polygons are split into fans.
+    """All triangles of a file in one mesh.
 
-    Raises BadShape, with the code "vrml-node" for a file with nodes that this cannot read.
+    Raises BadFile, with the code "vrml-node" for a file with nodes that this cannot read.
     """
     if not data.startswith(HEADER):
-        raise BadShape("not-vrml", f"does not begin with {HEADER.decode()}")
+        raise BadFile("not-vrml", f"does not begin with {HEADER.decode()}")
     text = _COMMENT.sub(b" ", data)
     refused = _REFUSED.search(text)
     if refused:
-        raise BadShape(
+        raise BadFile(
             "vrml-node", f"has a {refused[1].decode()} node; only shapes that stand where they are written are read"
         )
     vertices, corners, count = [np.zeros((0, 3))], [np.zeros(0, np.int64)], 0
@@ -39,10 +40,10 @@ def read_vrml(data: bytes) -> Mesh:
         vertices.append(points)
         corners += [np.where(indices < 0, -1, indices + count), [-1]]  # the last polygon need not be ended
         count += len(points)
-    faces = _fans(np.concatenate(corners))
-    if not len(faces):
-        raise BadShape("no-faces", "has no faces")
-    return Mesh(np.concatenate(vertices), faces)
+    mesh = Mesh(np.concatenate(vertices), _triangles(np.concatenate(vertices), np.concatenate(corners)))
+    if not len(mesh.faces):
+        raise BadFile("no-faces", "has no faces")
+    return mesh
 
 
 def _closing(text: bytes, start: int) -> int:
@@ -52,7 +53,7 @@ def _closing(text: bytes, start: int) -> int:
         depth += 1 if brace[0] == b"{" else -1
         if not depth:
             return brace.start()
-    raise BadShape("truncated", "ends inside an IndexedFaceSet")
+    raise BadFile("truncated", "ends inside an IndexedFaceSet")
 
 
 def _face_set(node: bytes, number: int) -> tuple[Float64[np.ndarray, "V 3"], Int64[np.ndarray, " n"]]:
@@ -60,13 +61,13 @@ def _face_set(node: bytes, number: int) -> tuple[Float64[np.ndarray, "V 3"], Int
     where = f"IndexedFaceSet {number}"
     points, indices = _COORDINATES.search(node), _INDICES.search(node)
     if not points or not indices:
-        raise BadShape("vrml-node", f"{where} has no Coordinate and coordIndex of its own")
+        raise BadFile("vrml-node", f"{where} has no Coordinate and coordIndex of its own")
     vertices, corners = _numbers(points[1], np.float64, where), _numbers(indices[1], np.int64, where)
     if len(vertices) % 3 or not np.isfinite(vertices).all():
-        raise BadShape("vertex", f"{where}: its points are no triples of finite numbers")
+        raise BadFile("vertex", f"{where}: its points are no triples of finite numbers")
     vertices = vertices.reshape(-1, 3)
     if corners.min(initial=-1) < -1 or corners.max(initial=-1) >= len(vertices):
-        raise BadShape("face", f"{where}: a corner is none of its {len(vertices):,} points")
+        raise BadFile("face", f"{where}: a corner is none of its {len(vertices):,} points")
     return vertices, corners
 
 
@@ -74,14 +75,17 @@ def _numbers(text: bytes, dtype: type, where: str) -> np.ndarray:
     try:
         return np.fromiter(map(int if dtype is np.int64 else float, text.replace(b",", b" ").split()), dtype)
     except (ValueError, OverflowError):
-        raise BadShape("number", f"{where}: holds what is no number") from None
+        raise BadFile("number", f"{where}: holds what is no number") from None
 
 
-def _fans(corners: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, "F 3"]:
-    """The triangles of polygons, each of which ends in -1: its first corner with every two neighbours after it."""
-    place = np.arange(len(corners))
-    ends = np.flatnonzero(corners == -1)
-    first = np.concatenate([[0], ends + 1])[np.searchsorted(ends, place)]  # of the polygon that each corner is in
-    last = place[2:]
-    last = last[(last - first[2:] >= 2) & (corners[2:] >= 0)]
-    return np.stack([corners[first[last]], corners[last - 1], corners[last]], axis=1)
+def _triangles(vertices: Float64[np.ndarray, "V 3"], corners: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, "F 3"]:
+    """The triangles of polygons, each of which ends in -1, in their order."""
+    ends = np.flatnonzero(corners < 0)
+    sides = np.diff(ends, prepend=-1) - 1
+    found, owners = [np.zeros((0, 3), np.int64)], [np.zeros(0, np.int64)]
+    for count in np.unique(sides[sides >= 3]):
+        alike = np.flatnonzero(sides == count)
+        rows = corners[ends[alike, None] + np.arange(-count, 0)]
+        found.append(polygons.triangles(vertices, rows).reshape(-1, 3))
+        owners.append(np.repeat(alike, count - 2))
+    return np.concatenate(found)[np.argsort(np.concatenate(owners), kind="stable")]

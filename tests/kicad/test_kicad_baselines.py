@@ -10,7 +10,7 @@ import pytest
 from perceiver_jax import command
 from tests.door import fresh_flags
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SIDES = {"Cube": (1, 1, 1), "Plate": (5, 5, 0.1), "Rod": (9, 0.2, 0.2)}
 
 
@@ -18,7 +18,7 @@ SIDES = {"Cube": (1, 1, 1), "Plate": (5, 5, 0.1), "Rod": (9, 0.2, 0.2)}
 def script():
     """What the command's file defines."""
     with fresh_flags():
-        yield runpy.run_path(f"{ROOT}/scripts/kicad_baselines.py")
+        yield runpy.run_path(f"{ROOT}/scripts/kicad/baselines.py")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def cloud(seed, sides=(3, 2, 1)):
 
 
 def write(folder, counts):
-    """Class folders of so many clouds, by split and class."""
+    """Class folders of clouds, by split and class."""
     for split, classes in counts.items():
         for label, count in classes.items():
             (folder / split / label).mkdir(parents=True)
@@ -55,12 +55,12 @@ def test_every_model_has_a_row_with_its_accuracy(launch, tmp_path):
     assert code == 0
     assert rows == [
         "model",
-        "-" * len("random forest, 5 trees, split by chance"),
+        "-" * len("random forest, 5 trees, split at random"),
         "random forest, 5 trees",
         "nearest neighbour",
         "random forest, 5 trees, without size",
         "the largest class",
-        "random forest, 5 trees, split by chance",
+        "random forest, 5 trees, split at random",
     ]
     accuracies = [line.split("  ")[-1].strip() for line in out.splitlines()[2:]]
     every = "100.0 % (100.0, 100.0, 100.0)"

@@ -1,16 +1,14 @@
 """Points out of the bytes of a person's file: a mesh, or points as they are.
 
-A mesh is sampled by chance, which its bytes decide: the same file gives the same points. Such a sample has no order, so
-however many come first are a uniform sample too. An order in which they are also well spread, `surface.farthest_first`,
+A mesh is sampled at random, seeded by its bytes: the same file gives the same points. Such a sample has no order, so however
+many come first are a uniform sample too. An order in which they are also well spread, `surface.farthest_first`,
 would take 0.3 s for 8,192 points, where reading and sampling a mesh takes some 10 ms: `read_well_spread` has it, for the
 files of one who asks a model that knows no other clouds.
 """
 
-import contextlib
 import functools
 import io
 import re
-from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -18,9 +16,9 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.readers import point_arrays, surface
+from perceiver_jax.readers import BadFile, point_arrays, surface
 from perceiver_jax.readers.off import read_off
-from perceiver_jax.readers.surface import BadShape, Mesh
+from perceiver_jax.readers.surface import Mesh
 
 if TYPE_CHECKING:
     import trimesh
@@ -37,10 +35,10 @@ def read_points(
     """The points of a file; of a mesh `density` times `num_points`, drawn uniformly from its surface.
 
     Points that a file lists are all kept. More than `num_points` come in a random order, since files list them in that
-    of a scan and evaluation takes the first; fewer are repeated in their order, if `repeat`. Raises BadShape for a file
+    of a scan and evaluation takes the first; fewer are repeated in their order, if `repeat`. Raises BadFile for a file
     that gives none, and Failure(DATA) where trimesh is needed and absent.
     """
-    shape, rng = _read(data, suffix.lower()), surface.chance(data, 0)
+    shape, rng = _read(data, suffix.lower()), surface.generator(data, 0)
     if isinstance(shape, Mesh):
         points = surface.sample(shape, density * num_points, rng) * surface.half_side(shape)
         return points.astype(np.float32)
@@ -53,10 +51,10 @@ def read_points(
 def read_well_spread(data: bytes, suffix: str, num_points: int) -> Float32[np.ndarray, "P 3"]:
     """`num_points` points of a file, any beginning of them well spread; a mesh's are in the unit cube.
 
-    Of points that a file lists at most `OVERSAMPLING` for each that is kept are looked at, drawn by chance; fewer than
+    Of points that a file lists at most `OVERSAMPLING` for each that is kept are looked at, drawn at random; fewer than
     `num_points` are repeated. Raises as `read_points`.
     """
-    shape, rng = _read(data, suffix.lower()), surface.chance(data, 0)
+    shape, rng = _read(data, suffix.lower()), surface.generator(data, 0)
     if isinstance(shape, Mesh):
         return surface.well_spread(shape, num_points, rng).astype(np.float32)
     points, most = _fitted(shape), surface.OVERSAMPLING * num_points
@@ -67,27 +65,17 @@ def read_well_spread(data: bytes, suffix: str, num_points: int) -> Float32[np.nd
     return np.resize(points.astype(np.float32), (num_points, 3))
 
 
-@contextlib.contextmanager
-def named(name: str) -> Iterator[None]:
-    """Makes of BadShape inside Failure(DATA), with the name of the file."""
-    try:
-        yield
-    except BadShape as bad:
-        hint = "a whole copy of it, or remove it"
-        raise Failure(Code.DATA, f"shape {bad.code}", name, found=bad.sentence, hint=hint) from None
-
-
 def _read(data: bytes, suffix: str) -> Mesh | Float64[np.ndarray, "P 3"]:
     """What a file holds: a mesh, or one point or more."""
     if suffix not in SUFFIXES:
-        raise BadShape("format-not-allowed", f"is {suffix or 'without suffix'}; {', '.join(SUFFIXES)} are read")
+        raise BadFile("format-not-allowed", f"is {suffix or 'without suffix'}; {', '.join(SUFFIXES)} are read")
     if len(data) > MAX_BYTES:
-        raise BadShape("too-large", f"has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
+        raise BadFile("too-large", f"has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
     if not data:
-        raise BadShape("empty-file", "has no bytes")
+        raise BadFile("empty-file", "has no bytes")
     shape = _parsed(data, suffix)
     if not isinstance(shape, Mesh) and not len(shape):
-        raise BadShape("no-points", "has no points")
+        raise BadFile("no-points", "has no points")
     return shape
 
 
@@ -130,11 +118,11 @@ def _with_trimesh(data: bytes, suffix: str) -> Mesh | Float64[np.ndarray, "P 3"]
         scene = library.load_scene(io.BytesIO(data), file_type=suffix[1:], skip_materials=True, process=False)
         parts = [scene.graph[node] for node in scene.graph.nodes_geometry]
     except Exception as error:  # noqa: BLE001 whatever a damaged file makes of a reader
-        raise BadShape("damaged", f"cannot be read as {suffix[1:]}: {error or type(error).__name__}") from None
+        raise BadFile("damaged", f"cannot be read as {suffix[1:]}: {error or type(error).__name__}") from None
     placed = [(scene.geometry[name], matrix) for matrix, name in parts]
     meshes = [(mesh, matrix) for mesh, matrix in placed if isinstance(mesh, library.Trimesh) and len(mesh.faces)]
     if sum(3 * (len(mesh.vertices) + len(mesh.faces)) for mesh, _ in meshes) > point_arrays.MAX_NUMBERS:
-        raise BadShape("too-large", f"holds more than {point_arrays.MAX_NUMBERS:,} numbers")
+        raise BadFile("too-large", f"holds more than {point_arrays.MAX_NUMBERS:,} numbers")
     if meshes:
         return _union(meshes)
     clouds = [_moved(cloud, matrix) for cloud, matrix in placed if isinstance(cloud, library.PointCloud)]
@@ -142,17 +130,17 @@ def _with_trimesh(data: bytes, suffix: str) -> Mesh | Float64[np.ndarray, "P 3"]
 
 
 def _check_ply(data: bytes) -> None:
-    """Raises BadShape where a PLY file of text has fewer lines than its header says: trimesh reads what is there."""
+    """Raises BadFile where a PLY file of text has fewer lines than its header says: trimesh reads what is there."""
     header, end, body = data.partition(b"end_header")
     if not end:
-        raise BadShape("damaged", "has no end_header")
+        raise BadFile("damaged", "has no end_header")
     counts = [int(count) for count in re.findall(rb"^element\s+\S+\s+(\d{1,20})\s*$", header, re.MULTILINE)]
     if max(counts, default=0) > point_arrays.MAX_NUMBERS:
-        raise BadShape("too-large", f"claims {max(counts):,} elements; at most {point_arrays.MAX_NUMBERS:,} are read")
+        raise BadFile("too-large", f"claims {max(counts):,} elements; at most {point_arrays.MAX_NUMBERS:,} are read")
     if re.search(rb"^format\s+ascii", header, re.MULTILINE):
         lines = sum(1 for line in body.splitlines() if line.strip())
         if lines < sum(counts):
-            raise BadShape("truncated", f"header says {sum(counts):,} lines, file has {lines:,}")
+            raise BadFile("truncated", f"header says {sum(counts):,} lines, file has {lines:,}")
 
 
 def _union(meshes: list[tuple["trimesh.Trimesh", Float64[np.ndarray, "4 4"]]]) -> Mesh:
@@ -160,7 +148,7 @@ def _union(meshes: list[tuple["trimesh.Trimesh", Float64[np.ndarray, "4 4"]]]) -
     for mesh, matrix in meshes:
         corners = np.asarray(mesh.faces, np.int64)
         if corners.min() < 0 or corners.max() >= len(mesh.vertices):
-            raise BadShape("face", f"a corner of a face is none of its mesh's {len(mesh.vertices):,} vertices")
+            raise BadFile("face", f"a corner of a face is none of its mesh's {len(mesh.vertices):,} vertices")
         vertices.append(_moved(mesh, matrix))
         faces.append(corners + count)
         count += len(mesh.vertices)
@@ -177,7 +165,7 @@ def _moved(
     finite = np.isfinite(moved).all(axis=1)
     if not finite.all():
         row = int(np.argmin(finite))
-        raise BadShape("non-finite", f"vertex {row}: ({', '.join(map(str, own[row]))}) is not finite")
+        raise BadFile("non-finite", f"vertex {row}: ({', '.join(map(str, own[row]))}) is not finite")
     return moved
 
 

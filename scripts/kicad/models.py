@@ -1,7 +1,7 @@
 """KiCad's models of electronic parts as a data set: which are in it, of which class and split, and their points.
 
 A class is a folder of the library. Its models are parametric families, PinHeader_1x02 to PinHeader_1x40, so families are
-kept whole: split by chance, nearly every test shape would have a sibling to be known by. Of files that hold the same, under
+kept whole: in a random split nearly every test shape would have a sibling to be known by. Of files that hold the same under
 the names of several makers, one is taken.
 """
 
@@ -15,9 +15,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.readers import surface
-from perceiver_jax.readers.surface import BadShape
-from perceiver_jax.readers.vrml import read_vrml
+from perceiver_jax.readers import BadFile, surface
+from scripts.kicad.vrml import read_vrml
 
 FOLDER = ".3dshapes"  # how the names of the library's folders end
 MAX_BYTES = 200_000  # of a model; larger ones, a tenth of the files, are rows of pins and take half the time
@@ -39,14 +38,6 @@ class Model(NamedTuple):
     def target(self) -> str:
         """The path of its points, below the data set's folder."""
         return f"{self.split}/{self.label}/{self.path.stem}.npy"
-
-
-class Outcome(NamedTuple):
-    """What became of a file: points, or a code and a sentence that say why there are none."""
-
-    points: Float32[np.ndarray, "P 3"] | None
-    code: str
-    sentence: str
 
 
 def list_models(source: Path) -> list[Model]:
@@ -105,15 +96,14 @@ def _hash(label: str, name: str) -> str:
     return hashlib.sha256(f"{label}/{name}".encode()).hexdigest()
 
 
-def convert(path: Path, num_points: int) -> Outcome:
-    """The points of a model's surface, drawn by chance that its bytes decide."""
+def convert(path: Path, num_points: int) -> Float32[np.ndarray, "P 3"] | BadFile:
+    """The points of a model's surface, drawn at random as its bytes decide; what is wrong with a file that gives none."""
     try:
         data = path.read_bytes()
         mesh = read_vrml(data)
-        points = surface.sample(mesh, num_points, surface.chance(data, 0))
-        points *= surface.half_side(mesh)  # a part's size says much of its kind
-        return Outcome(points.astype(np.float32), "", "")
-    except BadShape as bad:
-        return Outcome(None, bad.code, bad.sentence)
+        points = surface.sample(mesh, num_points, surface.generator(data, 0))
+    except BadFile as bad:
+        return bad
     except OSError as error:
-        return Outcome(None, "unreadable", f"{error.strerror}")
+        return BadFile("unreadable", f"{error.strerror}")
+    return (points * surface.half_side(mesh)).astype(np.float32)  # a part's size says much of its kind

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from perceiver_jax.readers.surface import BadShape
-from perceiver_jax.readers.vrml import read_vrml
+from perceiver_jax.readers import BadFile
+from scripts.kicad.vrml import read_vrml
 
 HEADER = "#VRML V2.0 utf8\n#made by hand\n"
 MATERIAL = "Shape { appearance Appearance {material DEF PIN Material { diffuseColor 0.8 0.7 0.5 } } }\n"
@@ -22,7 +22,7 @@ def read(*parts):
 
 
 def refused(*parts):
-    with pytest.raises(BadShape) as bad:
+    with pytest.raises(BadFile) as bad:
         read(*parts)
     return bad.value.code, bad.value.sentence
 
@@ -83,7 +83,7 @@ def test_what_is_no_mesh_is_refused(text, code):
 
 @pytest.mark.parametrize("data", [b"", b"#VRML V1.0 ascii\n", b"OFF\n1 0 0\n"])
 def test_another_format_is_refused(data):
-    with pytest.raises(BadShape) as bad:
+    with pytest.raises(BadFile) as bad:
         read_vrml(data)
     assert bad.value.code == "not-vrml"
 

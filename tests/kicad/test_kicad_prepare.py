@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perceiver_jax.data.preparation import kicad
 from perceiver_jax.errors import Failure
+from scripts.kicad import models as kicad
 from tests.door import fresh_flags
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SHAPE = (
     "Shape {{ geometry IndexedFaceSet {{ coordIndex [0,1,2,-1] coord Coordinate {{ point [0 0 0, {} 0 0, 0 {} 0] }} }} }}\n"
 )
@@ -31,7 +31,7 @@ def launch(monkeypatch, capsys):
         words = ["prepare", "--source", source, "--data_dir", data_dir, "--num_workers=1", "--num_points=8", *arguments]
         monkeypatch.setattr(sys, "argv", [str(word) for word in words])
         with fresh_flags(), pytest.raises(SystemExit) as end:
-            runpy.run_path(f"{ROOT}/scripts/prepare_kicad.py", run_name="__main__")
+            runpy.run_path(f"{ROOT}/scripts/kicad/prepare.py", run_name="__main__")
         return end.value.code, *capsys.readouterr()
 
     return launch
@@ -123,7 +123,7 @@ def test_a_stopped_run_leaves_nothing_and_says_so(source, tmp_path, launch, monk
     monkeypatch.setattr(kicad, "convert", stop_at_the_third)
     code, out, err = launch(source, tmp_path / "out")
     assert (code, out) == (143, "")
-    assert err.endswith("stopped at step 3; the same command starts anew\n")
+    assert err.endswith("stopped at step 3; the same command starts over\n")
     assert os.listdir(tmp_path) == ["library"]
 
 

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.readers import point_arrays, point_files
-from perceiver_jax.readers.point_files import SUFFIXES, read_points, read_well_spread
-from perceiver_jax.readers.surface import BadShape
+from perceiver_jax.readers import BadFile, point_arrays, shapes
+from perceiver_jax.readers.shapes import SUFFIXES, read_points, read_well_spread
 from perceiver_jax.readers.text_lines import MAX_LINE_BYTES
 
 trimesh = pytest.importorskip("trimesh")
@@ -65,7 +64,7 @@ def nearest(points):
 
 
 def refused(data, suffix):
-    with pytest.raises(BadShape) as bad:
+    with pytest.raises(BadFile) as bad:
         read_points(data, suffix, 4)
     return bad.value.code, bad.value.sentence
 
@@ -316,7 +315,7 @@ def test_noise_is_refused_in_words(suffix):
 
 
 def test_a_file_beyond_the_size_that_is_read_is_refused_unread(monkeypatch):
-    monkeypatch.setattr(point_files, "MAX_BYTES", 10)
+    monkeypatch.setattr(shapes, "MAX_BYTES", 10)
     assert refused(b"1 2 3\n4 5 6\n", ".xyz") == ("too-large", "has 12 bytes; at most 10 are read")
 
 
@@ -393,7 +392,7 @@ def test_a_missing_package_is_named_with_the_way_to_get_it(suffix, monkeypatch):
         return load(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", absent)
-    point_files._trimesh.cache_clear()
+    shapes._trimesh.cache_clear()
     with pytest.raises(Failure) as failure:
         read_points(PLY.format("ascii", 0).encode(), suffix, 4)
     assert failure.value.code == Code.DATA

@@ -1,10 +1,9 @@
-"""What simple models make of the parts of configs/kicad.py, told by features of the points that its evaluation sees.
+"""Test accuracies of simple models on configs/kicad.py, from features of the points that its evaluation sees.
 
-python -m scripts.kicad_baselines --data_dir DIR [--num_points 1024]
+python -m scripts.kicad.baselines --data_dir DIR [--num_points 1024]
 
-DIR is what scripts.prepare_kicad made. Prints test accuracies, of forests the mean of seeds 0, 1, 2 and each, in two minutes
-on one core. In the last row the same shapes are split by chance, as many to test as before, so that siblings of one family
-stand on both sides.
+DIR is what scripts.kicad.prepare made. Forests have the mean of seeds 0, 1, 2 and each. It takes two minutes on one core. In
+the last row the same shapes are split at random, as many to test as before, so that siblings of one family are in both.
 """
 
 import math
@@ -30,7 +29,7 @@ SEEDS = (0, 1, 2)
 # the largest; lengths: in the models' own unit of 0.1 inch.
 COORDINATES, DISTANCES, LENGTHS = np.linspace(-1, 1, 17), np.linspace(0, 1, 33), np.geomspace(0.1, 100, 33)
 
-flags.DEFINE_string("data_dir", None, "Directory that scripts.prepare_kicad made.")
+flags.DEFINE_string("data_dir", None, "Directory that scripts.kicad.prepare made.")
 _NUM_POINTS = flags.DEFINE_integer("num_points", None, "Points of each shape; without it the config's.", lower_bound=1)
 
 
@@ -49,8 +48,8 @@ def main() -> None:
         first, rest = order[:num_train], order[num_train:]
         return model.fit(known[first], labels[first]).score(known[rest], labels[rest])
 
-    def forests(known: np.ndarray, split_by_chance: bool) -> list[float]:
-        orders = [np.random.default_rng(seed).permutation(places) if split_by_chance else places for seed in SEEDS]
+    def forests(known: np.ndarray, split_at_random: bool) -> list[float]:
+        orders = [np.random.default_rng(seed).permutation(places) if split_at_random else places for seed in SEEDS]
         models = [sklearn.ensemble.RandomForestClassifier(NUM_TREES, random_state=seed) for seed in SEEDS]
         return [accuracy(model, known, order) for model, order in zip(models, orders, strict=True)]
 
@@ -58,11 +57,11 @@ def main() -> None:
     scaled = sklearn.pipeline.make_pipeline(sklearn.preprocessing.StandardScaler(), neighbour)
     forest = f"random forest, {NUM_TREES} trees"
     rows = [
-        (forest, both, forests(both, split_by_chance=False)),
+        (forest, both, forests(both, split_at_random=False)),
         ("nearest neighbour", both, [accuracy(scaled, both, places)]),
-        (f"{forest}, without size", shape, forests(shape, split_by_chance=False)),
+        (f"{forest}, without size", shape, forests(shape, split_at_random=False)),
         ("the largest class", both[:, :0], [np.mean(labels[num_train:] == largest)]),
-        (f"{forest}, split by chance", both, forests(both, split_by_chance=True)),
+        (f"{forest}, split at random", both, forests(both, split_at_random=True)),
     ]
     say(table(["model", "features", "test accuracy"], [(name, x.shape[1], percent(found)) for name, x, found in rows]))
 

@@ -1,0 +1,52 @@
+"""Locks on directories: a file that one process holds and signs with its name."""
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from perceiver_jax.errors import Failure
+
+
+@contextlib.contextmanager
+def held(path: Path, where: str, in_use: Callable[[str], Failure]) -> Iterator[None]:
+    """Holds the lock file at `path` until the block ends; a lock ends with its process too.
+
+    Raises `in_use(owner)` where another process holds it, and OSError where the file cannot be written.
+    """
+    # Opening the lock for writing is also the only true test of write access: mode bits say nothing to root.
+    with open(path, "a+b", buffering=0) as lock:
+        try:
+            # A POSIX lock: it ends with its process even if a child of that process lives on, and works over NFS.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                time.sleep(0.1)  # an owner that won the lock a moment ago is still writing its name
+                lock.seek(0)
+                raise in_use(_owner(lock.read())) from None
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+                raise
+            print(f"warning: {where}: no locks on this file system; see that one process uses it", file=sys.stderr)
+        else:
+            lock.truncate(0)
+            now = datetime.datetime.now(datetime.UTC)
+            owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat()}
+            lock.write(f"{json.dumps(owner, indent=2)}\n".encode())
+        yield
+
+
+def _owner(text: bytes) -> str:
+    try:
+        owner = json.loads(text)
+        since = datetime.datetime.fromisoformat(owner["since"])
+        today = since.date() == datetime.datetime.now(datetime.UTC).date()
+        return f"pid {owner['pid']} on {owner['host']} since {since:{'%H:%M' if today else '%Y-%m-%d %H:%M'} UTC}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"

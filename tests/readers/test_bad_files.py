@@ -1,0 +1,49 @@
+"""What a person is told of a file that cannot be read: its name, what is wrong, and what helps against that."""
+
+import pickle
+
+import pytest
+
+from perceiver_jax import readers
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.readers import BadFile
+
+
+def told(kind, code):
+    with pytest.raises(Failure) as failure, readers.named(kind, "a/b"):
+        raise BadFile(code, "is so")
+    assert (failure.value.code, failure.value.what, failure.value.where) == (Code.DATA, f"{kind} {code}", "a/b")
+    assert failure.value.found == "is so"
+    return failure.value.hint
+
+
+@pytest.mark.parametrize("kind", ["picture", "shape"])
+@pytest.mark.parametrize("code", ["empty-file", "truncated", "damaged", "count-mismatch", "header"])
+def test_against_damage_a_whole_copy_helps(kind, code):
+    assert told(kind, code) == "a whole copy of it, or remove it"
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "hint"),
+    [
+        ("picture", "format-not-allowed", "save it as JPEG or PNG"),
+        ("picture", "too-small", "remove it"),
+        ("picture", "too-large", "a smaller version of it, or remove it"),
+        ("shape", "format-not-allowed", "save it in one of those formats"),
+        ("shape", "vertex", "correct it, or remove it"),
+        ("shape", "python-objects", "save its points as float32 (n, 3)"),
+        ("shape", "degenerate", "remove it: there is no shape in it"),
+    ],
+)
+def test_against_what_is_whole_something_else_helps(kind, code, hint):
+    assert told(kind, code) == hint
+
+
+def test_other_errors_pass():
+    with pytest.raises(ZeroDivisionError), readers.named("picture", "a"):
+        raise ZeroDivisionError
+
+
+def test_a_bad_file_can_be_sent_between_processes():
+    bad = pickle.loads(pickle.dumps(BadFile("truncated", "ends early")))
+    assert (bad.code, bad.sentence, str(bad)) == ("truncated", "ends early", "ends early")
