@@ -108,7 +108,8 @@ def input_spec(modality: Modality) -> InputSpec:
     return InputSpec(stream.name, tuple(stream.grid), stream.channels + coordinates, coordinates, stream.masked)
 
 
-def _modality(stream: modalities.Stream) -> type[Modality]:
+def _modality(stream: modalities.Stream) -> Any:
+    """The class of a stream's Modality."""
     return member(modalities, stream.modality, f"modality of stream {stream.name}")
 
 

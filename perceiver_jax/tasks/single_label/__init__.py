@@ -37,11 +37,11 @@ class SingleLabel:
             hint = 'task.kind "multi_label" learns any number of them'
             raise Failure(Code.DATA, f"{name}: {len(labels)} labels", expected="one", hint=hint)
         check_labels(labels, len(self.classes), name)
-        return np.int32(labels[0])
+        return np.array(labels[0], np.int32)
 
     def blank(self) -> Int32[np.ndarray, ""]:
         """The first class."""
-        return np.int32(0)
+        return np.array(0, np.int32)
 
     def losses(self, logits: Float[Traced, "B Y"], labels: Int[Traced, " B"]) -> Float[Traced, " B"]:
         """The cross-entropy with smoothed targets, in nats."""
@@ -75,10 +75,10 @@ class SingleLabel:
         return jax.nn.softmax(logits)
 
     def logits(self, scores: Float[Traced, "B Y"]) -> Float[Traced, "B Y"]:
-        """Their logarithms."""
+        """Their logarithms, finite also where a score is too small for its type: else the loss is no number."""
         import jax.numpy as jnp
 
-        return jnp.log(scores)
+        return jnp.log(jnp.maximum(scores, jnp.finfo(scores.dtype).tiny))
 
     def finish(self, evaluation: Evaluation) -> dict[str, float]:
         """Means over all examples, and of the accuracy also the mean over the classes that have any."""
