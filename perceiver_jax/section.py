@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
 import pydantic
@@ -56,7 +56,7 @@ def _given_by_stream(value: Any) -> Any:
     return {ONLY: value} if is_section(value) else value
 
 
-def _dumped_by_stream(value: Any, dump: pydantic.SerializerFunctionWrapHandler) -> Any:
+def _dumped_by_stream(value: Any, dump: Callable[[Any], Any]) -> Any:
     return dump(value)[ONLY] if ONLY in value else dump(value)
 
 
