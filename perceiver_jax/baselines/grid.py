@@ -5,7 +5,7 @@ one of the features, plus one of the positions that is the same for all examples
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -43,7 +43,7 @@ class GridArray(nnx.Module):
 
         Raises ValueError for inputs by name that are not this one stream, and where inputs are masked.
         """
-        if masks is not None:
+        if len(masks) if isinstance(masks, Mapping) else masks is not None:
             raise ValueError("masks: a baseline sees every input")
         spec = self.inputs.spec
         features = by_name("inputs", inputs, (spec.name,))[spec.name]

@@ -28,7 +28,8 @@ from perceiver_jax.model.segment import Segment
 from perceiver_jax.section import of_stream
 
 Given = Shaped[Array | np.ndarray, "..."]  # looked at here, so that what is wrong is told in words
-Streams = Given | Mapping[str, Given]  # one array where there is one stream, else by the streams' names
+# One array where there is one stream, else by the streams' names; of masks, None for a stream that has none.
+Streams = Given | Mapping[str, Given | None]
 
 
 class InputArray(nnx.Module):
@@ -49,10 +50,9 @@ class InputArray(nnx.Module):
         if isinstance(positions, LearnedPositions):
             init = nnx.initializers.truncated_normal(positions.init_scale)
             self.positions = nnx.Param(init(rngs.params(), (spec.num_inputs, positions.channels)))
-        self.vector = None
         if vectors:
             init = nnx.initializers.truncated_normal(vectors.init_scale)
-            self.vector = nnx.Param(init(rngs.params(), (channels - own,)))
+        self.vector = nnx.Param(init(rngs.params(), (channels - own,))) if vectors else None
 
     def __call__(self, features: Given, mask: Given | None = None) -> Segment:
         """The inputs, row-major, features first.
@@ -129,7 +129,7 @@ class InputArrays(nnx.Module):
         return segments
 
 
-def by_name(what: str, given: Streams, names: Sequence[str]) -> Mapping[str, Given]:
+def by_name(what: str, given: Streams, names: Sequence[str]) -> Mapping[str, Given | None]:
     """What is given for each of a model's streams; raises ValueError where that is not all of them, and no other."""
     if isinstance(given, Mapping):
         check_names(f"the mapping of {what}", given, names, "the model reads")

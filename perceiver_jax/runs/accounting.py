@@ -98,7 +98,7 @@ def train_memory_bytes(problem: Problem) -> int:
     inputs, masks = example_shapes(problem, config.data.batch_size // config.optim.accumulation_steps)
 
     def residuals(params: Any, untrained: Any, inputs: Any, masks: Any) -> Any:
-        return jax.vjp(lambda params: nnx.merge(graph, params, untrained)(inputs, masks).logits, params)[1]
+        return jax.vjp(lambda params: nnx.merge(graph, params, untrained, copy=True)(inputs, masks).logits, params)[1]
 
     kept = jax.eval_shape(residuals, params, untrained, inputs, masks)
     moments = jax.eval_shape(optim.optimizer(config.optim, problem.num_steps).init, params)

@@ -108,7 +108,7 @@ def input_spec(modality: Modality) -> InputSpec:
     return InputSpec(stream.name, tuple(stream.grid), stream.channels + coordinates, coordinates, stream.masked)
 
 
-def _modality(stream: modalities.Stream) -> type[Modality]:
+def _modality(stream: modalities.Stream) -> Any:  # type[Modality], which a protocol with properties cannot be checked for
     return member(modalities, stream.modality, f"modality of stream {stream.name}")
 
 

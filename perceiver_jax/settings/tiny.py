@@ -22,7 +22,7 @@ def _shrunk(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     by_name = {name: _shrunk(inner) for name, inner in value.items()}
-    return by_name[ONLY] if ONLY in by_name else by_name
+    return by_name[ONLY] if by_name.keys() == {ONLY} else by_name
 
 
 def _shrunk_field(field: FieldInfo, value: Any) -> Any:
