@@ -173,7 +173,7 @@ def _serve() -> None:
     import orbax.checkpoint  # noqa: F401
     import tensorboardX  # noqa: F401
 
-    import perceiver_jax.model.perceiver  # noqa: F401
+    import perceiver_jax.model.perceiver
     import perceiver_jax.runs.train  # noqa: F401
 
     codes: dict[int, int] = {}
