@@ -167,7 +167,7 @@ def _augment(streams: Collection[modalities.Stream], values: Mapping[str, Any]) 
         raise Failure(Code.CONFIG, "augment: expected a section for each stream of the data", expected=each)
     for name in given:
         if name not in names:
-            raise faults.unknown_key(f"augment.{name}", [f"augment.{stream}" for stream in names])
+            raise faults.unknown_key(f"augment.{name}", ["augment", *(f"augment.{stream}" for stream in names)])
     for name in names:
         if name not in given:
             raise Failure(Code.CONFIG, f"missing key augment.{name}", hint="each stream of the data has its own section")
