@@ -82,6 +82,10 @@ def run_python(code, *arguments, **options):
 
 
 CHOICES = "\n  expected: one of augment, data, mesh, model, optim, seed, task, train, views"
+OPTIM = (
+    "\n  expected: one of optim.accumulation_steps, optim.b1, optim.b2, optim.clip_norm, optim.ema_decay, optim.eps,"
+    " optim.kind, optim.learning_rate, optim.schedule, optim.weight_decay"
+)
 MISTAKES = [
     ([], "--config is missing"),
     (["--config"], "Missing value for flag --config"),
@@ -102,6 +106,17 @@ MISTAKES = [
     ([*DIGITS, "--config.seed=1", "--config.seed=2"], "--config.seed: given twice, 1 and 2"),
     ([*DIGITS, "--config.seed.x=3"], "--config.seed.x: seed is no section, but 0"),
     ([*DIGITS, "--config.model=3"], "--config.model: is a section\n  try: --config.model.FIELD=VALUE"),
+    ([*DIGITS, "--config.model=None"], "model: expected a section, got None"),
+    ([*DIGITS, "--config.optim.name=lamb"], f"unknown key optim.name{OPTIM}"),
+    (
+        [*DIGITS, "--config.train.label_smoothing=0.1"],
+        "unknown key train.label_smoothing; did you mean task.label_smoothing?",
+    ),
+    (
+        [*DIGITS, "--config.views.stream_dropout.image=0.1"],
+        "views.stream_dropout {'image': 0.1}: expected probabilities, together at most 1, for some of several streams; the"
+        " data have image",
+    ),
     (
         [*DIGITS, '--config.optim.schedule={"a.b": 3}'],
         "--config.optim.schedule: expected names without dots as keys, got {'a.b': 3}",
@@ -180,6 +195,35 @@ def test_an_override_sets_its_field(end_of, arguments, name, value):
         found = getattr(of_stream(found, "image") if isinstance(found, dict) else found, part)
     assert found == value
     assert type(found) is type(value)
+
+
+def test_an_override_can_take_an_optional_section_away(end_of):
+    command.define_config()
+    seen = []
+    arguments = ["--config", "configs/imagenet.py", "--config.augment.randaugment=None"]
+    assert end_of(lambda: seen.append(command.config()), *arguments) == (0, "", "")
+    assert of_stream(seen[0].augment, "image").randaugment is None
+
+
+@pytest.mark.parametrize(
+    ("override", "ask", "value"),
+    [
+        ("augment.image.shear=0.3", lambda config: config.augment["image"].shear, 0.3),
+        ("augment.points={'kind': 'none', 'extent': None, 'half_side': 1.0}", lambda c: c.augment["points"].kind, "none"),
+        ("model.positions.points.num_bands=5", lambda config: config.model.positions["points"].num_bands, 5),
+        ("views.stream_dropout.points=0.7", lambda config: config.views.stream_dropout, {"image": 0.2, "points": 0.7}),
+        ("views.stream_dropout={'points': 0.7}", lambda config: config.views.stream_dropout, {"points": 0.7}),
+        ("views.stream_dropout={}", lambda config: config.views.stream_dropout, {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_override_reaches_one_stream(end_of, tmp_path, override, ask, value):
+    command.define_config()
+    (tmp_path / "two.py").write_text("from tests.settings.two_streams import get_config\n")
+    seen = []
+    arguments = ["--config", str(tmp_path / "two.py"), f"--config.{override}"]
+    assert end_of(lambda: seen.append(command.config()), *arguments) == (0, "", "")
+    assert ask(seen[0]) == value
 
 
 def test_without_overrides_the_config_is_its_file(end_of):

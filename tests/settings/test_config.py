@@ -413,6 +413,7 @@ def test_a_misspelt_override_is_told_the_right_key():
         ("optimiser.learning_rate", "optim.learning_rate"),
         ("optim.scedule.kind", "optim.schedule.kind"),
         ("num_latents", "model.num_latents"),
+        ("viws.stream_dropout.image", "views.stream_dropout"),
     ],
 )
 def test_a_path_is_mended_part_by_part(misspelt, right):
