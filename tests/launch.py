@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from configs.digits import get_config
+from perceiver_jax.runs.problem import Problem, resolve
 from perceiver_jax.settings.config import Config, parse
 
 SECONDS = 120  # after which a run counts as hung
@@ -31,7 +32,7 @@ SMALL = [
         "model.num_cross_attend_heads=1",
         "model.positions.num_bands=4",
         "model.latent_init_scale=0.02",
-        "optim.name=lamb",
+        "optim.kind=lamb",
         "optim.learning_rate=0.01",
         "data.batch_size=8",
         "data.eval_batch_size=450",
@@ -54,7 +55,12 @@ def config_of(*settings: str, tiny: bool = False) -> Config:
                 section[field] = ast.literal_eval(text)
             except (ValueError, SyntaxError):
                 section[field] = text
-    return parse(values, tiny=tiny)
+    return parse(values, shrink=tiny)
+
+
+def problem_of(*settings: str, tiny: bool = False) -> Problem:
+    """What a run of that config learns."""
+    return resolve(config_of(*settings, tiny=tiny))
 
 
 def on_devices(count: int) -> dict[str, str]:
@@ -167,6 +173,7 @@ def _serve() -> None:
     import orbax.checkpoint  # noqa: F401
     import tensorboardX  # noqa: F401
 
+    import perceiver_jax.model.perceiver
     import perceiver_jax.runs.train  # noqa: F401
 
     codes: dict[int, int] = {}

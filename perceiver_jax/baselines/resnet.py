@@ -120,7 +120,7 @@ class ResNet(nnx.Module):
         self.blocks = nnx.List([Bottleneck(block, dtype, rngs) for block in config.blocks])
         self.head = Linear(config.out_channels, num_outputs, dtype, rngs, zero=True)
 
-    def __call__(self, inputs: Streams, masks: None = None, capture: bool = False) -> Output:
+    def __call__(self, inputs: Streams, masks: Streams | None = None, capture: bool = False) -> Output:
         """Class logits. `capture` is for the attention of cross-attends: there are none."""
         features, positions = self.inputs(inputs, masks)
         x = _pooled(jax.nn.relu(self.stem(features, positions)))

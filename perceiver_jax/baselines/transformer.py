@@ -51,7 +51,7 @@ class Transformer(nnx.Module):
         self.layers = Layers(config, rngs)
         self.head = Linear(config.channels, num_outputs, dtype, rngs, zero=True)
 
-    def __call__(self, inputs: Streams, masks: None = None, capture: bool = False) -> Output:
+    def __call__(self, inputs: Streams, masks: Streams | None = None, capture: bool = False) -> Output:
         """Class logits. `capture` is for the attention of cross-attends: there are none."""
         tokens = self.layers(self.embed(self.inputs(inputs, masks)))
         return Output(as_logits(self.head(tokens.mean(axis=1))), [])

@@ -41,7 +41,7 @@ class Vit(nnx.Module):
         self.norm = LayerNorm(config.channels, dtype)
         self.head = Linear(config.channels, num_outputs, dtype, rngs, zero=True)
 
-    def __call__(self, inputs: Streams, masks: None = None, capture: bool = False) -> Output:
+    def __call__(self, inputs: Streams, masks: Streams | None = None, capture: bool = False) -> Output:
         """Class logits. `capture` is for the attention of cross-attends: there are none."""
         tokens = self.embed(self.inputs(inputs, masks))
         first = jnp.broadcast_to(self.class_token[...].astype(tokens.dtype), (tokens.shape[0], 1, tokens.shape[2]))

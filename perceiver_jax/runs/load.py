@@ -151,12 +151,12 @@ class TrainedRun:
 
     def evaluation(self, split: str, stop: StopFlag, streams: Collection[str] | None = None) -> Evaluation | None:
         """What is known of all examples of a split; None if asked to stop on the way."""
-        from perceiver_jax.runs.evaluate import evaluate
-
         names = list(self.problem.modalities)
         for name in streams or ():
             if name not in names:
                 raise Failure(Code.CONFIG, f"stream {name} is not there", expected=f"one or more of {', '.join(names)}")
+        from perceiver_jax.runs.evaluate import evaluate  # JAX from here on
+
         dropped = [name for name in names if streams and name not in streams]
         return evaluate(self.programs, self.variables, split, stop, dropped)
 
