@@ -43,6 +43,9 @@ class Frozen(dict[str, T]):
     def __hash__(self) -> int:
         return hash(frozenset(self.items()))
 
+    def __reduce__(self) -> tuple[type, tuple[dict[str, T]]]:
+        return Frozen, (dict(self),)  # a copy is made at once, not filled
+
     def _refuse(self, *_: Any, **__: Any) -> None:
         raise TypeError("a config is frozen")
 

@@ -2,10 +2,12 @@
 
 from perceiver_jax.data import checking, pipeline
 from perceiver_jax.data.folder_source import FolderSource
+from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress
 from perceiver_jax.runs.problem import Problem, check_same, resolve
 from perceiver_jax.runs.workdir import Workdir, read_problem, write_problem
 from perceiver_jax.settings.config import Config
+from perceiver_jax.training import manifest
 
 
 def problem_of(workdir: Workdir, config: Config) -> Problem:
@@ -18,6 +20,7 @@ def problem_of(workdir: Workdir, config: Config) -> Problem:
         return read_problem(workdir, config)
     problem = resolve(config, *_checked(config))
     pipeline.check(problem.data)
+    _check_saved(workdir, problem)
     write_problem(workdir, problem)
     return problem
 
@@ -26,6 +29,16 @@ def check_data(problem: Problem) -> None:
     """Raises Failure(DATA), with what has changed, where the data are not those that the run began with."""
     check_same(problem, resolve(problem.config, problem.left_out))
     pipeline.check(problem.data)
+
+
+def _check_saved(workdir: Workdir, problem: Problem) -> None:
+    """Raises Failure(DATA) where checkpoints without a problem file are of other data: it would name wrong classes."""
+    newest = manifest.newest_valid(workdir.checkpoints, set_aside=False)
+    if newest is not None and newest[1].fingerprints["data"] != problem.fingerprint:
+        step, saved = newest
+        what, where = f"checkpoint {step} was trained on other data", problem.config.data.where
+        hint = "the data that the run began with, or a new --workdir"
+        raise Failure(Code.DATA, what, where, saved.fingerprints["data"], problem.fingerprint, hint)
 
 
 def _checked(config: Config) -> checking.Checked | tuple[()]:

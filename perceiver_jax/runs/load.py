@@ -115,12 +115,12 @@ class TrainedRun:
             raise Failure(Code.NUMERICS, f"{name}: the model's output is not finite")
         return scores
 
-    def predict(self, examples: Iterable[Given], top: int = 5) -> list[list[Answer]]:
-        """The likeliest classes of each example, likeliest first, each example by itself."""
+    def predict(self, examples: Given | Iterable[Given], top: int = 5) -> list[list[Answer]]:
+        """The likeliest classes of one example or of each, likeliest first, each example by itself."""
         return [self.problem.task.answers(self.scores(given), top) for given in _several(examples)]
 
-    def embed(self, examples: Iterable[Given]) -> Float[np.ndarray, "examples D"]:
-        """The mean over the latents of each example."""
+    def embed(self, examples: Given | Iterable[Given]) -> Float[np.ndarray, "examples D"]:
+        """The mean over the latents of one example or of each."""
         means = []
         for given in _several(examples):
             latents = self.programs.latents(self.variables, *self.inputs_of(given))
@@ -184,5 +184,5 @@ def read_file(path: Path) -> bytes:
         raise Failure(Code.DATA, f"{path}: cannot be read", found=f"{error.strerror}") from None
 
 
-def _several(examples: Iterable[Given]) -> Iterable[Given]:
+def _several(examples: Given | Iterable[Given]) -> Iterable[Given]:
     return [examples] if isinstance(examples, str | Path | np.ndarray | Mapping) else examples

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from perceiver_jax.data.examples import Inputs, Masks
+from perceiver_jax.model.inputs import Streams
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.training.step import Variables
 
@@ -44,7 +45,7 @@ def attention_maps(
 ) -> list[Mapping[str, Float[np.ndarray, "N M"]]]:
     """Logits before the softmax of every latent at every input, in some cross-attends, by stream; the mean over heads."""
 
-    def logits(variables: Variables, inputs: Inputs, masks: Masks) -> list[dict[str, jax.Array]]:
+    def logits(variables: Variables, inputs: Streams, masks: Streams) -> list[dict[str, jax.Array]]:
         every = programs.forward(variables, inputs, masks, capture=True).attention_logits
         # The others are never made.
         return [{name: one[0].mean(axis=0) for name, one in every[n - 1].items()} for n in cross_attends]

@@ -204,5 +204,6 @@ def check_classes(known: Collection[str], found: Collection[str]) -> None:
         if name not in known:
             near = nearest(name, known)
             ordered = [near, *(other for other in known if other != near)] if near else known
+            gone = "; ".join(f"class {other} is gone" for other in known if other not in found)
             what, hint = f"the run was not trained on class {name}", "give its folder the name that it had"
-            raise Failure(Code.DATA, what, expected=f"one of {', '.join(ordered)}", hint=hint)
+            raise Failure(Code.DATA, what, found=gone, expected=f"one of {', '.join(ordered)}", hint=hint)

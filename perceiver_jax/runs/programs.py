@@ -1,5 +1,6 @@
 """What a run computes with: the model, its loss and its optimiser as compiled programs over the devices."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,7 +63,7 @@ class Programs:
         with self._on_mesh():
             return model(inputs, masks, capture=capture)
 
-    def _on_mesh(self) -> jax.sharding.AbstractMesh:
+    def _on_mesh(self) -> contextlib.AbstractContextManager[Any]:
         return jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh)
 
     def _loss(self, variables: Variables, batch: Batch) -> tuple[jax.Array, tuple[Sums, Any]]:

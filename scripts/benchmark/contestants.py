@@ -74,19 +74,20 @@ class Pipeline:
     def __call__(self) -> Built:
         """Itself, reading."""
         from perceiver_jax.data import pipeline
+        from perceiver_jax.runs.problem import resolve
         from perceiver_jax.settings.config import parse
 
         values = importlib.import_module(f"configs.{self.config}").get_config()
         values.data.num_workers = self.num_workers
-        config = parse(values)
-        pipeline.check(config.data)
-        batches = pipeline.train_batches(config.data, config.augment, config.seed, 0)
+        problem = resolve(parse(values))
+        pipeline.check(problem.data)
+        batches = pipeline.train_batches(problem.data, problem.config.seed, 0)
 
         def step() -> None:
             for _ in range(BATCHES):
                 next(batches)
 
-        return Built(step, {"examples": BATCHES * config.data.batch_size}, batches.close)
+        return Built(step, {"examples": BATCHES * problem.config.data.batch_size}, batches.close)
 
 
 def _compile(program: Any) -> tuple[Any, dict[str, Any]]:

@@ -8,9 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from configs import imagenet
-from perceiver_jax.data.config import Spec
 from perceiver_jax.modalities import image
-from perceiver_jax.modalities.image.config import MAX_MAGNITUDE, Inception, RandAugment
+from perceiver_jax.modalities.image.config import MAX_MAGNITUDE, RandAugment
 from perceiver_jax.modalities.image.crop import centre_box, random_box
 from perceiver_jax.readers import pictures
 from perceiver_jax.settings.config import parse
@@ -28,12 +27,12 @@ class Pictures:
 
     def __call__(self) -> Built:
         """Itself, its photographs in memory."""
-        files, config = photographs(), parse(imagenet.get_config())
+        files, modality = photographs(), parse(imagenet.get_config()).modalities["image"]
         path = {"ours": ours, "pillow": pillow, "decode": lambda file, *_: pictures.decode(file)}[self.name]
 
         def step() -> None:
             for place, file in enumerate(files):
-                path(file, config.augment, config.spec, np.random.default_rng((0, 0, place)))
+                path(file, modality, np.random.default_rng((0, 0, place)))
 
         return Built(step, {"examples": len(files)})
 
@@ -56,26 +55,27 @@ def photographs() -> list[bytes]:
     return files
 
 
-def ours(file: bytes, config: Inception, spec: Spec, rng: np.random.Generator) -> np.ndarray:
-    picture = image.read(file, "photograph", spec.shape)
-    return image.normalize(image.training_features(picture, config, spec.shape, rng), spec.mean, spec.std)
+def ours(file: bytes, modality: image.Image, rng: np.random.Generator) -> np.ndarray:
+    return modality.normalize(modality.training(modality.read(file, "photograph"), rng))
 
 
-def pillow(file: bytes, config: Inception, spec: Spec, rng: np.random.Generator) -> np.ndarray:
+def pillow(file: bytes, modality: image.Image, rng: np.random.Generator) -> np.ndarray:
     """The same crop, flip and kind of operations, all by Pillow."""
     from PIL import Image, ImageOps
 
+    config, stream = modality.augment, modality.stream
     picture = Image.open(io.BytesIO(file)).convert("RGB")
     whole = picture.size[::-1]
-    top, left, height, width = random_box(whole, config.crop, rng) or centre_box(whole, config.evaluation_crop)
+    box = random_box(whole, config.crop, stream.grid, rng) or centre_box(whole, config.evaluation_crop, stream.grid)
+    top, left, height, width = box
     picture = picture.crop((left, top, left + width, top + height))
     if rng.random() < config.flip_probability:
         picture = ImageOps.mirror(picture)
     operations = pillow_operations(config.randaugment)
     for _ in range(config.randaugment.num_layers):
         picture = operations[rng.integers(len(operations))](picture, 1 - 2 * int(rng.integers(2)))
-    picture = picture.resize(spec.shape[1::-1], Image.Resampling.BICUBIC)
-    return ((np.asarray(picture, np.float32) - spec.mean) / spec.std).astype(np.float32)
+    picture = picture.resize(stream.grid[::-1], Image.Resampling.BICUBIC)
+    return ((np.asarray(picture, np.float32) - stream.mean) / stream.std).astype(np.float32)
 
 
 @functools.cache

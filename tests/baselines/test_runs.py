@@ -11,11 +11,11 @@ from flax import nnx
 
 from perceiver_jax.data import pipeline
 from perceiver_jax.report.log import read_metrics
-from perceiver_jax.runs.programs import Experiment
+from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system import devices
 from perceiver_jax.training.step import Variables
 from tests.baselines import small
-from tests.launch import config_of
+from tests.launch import problem_of
 
 # One block, one layer: less to compile.
 FLAGS = {
@@ -41,20 +41,21 @@ def test_a_baseline_trains_draws_curves_without_maps_and_resumes_bit_for_bit(kin
 
 
 def test_a_resnets_first_update_keeps_the_moments_of_its_batch_and_uses_the_state_up():
-    experiment = Experiment(config_of(FLAGS["resnet"], tiny=True))
-    config, state = experiment.config, experiment.initial_state()
+    problem = problem_of(FLAGS["resnet"], tiny=True)
+    programs = Programs(problem)
+    state = programs.initial_state()
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(state.untrained))
-    batches = pipeline.train_batches(config.data, config.augment, config.seed, 0)
-    batch = devices.to_devices(next(batches), experiment.mesh)
+    batches = pipeline.train_batches(problem.data, problem.config.seed, 0)
+    batch = devices.to_devices(next(batches), programs.mesh)
     batches.close()
 
     def moments(variables, inputs):
-        model = nnx.merge(experiment.graph, *variables)
+        model = nnx.merge(programs.graph, *variables)
         model(inputs)
         return nnx.state(model, nnx.BatchStat)
 
     expected = jax.device_get(jax.jit(moments)(Variables(state.params, state.untrained), batch["inputs"]))
-    after, _ = experiment.step(state, batch)
+    after, _ = programs.step(state, batch)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
     assert len(jax.tree.leaves(after.untrained)) == 2 * (1 + 4)  # the stem's, the block's with its shortcut
     chex.assert_trees_all_close(jax.device_get(after.untrained), expected, rtol=1e-5, atol=1e-7)

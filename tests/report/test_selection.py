@@ -12,19 +12,19 @@ def records(**accuracies):
 
 
 def test_validation_chooses_the_step_and_test_is_told_of_that_step():
-    chosen = best_evaluations(records(validation=[0.5, 0.7, 0.6], test=[0.9, 0.4, 0.5]))["best_by_validation"]
+    chosen = best_evaluations(records(validation=[0.5, 0.7, 0.6], test=[0.9, 0.4, 0.5]), "accuracy")["best_by_validation"]
     assert chosen == {"step": 20, "validation": {"accuracy": 0.7, "loss": 2.0}, "test": {"accuracy": 0.4, "loss": 2.0}}
 
 
 def test_test_chooses_for_itself_under_its_own_name():
-    chosen = best_evaluations(records(validation=[0.5, 0.7, 0.6], test=[0.9, 0.4, 0.5]))["best_by_test"]
+    chosen = best_evaluations(records(validation=[0.5, 0.7, 0.6], test=[0.9, 0.4, 0.5]), "accuracy")["best_by_test"]
     assert (chosen["step"], chosen["test"]["accuracy"], chosen["validation"]["accuracy"]) == (10, 0.9, 0.5)
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_of_equal_steps_it_is_the_earliest_in_whatever_order_they_were_recorded(order):
     shuffled = dict(list(records(validation=[0.5, 0.7, 0.7], test=[0.1, 0.3, 0.3]).items())[::order])
-    found = best_evaluations(shuffled)
+    found = best_evaluations(shuffled, "accuracy")
     assert (found["best_by_validation"]["step"], found["best_by_test"]["step"]) == (20, 20)
 
 
@@ -38,7 +38,7 @@ def test_of_equal_steps_it_is_the_earliest_in_whatever_order_they_were_recorded(
     ],
 )
 def test_where_there_is_nothing_to_choose_from_nothing_is_chosen(scores, chosen):
-    assert set(best_evaluations(records(**scores))) == chosen
+    assert set(best_evaluations(records(**scores), "accuracy")) == chosen
 
 
 @pytest.mark.parametrize(

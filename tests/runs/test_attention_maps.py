@@ -1,16 +1,13 @@
 """Maps show what the cross-attends of a trained run look at, in its own examples and in files."""
 
 import cv2
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from perceiver_jax.data.examples import example_inputs, source_of
-from perceiver_jax.runs import workdir
+from perceiver_jax.runs.load import load
 from perceiver_jax.runs.maps import attention_maps
-from perceiver_jax.runs.programs import Experiment
-from perceiver_jax.settings.config import read
-from tests.launch import SMALL, config_of
+from perceiver_jax.runs.programs import Programs
+from tests.launch import SMALL, config_of, problem_of
 
 SETTINGS = [*SMALL, "--config.train.duration=2 steps"]
 
@@ -41,9 +38,9 @@ def test_a_run_leaves_the_same_picture_as_the_command_draws_of_the_first_test_ex
 
 
 def test_a_file_is_drawn_as_the_example_that_it_holds(run, launcher, tmp_path):
-    config = config_of(*SETTINGS)
-    inputs = example_inputs(config.data, config.augment, "test", 3)
-    pixels = np.rint(inputs * config.spec.std[0] + config.spec.mean[0]).astype(np.uint8)
+    problem = problem_of(*SETTINGS)
+    (stream,), (inputs, _) = problem.streams, problem.data.example("test", 3)
+    pixels = np.rint(inputs["image"][0] * stream.std[0] + stream.mean[0]).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "mine.png"), pixels)
     of_file = drawn(launcher, run, tmp_path / "a", tmp_path / "mine.png")["mine"]
     np.testing.assert_array_equal(of_file, drawn(launcher, run, tmp_path / "b", "--examples=3")["test_3"])
@@ -102,22 +99,22 @@ def test_a_run_on_clouds_leaves_the_same_picture_as_the_command_draws(run_of_clo
 
 
 def test_a_file_of_points_is_drawn_as_the_example_that_it_holds(run_of_clouds, launcher, tmp_path):
-    config = read(workdir.read_config(str(run_of_clouds)))
-    cloud = source_of(config.data).load(config.data, "test")[3]["points"]
-    np.savetxt(tmp_path / "mine.xyz", cloud[: config.num_inputs], fmt="%.9g")
+    problem = load(run_of_clouds).problem
+    cloud = problem.data.source.load("test")[3].inputs["points"]
+    np.savetxt(tmp_path / "mine.xyz", cloud[: problem.config.num_inputs], fmt="%.9g")
     of_file = drawn(launcher, run_of_clouds, tmp_path / "a", tmp_path / "mine.xyz")["mine"]
     np.testing.assert_array_equal(of_file, drawn(launcher, run_of_clouds, tmp_path / "b", "--examples=3")["test_3"])
 
 
-def test_maps_are_the_attention_logits_on_the_grid_of_the_inputs():
-    config = config_of(*SETTINGS)
-    experiment = Experiment(config)
-    variables = experiment.initial_state().evaluated
-    inputs = example_inputs(config.data, config.augment, "test", 0)
-    (last,) = attention_maps(experiment, variables, inputs, [config.model.num_cross_attends])
-    expected = experiment.forward(variables, jnp.asarray(inputs[None]), capture=True).attention_logits[-1]["image"][0, 0]
-    np.testing.assert_allclose(last.reshape(last.shape[0], -1), expected, rtol=1e-5, atol=1e-6)
-    assert last.shape == (config.model.num_latents, 8, 8)
+def test_maps_are_the_attention_logits_of_every_input_of_a_stream():
+    problem = problem_of(*SETTINGS)
+    programs, model = Programs(problem), problem.config.model
+    variables = programs.initial_state().evaluated
+    inputs, masks = problem.data.example("test", 0)
+    (last,) = attention_maps(programs, variables, inputs, masks, [model.num_cross_attends])
+    expected = programs.forward(variables, inputs, masks, capture=True).attention_logits[-1]["image"][0, 0]
+    np.testing.assert_allclose(last["image"], expected, rtol=1e-5, atol=1e-6)
+    assert last["image"].shape == (model.num_latents, 8 * 8)
 
 
 def test_the_figure_shows_the_first_second_and_last_cross_attend():

@@ -13,12 +13,10 @@ from perceiver_jax.data import pipeline
 from perceiver_jax.errors import Code
 from perceiver_jax.report.log import read_metrics
 from perceiver_jax.runs import workdir
-from perceiver_jax.runs.evaluate import evaluate, split_sums, voted_accuracy
-from perceiver_jax.runs.programs import Experiment
-from perceiver_jax.settings.config import dump
+from perceiver_jax.runs.evaluate import evaluate, vote
+from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system.signals import StopFlag
-from perceiver_jax.training.step import Variables
-from tests.launch import SMALL, config_of
+from tests.launch import SMALL, config_of, problem_of
 
 SETTINGS = [
     *SMALL,
@@ -56,16 +54,16 @@ def refused(launcher, path, *arguments):
     return run.wait(), run.stderr.splitlines()[0]
 
 
-def trained(path, experiment, step=8):
+def trained(path, programs, step=8):
     """The state of a saved step."""
-    return experiment.restore(path / "checkpoints", step)
+    return programs.restore(path / "checkpoints", step)
 
 
 def test_it_repeats_what_training_said_at_that_step_while_a_trainer_holds_the_run(run, launcher):
     logged = {record.pop("step"): record for record in read_metrics(run / "metrics.jsonl") if record["split"] != "train"}
     assert logged[4] != logged[8]
     before = (run / "metrics.jsonl").read_bytes()
-    with workdir.claim(str(run), dump(config_of(*SETTINGS)), ["train"]):
+    with workdir.claim(str(run), config_of(*SETTINGS), ["train"]):
         found = evaluated(launcher, run, "--step", "4", "--split", "validation")
     assert found == {"step": 4, **logged[4]}
     assert (run / "metrics.jsonl").read_bytes() == before
@@ -96,15 +94,21 @@ def test_what_is_not_there_is_named(arguments, code, words, run, launcher):
 
 
 def test_a_run_that_has_saved_nothing_is_named(launcher, tmp_path):
-    with workdir.claim(str(tmp_path / "run"), dump(config_of(*SETTINGS)), ["train"]):
-        pass
+    problem = problem_of(*SETTINGS)
+    with workdir.claim(str(tmp_path / "run"), problem.config, ["train"]) as claimed:
+        workdir.write_problem(claimed, problem)
     assert refused(launcher, tmp_path / "run") == (4, f"error[4] no checkpoint: {tmp_path}/run/checkpoints")
+
+
+def metrics(programs, variables, split):
+    """What is told of a split."""
+    return programs.problem.task.finish(evaluate(programs, variables, split, StopFlag()))
 
 
 def numbers(path, size):
     """The test metrics of the trained parameters, by batches of `size`."""
-    experiment = Experiment(config_of(*SETTINGS, f"--config.data.eval_batch_size={size}"))
-    return evaluate(experiment, trained(path, experiment).evaluated, "test", StopFlag())
+    programs = Programs(problem_of(*SETTINGS, f"--config.data.eval_batch_size={size}"))
+    return metrics(programs, trained(path, programs).evaluated, "test")
 
 
 def test_every_example_counts_once_whatever_the_batch_size(run):
@@ -118,20 +122,20 @@ def test_every_example_counts_once_whatever_the_batch_size(run):
 
 
 def test_the_running_mean_is_what_is_evaluated(run):
-    experiment = Experiment(config_of(*SETTINGS))
-    state, logged = trained(run, experiment), read_metrics(run / "metrics.jsonl")[-2:]
+    programs = Programs(problem_of(*SETTINGS))
+    state, logged = trained(run, programs), read_metrics(run / "metrics.jsonl")[-2:]
     (said,) = [record for record in logged if record["split"] == "validation"]
-    means = evaluate(experiment, Variables(state.ema, state.untrained), "validation", StopFlag())
+    means = metrics(programs, state.evaluated._replace(params=state.ema), "validation")
     assert means == {name: said[name] for name in means}
-    assert evaluate(experiment, Variables(state.params, state.untrained), "validation", StopFlag())["loss"] != means["loss"]
+    assert metrics(programs, state.evaluated._replace(params=state.params), "validation")["loss"] != means["loss"]
 
 
 def test_an_example_s_logits_do_not_depend_on_its_batch(run):
-    experiment = Experiment(config_of(*SETTINGS))
-    variables = trained(run, experiment).evaluated
-    forward = jax.jit(lambda variables, inputs: experiment.forward(variables, inputs).logits)
-    batches = pipeline.eval_batches(experiment.config.data, "test", experiment.config.augment)
-    inputs = next(batches)["inputs"][:8]
+    programs = Programs(problem_of(*SETTINGS))
+    variables = trained(run, programs).evaluated
+    forward = jax.jit(lambda variables, inputs: programs.forward(variables, {"image": inputs}, {}).logits)
+    batches = pipeline.eval_batches(programs.problem.data, "test")
+    inputs = next(batches)["inputs"]["image"][:8]
     batches.close()
     together = np.asarray(forward(variables, inputs))
     others = np.concatenate([inputs[:1], np.full_like(inputs[1:], 1e3)])
@@ -144,12 +148,12 @@ def test_an_example_s_logits_do_not_depend_on_its_batch(run):
 
 
 def test_the_confusion_matrix_counts_each_example_where_it_belongs(run):
-    experiment = Experiment(config_of(*SETTINGS, "--config.data.eval_batch_size=16"))
-    variables = trained(run, experiment).evaluated
-    sums = split_sums(experiment, variables, "test", StopFlag())
+    programs = Programs(problem_of(*SETTINGS, "--config.data.eval_batch_size=16"))
+    variables = trained(run, programs).evaluated
+    sums = evaluate(programs, variables, "test", StopFlag()).sums
     expected = np.zeros((10, 10))
-    for batch in pipeline.eval_batches(experiment.config.data, "test", experiment.config.augment):
-        answers = np.argmax(experiment.probabilities(variables, batch["inputs"]), axis=1)
+    for batch in pipeline.eval_batches(programs.problem.data, "test"):
+        answers = np.argmax(programs.scores(variables, batch["inputs"], batch["masks"]), axis=1)
         np.add.at(expected, (batch["labels"], answers), batch["weights"])
     np.testing.assert_array_equal(sums["confusion"], expected)
     assert sums["accuracy"] == np.trace(expected)
@@ -174,7 +178,7 @@ def test_where_no_picture_can_be_written_the_metrics_are_told_all_the_same(run, 
     command = launcher.start("experiments.evaluate", "--workdir", tmp_path / "run", "--json")
     assert command.wait() == 0, command.stderr
     assert "mean_class_accuracy" in json.loads(command.stdout)
-    assert command.stderr.startswith("error[6] no picture: ")
+    assert command.stderr.startswith("error[6] picture not written: ")
 
 
 # Votes
@@ -182,8 +186,10 @@ def test_where_no_picture_can_be_written_the_metrics_are_told_all_the_same(run, 
 
 def voted(path, votes, *settings):
     """The voted accuracy of the test split, of settings other than the run's."""
-    experiment = Experiment(config_of(*SETTINGS, *settings))
-    return voted_accuracy(experiment, trained(path, experiment).evaluated, "test", votes, StopFlag())
+    problem = problem_of(*SETTINGS, *settings)
+    programs = Programs(problem)
+    found = vote(programs, trained(path, programs).evaluated, "test", votes, StopFlag())
+    return problem.task.finish(found)["accuracy"]
 
 
 def test_votes_are_the_same_whatever_the_batch_size(run):
@@ -191,11 +197,13 @@ def test_votes_are_the_same_whatever_the_batch_size(run):
 
 
 def test_votes_are_of_the_mean_probabilities_under_the_changes_of_training(run):
-    experiment = Experiment(config_of(*SETTINGS))
-    data, augment, variables = experiment.config.data, experiment.config.augment, trained(run, experiment).evaluated
-    views = list(pipeline.vote_batches(data, "test", augment, experiment.config.seed, 3))
-    mean = np.mean([experiment.probabilities(variables, view["inputs"]) for view in views], axis=0)
-    assert len({np.argmax(experiment.probabilities(variables, view["inputs"]), axis=1).tobytes() for view in views}) == 3
+    problem = problem_of(*SETTINGS)
+    programs = Programs(problem)
+    variables = trained(run, programs).evaluated
+    views = list(pipeline.vote_batches(problem.data, "test", problem.config.seed, 3))
+    scores = [programs.scores(variables, view["inputs"], view["masks"]) for view in views]
+    mean = np.mean(scores, axis=0)
+    assert len({np.argmax(one, axis=1).tobytes() for one in scores}) == 3
     assert voted(run, 3) == pytest.approx(np.mean(np.argmax(mean, axis=1) == views[0]["labels"]))
 
 

@@ -3,13 +3,11 @@
 import json
 
 import cv2
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from perceiver_jax.data.examples import example_inputs, source_of
-from perceiver_jax.runs.programs import Experiment
-from tests.launch import SMALL, config_of
+from perceiver_jax.runs.programs import Programs
+from tests.launch import SMALL, problem_of
 
 SETTINGS = [*SMALL, "--config.train.duration=4 steps", "--config.optim.learning_rate=0.1"]
 SPLIT_EXAMPLES = (0, 3, 5)
@@ -21,10 +19,9 @@ def run(launcher, once):
 
     def make(path):
         launcher.finish(path, *SETTINGS)
-        config = config_of(*SETTINGS)
-        source = source_of(config.data).load(config.data, "test")
+        source = problem_of(*SETTINGS).data.source.load("test")
         for i in SPLIT_EXAMPLES:
-            cv2.imwrite(str(path / f"{i}.png"), source[i]["image"])
+            cv2.imwrite(str(path / f"{i}.png"), source[i].inputs["image"])
         (path / "page.png").write_text("<html>")
 
     return once("predicted", make)
@@ -45,11 +42,10 @@ def predicted(launcher, run, *arguments):
 
 def test_a_file_gets_the_probabilities_of_the_example_that_it_holds(run, launcher):
     (found,) = predicted(launcher, run, "--top", "10", run / "3.png")
-    config = config_of(*SETTINGS)
-    experiment = Experiment(config)
-    variables = experiment.restore(run / "checkpoints", 4).evaluated
-    inputs = example_inputs(config.data, config.augment, "test", 3)
-    logits = np.asarray(experiment.forward(variables, jnp.asarray(inputs[None])).logits[0], np.float64)
+    problem = problem_of(*SETTINGS)
+    programs = Programs(problem)
+    variables = programs.restore(run / "checkpoints", 4).evaluated
+    logits = np.asarray(programs.forward(variables, *problem.data.example("test", 3)).logits[0], np.float64)
     expected = np.exp(logits) / np.exp(logits).sum()
     assert (found["file"], found["step"]) == (str(run / "3.png"), 4)
     assert [one["class"] for one in found["classes"]] == [str(label) for label in np.argsort(-expected)]
@@ -93,7 +89,7 @@ def test_bad_files_are_named_and_the_good_ones_predicted_all_the_same(run, launc
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        ([], 2, "error[2] no files to look at\n"),
+        ([], 2, "error[2] no files given\n"),
         (["--top=0", "0.png"], 2, "error[2] flag --top=0: 0 is not a positive integer\n"),
         (["nowhere.png"], 3, "error[3] nowhere.png: does not exist\n"),
         (["--step=7", "0.png"], 4, "error[4] no checkpoint at {run}/checkpoints/7"),

@@ -14,12 +14,11 @@ import pytest
 
 from perceiver_jax.errors import Code, Stopped
 from perceiver_jax.report.log import read_metrics
-from perceiver_jax.runs import programs as experiment
 from perceiver_jax.runs import train, workdir
-from perceiver_jax.settings.config import dump
+from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system import signals
 from perceiver_jax.training import manifest
-from tests.launch import SMALL, config_of
+from tests.launch import SMALL, problem_of
 
 STEPS, SAVE_EVERY, RESUMES = 30, 5, 12
 SETTINGS = [
@@ -179,10 +178,10 @@ class Asked(signals.StopFlag):
 
 
 def test_a_run_resumed_after_every_step_ends_as_the_quiet_one(quiet, tmp_path, monkeypatch):
-    """Here, in one process, with one experiment for all launches: they then share what is compiled."""
-    config, path = config_of(*SETTINGS), tmp_path / "run"
-    shared = experiment.Experiment(config)
-    monkeypatch.setattr(train, "Experiment", lambda config: shared)
+    """Here, in one process, with the same programs for all launches: they then share what is compiled."""
+    problem, path = problem_of(*SETTINGS), tmp_path / "run"
+    shared = Programs(problem)
+    monkeypatch.setattr(train, "Programs", lambda problem: shared)
     step, stop = shared.step, Asked()
 
     def one(state, batch):
@@ -192,10 +191,10 @@ def test_a_run_resumed_after_every_step_ends_as_the_quiet_one(quiet, tmp_path, m
     shared.step = one
     for stopped in range(1, RESUMES + 1):
         stop.should_stop = None
-        with workdir.claim(str(path), dump(config), []) as place, pytest.raises(Stopped) as caught:
-            train.train(config, place, stop)
+        with workdir.claim(str(path), problem.config, []) as place, pytest.raises(Stopped) as caught:
+            train.train(problem, place, stop)
         assert (caught.value.step, begun(path)[-1]) == (stopped, stopped)
     shared.step, stop.should_stop = step, None
-    with workdir.claim(str(path), dump(config), []) as place:
-        train.train(config, place, stop)
+    with workdir.claim(str(path), problem.config, []) as place:
+        train.train(problem, place, stop)
     assert_equal_runs(path, quiet)

@@ -18,15 +18,18 @@ import numpy as np
 import pytest
 
 from perceiver_jax.data import pipeline
+from perceiver_jax.data.sources import Contents
 from perceiver_jax.errors import Code
 from perceiver_jax.report.log import read_metrics
-from perceiver_jax.runs import programs as experiment
+from perceiver_jax.runs import accounting
+from perceiver_jax.runs.problem import make, resolve
+from perceiver_jax.runs.programs import Programs
 from perceiver_jax.settings.config import parse
 from perceiver_jax.system import devices
 from perceiver_jax.training import manifest
-from tests.launch import SMALL, config_of
+from tests.launch import SMALL, config_of, problem_of
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "digits_losses.txt"
 # Relative. Without vector instructions beyond SSE4.2, without optimisation, or on 8 devices they move by 6e-7 at most.
 GOLDEN_TOLERANCE = 5e-6
@@ -35,10 +38,10 @@ GOLDEN_SETTINGS = [  # all that configs/digits.py may come to tune
     "--config.model.num_cross_attends=2",
     "--config.augment={'kind': 'affine', 'rotate_degrees': 10.0, 'shear': 0.1, 'scale': 0.1, 'translate': 0.08,"
     " 'flip_probability': 0.0}",
-    "--config.optim={'name': 'lamb', 'learning_rate': 0.01, 'schedule': {'kind': 'flat_cosine', 'flat_fraction': 0.5},"
+    "--config.optim={'kind': 'lamb', 'learning_rate': 0.01, 'schedule': {'kind': 'flat_cosine', 'flat_fraction': 0.5},"
     " 'b1': 0.9, 'b2': 0.999, 'eps': 1e-6, 'weight_decay': 0.1, 'clip_norm': 10.0, 'accumulation_steps': 1,"
     " 'ema_decay': None}",
-    "--config.train.label_smoothing=0.1",
+    "--config.task.label_smoothing=0.1",
 ]
 UPDATE = "PERCEIVER_JAX_UPDATE_GOLDEN"
 METRICS = {"loss", "accuracy", "top5"}
@@ -85,6 +88,7 @@ def test_a_workdir_holds_the_whole_run_and_nothing_else(tiny):
         ".lock",
         "config.json",
         "metrics.jsonl",
+        "problem.json",
         "result.json",
         "checkpoints/3/manifest.json",
         "checkpoints/6/manifest.json",
@@ -188,7 +192,7 @@ def test_the_step_that_validation_chooses_is_told_beside_the_last_also_after_a_r
     (row,) = [line for line in lines if line.startswith("Perceiver (this run)")]
     assert row.split()[-2:] == [f"{100 * last['accuracy']:.1f}", "%"]
     score = f"{100 * test['test']['accuracy']:.1f} %"
-    assert f"best by test, chosen by the score itself (step {test['step']}): {score}" in lines
+    assert f"best by test (selected on test data, step {test['step']:,}): {score}" in lines
 
 
 def test_progress_goes_to_stderr_line_by_line(tiny):
@@ -224,9 +228,9 @@ def shipped():
 SHIPPED = {f"{name}:{variant}" if variant else name: values for name, variant, values in shipped()}
 SHRUNK = {
     config.model_dump_json(exclude={"train"}): (name, config)
-    for name, config in ((name, parse(values, tiny=True)) for name, values in SHIPPED.items())
+    for name, config in ((name, parse(values, shrink=True)) for name, values in SHIPPED.items())
 }.values()  # those that differ
-HERE = [name for name, config in SHRUNK if config.data.source in ("digits", "mnist5k")]
+HERE = [name for name, config in SHRUNK if config.data.kind in ("digits", "mnist5k")]
 ELSEWHERE = {name: config for name, config in SHRUNK if name not in HERE}
 
 
@@ -246,25 +250,31 @@ def test_a_config_trains_saves_resumes_and_ends_as_it_did(name, launcher, tmp_pa
 
 @pytest.mark.parametrize("config", ELSEWHERE.values(), ids=ELSEWHERE)
 def test_a_config_without_data_here_traces(config):
-    made = experiment.Experiment(config)
-    shape, size = config.spec.shape, config.data.batch_size
-    batch = {"inputs": jax.ShapeDtypeStruct((size, *shape), np.float32), "labels": jax.ShapeDtypeStruct((size,), np.int32)}
+    problem = make(config, Contents(tuple("0123456789"), {"train": 1_000_000, "test": 1_000}), "")
+    made, size = Programs(problem), config.data.batch_size
+    inputs, masks = accounting.example_shapes(problem, size)
+    blank = np.asarray(problem.task.blank())
+    labels = jax.ShapeDtypeStruct((size, *blank.shape), blank.dtype)
+    batch = {"inputs": inputs, "masks": masks, "labels": labels}
+    if problem.mixes:
+        batch |= {"other_labels": labels, "portions": jax.ShapeDtypeStruct((size,), np.float32)}
     before = made.abstract_state
     after, sums = jax.eval_shape(made.step, before, batch)
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), before
     )
-    assert sums.keys() == METRICS | {"weight", "grad_norm"}
+    metrics = METRICS if config.task.kind == "single_label" else {"loss"}
+    assert sums.keys() == metrics | {"weight", "grad_norm"}
 
 
 # Losses
 
 
-def losses_of(config, count):
+def losses_of(problem, count):
     """The mean losses of the first steps, and the state after them."""
-    made = experiment.Experiment(config)
+    made = Programs(problem)
     state, losses = made.initial_state(), []
-    batches = pipeline.train_batches(config.data, config.augment, config.seed, 0)
+    batches = pipeline.train_batches(problem.data, problem.config.seed, 0)
     for batch in itertools.islice(batches, count):
         state, sums = made.step(state, devices.to_devices(batch, made.mesh))
         losses.append(float(sums["loss"]) / float(sums["weight"]))
@@ -276,7 +286,7 @@ def test_the_first_20_losses_are_the_golden_ones():
     """The whole of a tiny run in 20 numbers: initial parameters, order and augmentation of data, model, LAMB, schedule."""
     config = config_of(*GOLDEN_SETTINGS, tiny=True)
     config = config.model_copy(update={"train": config.train.model_copy(update={"duration": "20 steps"})})
-    losses, _ = losses_of(config, 20)
+    losses, _ = losses_of(resolve(config), 20)
     if UPDATE in os.environ:
         GOLDEN.write_text("".join(f"{loss:.9g}\n" for loss in losses))
     golden = [float(line) for line in GOLDEN.read_text().split()]
@@ -297,26 +307,26 @@ LAYERED = ["--config.model.num_blocks=1", "--config.model.num_latents=5", "--con
 @functools.cache
 def plain():
     """The losses of a small model that nothing special is asked of."""
-    return losses_of(config_of(*SMALL, *LAYERED), 5)[0]
+    return losses_of(problem_of(*SMALL, *LAYERED), 5)[0]
 
 
 class TestSettings:
     def test_micro_batches_and_recomputing_give_the_same_run(self):
         settings = ["--config.optim.accumulation_steps=4", '--config.model.remat="layer"']
-        losses, _ = losses_of(config_of(*SMALL, *LAYERED, *settings), 5)
+        losses, _ = losses_of(problem_of(*SMALL, *LAYERED, *settings), 5)
         # Sums in another order, 1e-7, grow with each of LAMB's steps.
         np.testing.assert_allclose(losses, plain(), rtol=1e-5)
 
     def test_bfloat16_is_near_but_not_the_same(self):
         settings = ["--config.model.compute_dtype=bfloat16", '--config.model.remat="block"']
-        losses, state = losses_of(config_of(*SMALL, *LAYERED, *settings), 5)
+        losses, state = losses_of(problem_of(*SMALL, *LAYERED, *settings), 5)
         np.testing.assert_allclose(losses, plain(), rtol=2**-8)  # the spacing of bfloat16 at 1
         assert losses != plain()
         assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {np.dtype("float32")}
 
     def test_smoothed_labels_and_a_running_mean_are_used(self):
-        settings = ["--config.train.label_smoothing=0.5", "--config.optim.ema_decay=0.9"]
-        losses, state = losses_of(config_of(*SMALL, *LAYERED, *settings), 5)
+        settings = ["--config.task.label_smoothing=0.5", "--config.optim.ema_decay=0.9"]
+        losses, state = losses_of(problem_of(*SMALL, *LAYERED, *settings), 5)
         assert losses[0] == pytest.approx(plain()[0], rel=3e-6)  # all classes alike: any target costs log 10
         assert all(abs(a - b) > 1e-4 for a, b in zip(losses[1:], plain()[1:], strict=True))
         assert state.evaluated.params is state.ema
@@ -340,7 +350,7 @@ def test_a_run_that_diverges_ends_with_5_and_leaves_no_checkpoint_that_has(rate,
     assert not (tmp_path / "run" / "result.json").exists()
     steps = manifest.steps(tmp_path / "run" / "checkpoints")
     assert steps == ([1] if rate == "1e30" else [])
-    made = experiment.Experiment(config_of(*SMALL))
+    made = Programs(problem_of(*SMALL))
     for step in steps:
         state = made.restore(tmp_path / "run" / "checkpoints", step)
         assert all(np.isfinite(array).all() for array in jax.tree.leaves(state))

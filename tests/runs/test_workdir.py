@@ -1,6 +1,5 @@
 """One run, one directory, one trainer."""
 
-import copy
 import errno
 import json
 import os
@@ -12,25 +11,22 @@ import time
 
 import pytest
 
-from configs import digits
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.runs import workdir
 from perceiver_jax.settings import config as config_lib
 from perceiver_jax.system import disk
+from tests.launch import SMALL, config_of
 
-CONFIG = {
-    "seed": 0,
-    "model": {"num_latents": 16, "positions": {"kind": "fourier", "max_resolution": [8.0, 8.0]}},
-    "optim": {"learning_rate": 0.01},
-    "train": {"log_every": "50 steps", "keep_checkpoints": 2},
-}
+CONFIG = config_of()
 HOLD = """
 import json, sys
 from perceiver_jax.runs import workdir
 from perceiver_jax.errors import Failure
+from tests.launch import config_of
+config = config_of()
 sys.stdin.readline()
 try:
-    with workdir.claim(sys.argv[1], {"seed": 0}, ["train"]):
+    with workdir.claim(sys.argv[1], config, ["train"]):
         print("won", flush=True)
         sys.stdin.readline()
 except Failure as failure:
@@ -63,19 +59,9 @@ def claim(path, config=CONFIG, command=("train",)):
         return claimed
 
 
-def changed(name, value):
-    config = copy.deepcopy(CONFIG)
-    *sections, leaf = name.split(".")
-    part = config
-    for section in sections:
-        part = part[section]
-    part[leaf] = value
-    return config
-
-
 def test_a_claim_makes_the_directory_and_records_config_and_command(tmp_path):
     claimed = claim(tmp_path / "runs" / "a", command=["train", "--tiny"])
-    assert json.loads(claimed.config.read_text()) == {"config": CONFIG, "command": ["train", "--tiny"]}
+    assert json.loads(claimed.config.read_text()) == {"config": config_lib.dump(CONFIG), "command": ["train", "--tiny"]}
     assert claimed.checkpoints.is_dir()
     assert claimed.plots.is_dir()
     assert workdir.read_config(str(tmp_path / "runs" / "a")) == CONFIG
@@ -155,33 +141,49 @@ def test_a_full_disk_is_refused_with_the_free_bytes(tmp_path):
 
 def test_another_config_is_refused_with_every_change(tmp_path):
     claim(tmp_path)
-    other = changed("model.num_latents", 32)
-    other["optim"] = {"learning_rate": 0.01, "clip_norm": None}
+    schedule = "{'kind': 'steps', 'milestones': (0.5,), 'factor': 0.1}"
+    changes = ["model.num_latents=32", "optim.clip_norm=None", f"optim.schedule={schedule}"]
+    other = config_of(*(f"--config.{change}" for change in changes))
     assert str(fail(tmp_path, other)) == (
         f"error[2] workdir {tmp_path} holds a run with other settings\n"
-        "  found: model.num_latents 16 -> 32; optim.clip_norm (none) -> null\n"
+        '  found: model.num_latents 16 -> 32; optim.schedule.kind "flat_cosine" -> "steps"; '
+        "optim.schedule.flat_fraction 0.5 -> (none); optim.clip_norm 10.0 -> null; "
+        "optim.schedule.milestones (none) -> [0.5]; optim.schedule.factor (none) -> 0.1\n"
         "  try: a new --workdir"
     )
     assert workdir.read_config(str(tmp_path)) == CONFIG
 
 
 def test_a_long_list_of_changes_is_cut_after_ten(tmp_path):
-    claim(tmp_path, {f"a{i}": 0 for i in range(15)})
-    assert fail(tmp_path, {f"a{i}": 1 for i in range(15)}).found.endswith("a9 0 -> 1; and 5 more")
+    claim(tmp_path)
+    changes = fail(tmp_path, config_of(*SMALL, "--config.seed=1")).found.split("; ")
+    old, new = config_lib.lasting(CONFIG), config_lib.lasting(config_of(*SMALL, "--config.seed=1"))
+    count = sum(old[name] != new[name] for name in old)
+    assert count > 10
+    assert (len(changes), changes[-1]) == (11, f"and {count - 10} more")
 
 
 def test_harmless_settings_may_change_and_the_latest_are_recorded(tmp_path):
     claim(tmp_path)
-    new = changed("train.log_every", "1 epochs")
+    new = config_of("--config.train.log_every=1 epochs")
     claim(tmp_path, new, ["again"])
-    assert json.loads((tmp_path / "config.json").read_text()) == {"config": new, "command": ["again"]}
+    assert json.loads((tmp_path / "config.json").read_text()) == {"config": config_lib.dump(new), "command": ["again"]}
 
 
-def test_harmless_settings_are_settings_of_a_real_config():
-    config = config_lib.dump(config_lib.parse(digits.get_config()))
-    sections = {f"{section}.{name}" for section in ("data", "train") for name in config[section]}
-    assert set(workdir.HARMLESS) < sections
-    assert not set(workdir.HARMLESS) & set(workdir.settings(config))
+def test_harmless_settings_are_those_of_reading_logging_and_saving():
+    values = config_lib.dump(CONFIG)
+    names = {f"{section}.{name}" for section in ("data", "views", "train") for name in values[section]}
+    harmless = {name for name in names if name not in config_lib.lasting(CONFIG)}
+    assert harmless == {
+        "data.eval_batch_size",
+        "data.num_workers",
+        "data.prefetch_batches",
+        "views.num_evaluation",
+        "train.log_every",
+        "train.eval_every",
+        "train.checkpoint_every",
+        "train.keep_checkpoints",
+    }
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"config": 3}', "{}", "[" * 100_000, "\x00\xff"])
@@ -234,7 +236,7 @@ def test_a_second_trainer_is_refused_in_a_second_and_told_by_whom(tmp_path):
     assert re.fullmatch(rf"in use by pid {first.pid} on \S+ since \d\d:\d\d UTC", failure.where)
     first.kill()
     first.communicate()
-    claim(tmp_path, {"seed": 0})  # the lock went with its process
+    claim(tmp_path)  # the lock went with its process
 
 
 def test_of_racing_trainers_exactly_one_wins(tmp_path):
@@ -251,7 +253,7 @@ def test_of_racing_trainers_exactly_one_wins(tmp_path):
 
 
 def test_the_lock_is_gone_after_the_block(tmp_path):
-    claim(tmp_path, {"seed": 0})
+    claim(tmp_path)
     process = launch(tmp_path)
     go(process)
     assert process.communicate("\n")[0] == "won\n"
@@ -273,5 +275,5 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
 
 
 def test_the_claim_needs_no_jax():
-    code = "import sys; from perceiver_jax import workdir, signals; sys.exit('jax' in sys.modules)"
+    code = "import sys; from perceiver_jax.runs import begin, load, workdir; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

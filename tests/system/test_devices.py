@@ -12,11 +12,11 @@ import pytest
 
 from perceiver_jax.data import pipeline
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.runs.programs import Experiment
+from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system import devices
 from perceiver_jax.training import checkpoint
 from tests.baselines import small
-from tests.launch import SMALL, config_of, on_devices
+from tests.launch import SMALL, on_devices, problem_of
 
 STEPS = 5
 SIZES = ["--config.data.batch_size=16", "--config.data.eval_batch_size=16"]
@@ -42,7 +42,7 @@ MESHES = [(1, 1), (4, 1), (1, 4), (2, 2)]  # mesh.model and mesh.inputs, among 8
 EIGHT = """
 import json, sys
 from pathlib import Path
-from tests.training import test_devices as here
+from tests.system import test_devices as here
 print(json.dumps({"refused": [here.refusal(setting) for setting in here.WRONG],
                   "splits": [[shape, here.split_axis(shape)] for shape, _ in here.SPLITS],
                   "runs": [here.train(*mesh, Path(sys.argv[1], str(i))) for i, mesh in enumerate(here.MESHES)],
@@ -53,7 +53,7 @@ print(json.dumps({"refused": [here.refusal(setting) for setting in here.WRONG],
 def refusal(setting):
     """What a config says that does not fit the devices."""
     with pytest.raises(Failure) as caught:
-        Experiment(config_of(*SETTINGS, setting))
+        Programs(problem_of(*SETTINGS, setting))
     return str(caught.value)
 
 
@@ -66,12 +66,12 @@ def split_axis(shape):
 
 def train(model, inputs, directory, settings=SETTINGS):
     """A few steps on all devices of this process: losses, what the first device holds, the hash of the state saved."""
-    config = config_of(*settings, f"--config.mesh.model={model}", f"--config.mesh.inputs={inputs}")
-    experiment = Experiment(config)
-    state, losses = experiment.initial_state(), []
-    batches = pipeline.train_batches(config.data, config.augment, config.seed, 0)
+    problem = problem_of(*settings, f"--config.mesh.model={model}", f"--config.mesh.inputs={inputs}")
+    programs = Programs(problem)
+    state, losses = programs.initial_state(), []
+    batches = pipeline.train_batches(problem.data, problem.config.seed, 0)
     for batch in itertools.islice(batches, STEPS):
-        state, sums = experiment.step(state, devices.to_devices(batch, experiment.mesh))
+        state, sums = programs.step(state, devices.to_devices(batch, programs.mesh))
         losses.append(float(sums["loss"]) / float(sums["weight"]))
     batches.close()
     arrays = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in _leaves(state)}
@@ -138,7 +138,7 @@ def test_along_the_axis_model_each_device_holds_its_part_of_parameters_and_momen
 def test_a_state_split_over_eight_devices_is_restored_on_one(eight):
     found, directory = eight
     for i, run in enumerate(found["runs"]):
-        state = Experiment(config_of(*SETTINGS)).restore(directory / str(i), STEPS)
+        state = Programs(problem_of(*SETTINGS)).restore(directory / str(i), STEPS)
         assert checkpoint.state_sha256(state) == run["state_sha256"]
         assert all(len(leaf.sharding.device_set) == 1 for leaf in jax.tree.leaves(state))
 

@@ -10,14 +10,14 @@ import pytest
 
 from perceiver_jax.system import memory
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_program_that_keeps_memory_starts_anew_as_it_was_called(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(
         "import os, sys\n"
-        "from perceiver_jax import memory\n"
+        "from perceiver_jax.system import memory\n"
         "memory.settings = lambda: {} if 'ASKED' in os.environ else {'ASKED': 'yes'}\n"
         "print('ASKED' in os.environ, sys.argv[1:])\n"
         "memory.keep()\n"

@@ -23,8 +23,9 @@ import optax
 import pytest
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.settings.config import lasting
 from perceiver_jax.training import checkpoint, manifest
-from tests.launch import on_devices
+from tests.launch import config_of, on_devices
 
 PRINTS = {"config": "c0", "data": "d0", "code": "0.1.0", "numerics": "jax, 1 x cpu"}
 
@@ -508,9 +509,10 @@ def test_other_code_or_numerics_are_noted_in_one_line(capsys):
 
 
 def test_fingerprints_follow_settings_and_data_but_not_harmless_settings():
-    base = checkpoint.fingerprints({"seed": 0, "train": {"log_every": "1 steps"}}, "d")
-    logged = checkpoint.fingerprints({"train": {"log_every": "9 steps"}, "seed": 0}, "d")
-    seeded = checkpoint.fingerprints({"seed": 1, "train": {"log_every": "1 steps"}}, "d")
+    base, logged, seeded = (
+        checkpoint.fingerprints(lasting(config_of(f"--config.seed={seed}", f"--config.train.log_every={every} steps")), "d")
+        for seed, every in ((0, 1), (0, 9), (1, 1))
+    )
     assert set(base) == set(PRINTS)
     assert base["data"] == "d"
     assert f"jax {jax.__version__}" in base["numerics"]

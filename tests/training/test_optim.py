@@ -7,6 +7,7 @@ from flax import nnx
 
 from configs.digits import get_config
 from perceiver_jax.runs import accounting
+from perceiver_jax.runs.problem import resolve
 from perceiver_jax.settings.config import parse
 from perceiver_jax.training import optim
 from perceiver_jax.training.config import Constant, FlatCosine, OptimConfig, Steps
@@ -44,7 +45,7 @@ def abstract_params(**model):
     for name, value in model.items():
         with values.model.ignore_type():
             values.model[name] = value
-    return nnx.state(accounting.abstract_model(parse(values)), nnx.Param)
+    return nnx.state(accounting.abstract_model(resolve(parse(values))), nnx.Param)
 
 
 def test_weight_decay_takes_weights_latents_and_learned_positions_but_no_bias_and_no_norm():
@@ -61,7 +62,7 @@ def test_weight_decay_takes_weights_latents_and_learned_positions_but_no_bias_an
 def test_lamb_is_adam_plus_decay_scaled_by_the_trust_ratio_of_each_array():
     constant = Constant(kind="constant")
     config = make(
-        name="lamb", learning_rate=0.1, schedule=constant, weight_decay=0.5, clip_norm=None, b1=0.5, b2=0.5, eps=1e-6
+        kind="lamb", learning_rate=0.1, schedule=constant, weight_decay=0.5, clip_norm=None, b1=0.5, b2=0.5, eps=1e-6
     )
     params = {"kernel": jnp.array([[3.0, 4.0]]), "bias": jnp.array([2.0])}
     grads = {"kernel": jnp.array([[1.0, -2.0]]), "bias": jnp.array([-0.5])}
@@ -75,7 +76,7 @@ def test_lamb_is_adam_plus_decay_scaled_by_the_trust_ratio_of_each_array():
 
 
 def test_clipping_is_of_the_whole_gradient():
-    config = make(name="adamw", clip_norm=1.0, b1=0.0, b2=0.0, weight_decay=0.0, eps=1.0, learning_rate=1.0)
+    config = make(kind="adamw", clip_norm=1.0, b1=0.0, b2=0.0, weight_decay=0.0, eps=1.0, learning_rate=1.0)
     params = {"a": jnp.zeros(1), "b": jnp.zeros(1)}
     optimizer = optim.optimizer(config, 10)
     updates, _ = optimizer.update({"a": jnp.array([30.0]), "b": jnp.array([40.0])}, optimizer.init(params), params)
@@ -93,7 +94,7 @@ def test_the_running_mean_is_a_weighted_mean_from_the_first_update_on():
 
 def test_every_named_optimizer_lowers_a_quadratic():
     for name in ("lamb", "adamw"):
-        optimizer = optim.optimizer(make(name=name, learning_rate=0.01, weight_decay=0.0), 100)
+        optimizer = optim.optimizer(make(kind=name, learning_rate=0.01, weight_decay=0.0), 100)
         params = {"kernel": jnp.array([1.0, -2.0])}
         state = optimizer.init(params)
         for _ in range(50):

@@ -7,18 +7,20 @@ import optax
 import pytest
 from flax import nnx
 
+from perceiver_jax.model import factory
 from perceiver_jax.runs import accounting
-from perceiver_jax.runs.programs import Experiment
-from perceiver_jax.training import losses
+from perceiver_jax.runs.programs import Programs
+from perceiver_jax.tasks.single_label import losses
 from perceiver_jax.training.step import TrainState, Variables, train_step
-from tests.launch import SMALL, config_of
+from tests.launch import SMALL, problem_of
 
 BATCH = {"x": np.random.default_rng(0).normal(size=(12, 3)), "y": np.random.default_rng(1).normal(size=12)}
 
 
 def squares(variables, batch):
-    """The mean squared error of a linear model, its sums, and no untrained variables."""
-    each = (batch["x"] @ variables.params["w"] + variables.params["b"] - batch["y"]) ** 2
+    """The mean squared error of a linear model, its sums, and what it sets of the model: nothing."""
+    params = variables.params
+    each = (batch["x"] @ params["w"] + params["b"] - batch["y"]) ** 2
     return each.mean(), ({"loss": each.sum(), "weight": jnp.float64(each.size)}, nnx.State({}))
 
 
@@ -66,7 +68,7 @@ def test_without_a_running_mean_the_parameters_are_evaluated():
 
 
 def untrained_after(batches, accumulation_steps, ema_decay):
-    """What a model answers with after updates by some batches that set the means of x, kept with a decay of 0.5."""
+    """The statistics that a model answers with after updates by some batches, kept with a decay of 0.5: the means of x."""
 
     def loss(variables, batch):
         value, (sums, _) = squares(variables, batch)
@@ -74,8 +76,10 @@ def untrained_after(batches, accumulation_steps, ema_decay):
 
     with jax.enable_x64(True):
         optimizer, params = optax.sgd(0.1), {"w": jnp.zeros(3), "b": jnp.zeros(())}
-        variables = Variables(params, nnx.State({"mean": jnp.ones(3)}))  # a new model's, which say nothing
+        # What a new model has is no mean of any batch.
+        variables = Variables(params, nnx.State({"mean": jnp.full(3, 100.0)}))
         state = TrainState.create(variables, optimizer, ema_decay is not None)
+        assert not np.any(state.untrained["mean"])
         step = jax.jit(train_step(loss, optimizer, accumulation_steps, ema_decay, 0.5))
         for x in batches:
             state, _ = step(state, {"x": jnp.asarray(x), "y": jnp.asarray(BATCH["y"])})
@@ -95,20 +99,19 @@ def test_of_micro_batches_the_mean_of_what_they_set_is_kept():
 
 
 def test_the_state_given_to_a_step_is_used_up():
-    config = config_of(*SMALL, "--config.optim.ema_decay=0.5")
-    experiment = Experiment(config)
-    state = experiment.initial_state()
+    programs = Programs(problem_of(*SMALL, "--config.optim.ema_decay=0.5"))
+    state = programs.initial_state()
     before = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state)]
-    batch = {"inputs": np.zeros((8, 8, 8, 1), np.float32), "labels": np.zeros(8, np.int32)}
-    after, _ = experiment.step(state, batch)
+    batch = {"inputs": {"image": np.zeros((8, 8, 8, 1), np.float32)}, "masks": {}, "labels": np.zeros(8, np.int32)}
+    after, _ = programs.step(state, batch)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
     now = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(after)]
     assert set(now) == set(before)  # no array of the state was allocated anew
 
 
-def gradient(config, params):
+def gradient(problem, params):
     """Of the loss on one batch, by float64."""
-    graph = nnx.graphdef(accounting.abstract_model(config))
+    graph = nnx.graphdef(accounting.abstract_model(problem))
     rng = np.random.default_rng(0)
     inputs, labels = jnp.asarray(rng.normal(size=(2, 8, 8, 1))), jnp.asarray(rng.integers(10, size=2))
 
@@ -121,10 +124,11 @@ def gradient(config, params):
 def test_the_gradient_of_shared_weights_is_the_sum_over_their_uses():
     """Against a model with the same numbers and a set of weights at each place: cross-attends 2 and 3, blocks 1 and 2."""
     places = ["--config.model.num_blocks=2", "--config.model.num_cross_attends=3", "--config.model.arrangement=at_start"]
-    shared = config_of(*SMALL, *places, '--config.model.sharing="paper"')
-    apart = config_of(*SMALL, *places, '--config.model.sharing="none"')
+    shared = problem_of(*SMALL, *places, '--config.model.sharing="paper"')
+    apart = problem_of(*SMALL, *places, '--config.model.sharing="none"')
     with jax.enable_x64(True):
-        params = nnx.to_pure_dict(nnx.state(accounting.make_model(shared, nnx.Rngs(0)), nnx.Param))
+        model = factory.make_model(shared.config.model, shared.inputs, shared.task.num_outputs, nnx.Rngs(0))
+        params = nnx.to_pure_dict(nnx.state(model, nnx.Param))
         rng = np.random.default_rng(1)  # the head starts at zero, and then nothing else would have a gradient
         params = jax.tree.map(lambda leaf: jnp.asarray(leaf + 0.1 * rng.normal(size=leaf.shape)), params)
         copies = {
@@ -132,10 +136,10 @@ def test_the_gradient_of_shared_weights_is_the_sum_over_their_uses():
             "self_attends": dict.fromkeys(range(2), params["self_attends"][0]),
         }
         both = []
-        for config, values in ((shared, params), (apart, params | copies)):
-            state = nnx.state(accounting.abstract_model(config), nnx.Param)
+        for problem, values in ((shared, params), (apart, params | copies)):
+            state = nnx.state(accounting.abstract_model(problem), nnx.Param)
             nnx.replace_by_pure_dict(state, values)
-            both.append(nnx.to_pure_dict(gradient(config, state)))
+            both.append(nnx.to_pure_dict(gradient(problem, state)))
         one, each = jax.tree.map(np.asarray, both)
     assert set(one["cross_attends"]) == {0, 1}
     assert set(one["self_attends"]) == {0}

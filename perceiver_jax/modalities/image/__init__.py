@@ -120,7 +120,7 @@ class Image:
         on_grid = [(title, logits.reshape(-1, *self.stream.grid)) for title, logits in maps]
         draw_attention_maps(self.picture(inputs), on_grid, output, latents, overlay)
 
-    def _of_size(self, picture: Picture) -> Picture:
+    def _of_size(self, picture: Picture) -> UInt8[np.ndarray, "H W c"]:
         """The picture itself, which must fit the inputs; for a model of grey ones, its grey."""
         shape = (*self.stream.grid, self.stream.channels)
         if (shape[-1], picture.shape[-1]) == (1, 3):
