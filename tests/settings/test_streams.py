@@ -15,6 +15,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.model.config import InputSpec
 from perceiver_jax.section import of_stream
 from perceiver_jax.settings.config import dump, lasting, parse, read
+from tests.launch import SMALL
 from tests.settings import two_streams
 
 ROOT = Path(__file__).parents[2]
@@ -300,13 +301,11 @@ def test_a_fault_of_streams_ends_training_before_jax(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_two_streams_are_trained_and_evaluated_with_either(launcher, tmp_path):
+def test_two_streams_are_trained_and_evaluated_with_one_of_them(launcher, tmp_path):
     path = tmp_path / "two.py"
     path.write_text("from tests.settings.two_streams import get_config\n")
-    result = launcher.finish(tmp_path / "run", "--tiny", config=str(path))
-    assert result["step"] == 6
-    for stream in ("image", "points"):
-        words = ["--workdir", str(tmp_path / "run"), f"--streams={stream}", "--json"]
-        run = launcher.start("experiments.evaluate", *words)
-        assert run.wait() == 0, run.stderr
-        assert json.loads(run.stdout)["streams"] == stream
+    small = [setting for setting in SMALL if "num_bands" not in setting]
+    assert launcher.finish(tmp_path / "run", *small, "--tiny", config=str(path))["step"] == 6
+    run = launcher.start("experiments.evaluate", "--workdir", tmp_path / "run", "--streams=points", "--json")
+    assert run.wait() == 0, run.stderr
+    assert json.loads(run.stdout)["streams"] == "points"
