@@ -60,7 +60,8 @@ def _checked(files: Files, index: int, modalities: Mapping[str, Modality]) -> se
     try:
         example = files[index]
         raw = {name: modality.read(example.inputs[name], example.name) for name, modality in modalities.items()}
-        counts = {name: len(modalities[name].evaluation(raw[name], 0)) for name in masked_streams(modalities)}
+        features = {name: modality.evaluation(raw[name], 0) for name, modality in modalities.items()}
     except Failure as failure:
         return failure if failure.where else dataclasses.replace(failure, where=files.file(index))
-    return {name for name, count in counts.items() if count < math.prod(modalities[name].stream.grid)}
+    grids = {name: modalities[name].stream.grid for name in masked_streams(modalities)}
+    return {name for name, grid in grids.items() if len(features[name]) < math.prod(grid)}
