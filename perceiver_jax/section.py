@@ -43,6 +43,9 @@ class Frozen(dict[str, T]):
     def __hash__(self) -> int:
         return hash(frozenset(self.items()))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self),)  # whole: unpickled, a dictionary would be filled item by item
+
     def _refuse(self, *_: Any, **__: Any) -> None:
         raise TypeError("a config is frozen")
 
