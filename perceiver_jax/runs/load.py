@@ -120,7 +120,10 @@ class TrainedRun:
         return [self.problem.task.answers(self.scores(given), top) for given in _several(examples)]
 
     def embed(self, examples: Given | Iterable[Given]) -> Float[np.ndarray, "examples D"]:
-        """The mean over the latents of one example or of each."""
+        """The mean over the latents of one example or of each; raises Failure(CONFIG) for a model without latents."""
+        model = self.problem.config.model
+        if not model.schedule:
+            raise Failure(Code.CONFIG, f"a model of kind {model.kind} has no latents", expected="kind perceiver")
         means = []
         for given in _several(examples):
             latents = self.programs.latents(self.variables, *self.inputs_of(given))
