@@ -18,6 +18,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import say
 from perceiver_jax.report.selection import reported_split
 from perceiver_jax.report.tables import table
+from perceiver_jax.settings import files
 
 flags.DEFINE_string("workdir", None, "Directory for the runs, one in it for each setting.")
 flags.DEFINE_string("sweep", None, "File whose get_sweep() lists what each run changes.")
@@ -25,7 +26,7 @@ command.define_config()
 
 
 def main() -> None:
-    settings = command.call(Path(command.require("sweep")), "sweep", "get_sweep")
+    settings = files.call(Path(command.require("sweep")), "sweep", "get_sweep")
     if not isinstance(settings, list) or not all(isinstance(changes, dict) for changes in settings):
         raise Failure(Code.CONFIG, f"sweep {flags.FLAGS.sweep}", "get_sweep returned no list of dictionaries")
     workdir = Path(command.require("workdir"))

@@ -138,12 +138,14 @@ def _override(values: ConfigDict, name: str, value: Any) -> None:
     *parents, leaf = name.split(".")
     section: Any = values
     for i, part in enumerate(parents):
-        section = section[part] if part in section else ConfigDict()
+        if part not in section:
+            raise faults.unknown_key(name, faults.known_keys(values.to_dict()))
+        section = section[part]
         if not isinstance(section, ConfigDict):
             raise Failure(Code.CONFIG, f"--config.{name}: {'.'.join(parents[: i + 1])} is no section, but {section!r}")
-    if leaf not in section:
+    if leaf not in section and len(section):  # what is in an empty one is by the streams' names
         raise faults.unknown_key(name, faults.known_keys(values.to_dict()))
-    if isinstance(section[leaf], ConfigDict) and not isinstance(value, dict):
+    if leaf in section and isinstance(section[leaf], ConfigDict) and not isinstance(value, dict | None):
         raise Failure(Code.CONFIG, f"--config.{name}: is a section", hint=f"--config.{name}.FIELD=VALUE")
     if not _is_named(value):
         raise Failure(Code.CONFIG, f"--config.{name}: expected names without dots as keys, got {value!r}")

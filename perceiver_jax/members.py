@@ -5,7 +5,7 @@ import pkgutil
 from types import ModuleType
 from typing import Any
 
-from perceiver_jax.errors import Code, Failure, nearest
+from perceiver_jax.errors import Code, Failure, nearest, printable
 
 
 def kinds(room: ModuleType) -> list[str]:
@@ -13,7 +13,7 @@ def kinds(room: ModuleType) -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(room.__path__))
 
 
-def member(room: ModuleType, kind: str, field: str) -> Any:
+def member(room: ModuleType, kind: Any, field: str) -> Any:
     """The class that a room's module `kind` names as its MEMBER.
 
     Raises Failure(CONFIG), naming the kinds there are, for one that is not there; `field` is where a config names it.
@@ -22,5 +22,6 @@ def member(room: ModuleType, kind: str, field: str) -> Any:
     if kind not in there:
         near = nearest(str(kind), there)
         ordered = [near, *(name for name in there if name != near)] if near else there
-        raise Failure(Code.CONFIG, f"{field}: unknown value {kind!r}", expected="one of " + ", ".join(ordered))
+        what = f"{field}: unknown value {printable(repr(kind), 100)}"
+        raise Failure(Code.CONFIG, what, expected="one of " + ", ".join(ordered))
     return importlib.import_module(f"{room.__name__}.{kind}").MEMBER

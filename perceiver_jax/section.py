@@ -54,7 +54,7 @@ class Frozen(dict[str, T]):
 
 def _given_by_stream(value: Any) -> Any:
     is_section = lambda x: isinstance(x, Section | Mapping)  # noqa: E731
-    if isinstance(value, Mapping) and "kind" not in value and value and all(map(is_section, value.values())):
+    if isinstance(value, Mapping) and "kind" not in value and any(map(is_section, value.values())):
         return value
     return {ONLY: value} if is_section(value) else value
 

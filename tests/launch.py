@@ -59,7 +59,7 @@ def config_of(*settings: str, tiny: bool = False) -> Config:
 
 
 def problem_of(*settings: str, tiny: bool = False) -> Problem:
-    """That config with what its data are."""
+    """What a run of that config learns."""
     return resolve(config_of(*settings, tiny=tiny))
 
 
@@ -173,6 +173,7 @@ def _serve() -> None:
     import orbax.checkpoint  # noqa: F401
     import tensorboardX  # noqa: F401
 
+    import perceiver_jax.model.perceiver
     import perceiver_jax.runs.train  # noqa: F401
 
     codes: dict[int, int] = {}

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,29 +22,33 @@ from pydantic_core import PydanticUndefined
 
 import perceiver_jax
 from configs import digits
-from perceiver_jax.model.config import FourierPositions, LearnedPositions, NoPositions, PerceiverConfig
+from perceiver_jax.model import factory
+from perceiver_jax.model.config import FourierPositions, LearnedPositions, ModalityVectors, NoPositions, PerceiverConfig
 from perceiver_jax.runs import accounting
+from perceiver_jax.runs.problem import Problem, resolve
 from perceiver_jax.section import Section
 from perceiver_jax.settings.config import Config, parse
+from tests.settings import two_streams
 
 ROOT = Path(__file__).parents[1]
 OUTSIDE = ("configs", "experiments", "scripts", "tests")
 # Each part imports itself and parts of earlier lines alone; parts of one line do not know each other.
 ORDER = """
     errors section
-    system readers
+    members system readers
+    tasks report
     modalities
-    data model training report
+    data model training
     baselines
     settings
-    runs command
+    runs
+    command
 """
 FILE_LINES, FUNCTION_LINES = 260, 65
 # What looks something up in a dictionary that may lack it, by file; a config is never asked like that.
 LOOKUPS = {
     "runs/accounting.py": {"counts"},
     "settings/faults.py": {"fault", "values"},  # pydantic's records, a path in a config's faulty values
-    "readers/__init__.py": {"_HINTS"},
     "model/read.py": {"mesh.shape"},  # a mesh, perhaps without that axis, or none
     "report/curves.py": {"LEAST_TOP"},
     "report/log.py": {"record"},  # a line of metrics.jsonl, perhaps cut off
@@ -52,8 +57,13 @@ LOOKUPS = {
     "system/devices.py": {"os.environ"},
     "training/manifest.py": {"body"},  # a manifest, perhaps of a newer format
     "training/meter.py": {"self._sums"},
+    "runs/problem.py": {"sizes"},  # by split, of two states of the data to compare
+    "settings/upgrade.py": {"values", "ADDED_TO_DATA"},  # a config of version 0.1, what some of its sources lack
     "runs/workdir.py": {"old", "new"},  # settings by name, of two runs to compare
 }
+
+
+FRONT = "perceiver_jax/__init__.py"  # names what is in the rooms, and imports it when it is asked for
 
 
 def sources(*folders: str) -> dict[str, ast.Module]:
@@ -64,6 +74,15 @@ def sources(*folders: str) -> dict[str, ast.Module]:
 
 PACKAGE = sources("perceiver_jax")
 MODULES = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in PACKAGE}
+
+
+def without_type_checking(tree: ast.Module) -> ast.Module:
+    """A file without what only type checkers read."""
+    kept = [node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")]
+    return ast.Module(kept, tree.type_ignores)
+
+
+PACKAGE[FRONT], FRONT_NAMES = without_type_checking(PACKAGE[FRONT]), PACKAGE[FRONT]
 
 
 def imported(tree: ast.Module) -> set[str]:
@@ -87,7 +106,8 @@ def part(module: str) -> str:
 def walk_sections() -> list[type[Section]]:
     """Every kind of section there is."""
     for module in pkgutil.walk_packages(perceiver_jax.__path__, "perceiver_jax."):
-        if module.name.rpartition(".")[2] == "config" or "sources" in module.name or "modalities" in module.name:
+        rooms = {"sources", "modalities", "tasks"} & set(module.name.split("."))
+        if module.name.rpartition(".")[2] == "config" or rooms:
             importlib.import_module(module.name)
     found, fresh = [], [Section]
     while fresh:
@@ -117,6 +137,20 @@ def test_no_module_imports_itself_through_others():
         for name, tree in PACKAGE.items()
     }
     list(graphlib.TopologicalSorter(graph).static_order())  # raises CycleError, naming the cycle
+
+
+def test_the_packages_front_imports_nothing_until_it_is_asked():
+    code = "import sys, perceiver_jax; print([name for name in sys.modules if name.startswith('perceiver_jax.')])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "[]\n")
+
+
+def test_the_packages_front_has_the_names_that_type_checkers_see():
+    lines = [node for node in ast.walk(FRONT_NAMES) if isinstance(node, ast.ImportFrom) and node.module != "typing"]
+    homes = {alias.asname: node.module for node in lines for alias in node.names}
+    assert {name: f"perceiver_jax.{home}" for name, home in perceiver_jax._HOMES.items()} == homes
+    for name, home in homes.items():
+        assert getattr(perceiver_jax, name) is getattr(importlib.import_module(home), name)
 
 
 def test_the_package_knows_nothing_of_those_who_use_it():
@@ -181,17 +215,19 @@ def test_every_field_of_every_section_is_read():
 
 
 def test_no_config_is_asked_with_a_default():
-    wrong = []
+    wrong, asked_of = [], {}
     for name, tree in PACKAGE.items():
         allowed = LOOKUPS.get(name.removeprefix("perceiver_jax/"), set())
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
                 receiver = ast.unparse(node.func.value)
                 wrong += [] if receiver in allowed else [f"{name}:{node.lineno} {receiver}.get("]
+                asked_of.setdefault(name.removeprefix("perceiver_jax/"), set()).add(receiver)
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
                 asked = ast.unparse(node.args[0])
                 wrong += [f"{name}:{node.lineno} {ast.unparse(node)}"] if "config" in asked and len(node.args) > 2 else []
     assert wrong == []
+    assert asked_of == LOOKUPS
 
 
 def test_no_tracked_file_names_this_machine_or_a_package_host():
@@ -219,19 +255,20 @@ def test_no_tracked_file_names_this_machine_or_a_package_host():
 def test_what_runs_before_jax_does_not_import_it():
     code = """
 import pkgutil, importlib, sys
-import perceiver_jax.baselines.config, perceiver_jax.data.sources, perceiver_jax.modalities
-from perceiver_jax import command, errors, section
-from perceiver_jax.settings import config
-from perceiver_jax.system import disk
-from perceiver_jax.system import memory
-from perceiver_jax.system import signals
-from perceiver_jax.runs import workdir
-from perceiver_jax.data import pipeline
-from perceiver_jax.report import confusion, progress, selection, tables
-from perceiver_jax.training import manifest
-for package in (perceiver_jax.data.sources, perceiver_jax.modalities):
+import perceiver_jax.baselines.config, perceiver_jax.data.sources, perceiver_jax.modalities, perceiver_jax.tasks
+import perceiver_jax.settings
+from perceiver_jax import command, errors, members, section
+from perceiver_jax.system import disk, memory, signals
+from perceiver_jax.runs import begin, load, problem, workdir
+from perceiver_jax.data import checking, examples, pipeline
+from perceiver_jax.model import config, schedule
+from perceiver_jax.report import clouds, confusion, maps, progress, selection, tables
+from perceiver_jax.training import config, manifest
+for package in (perceiver_jax.data.sources, perceiver_jax.modalities, perceiver_jax.settings):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)
+for kind in perceiver_jax.members.kinds(perceiver_jax.tasks):
+    perceiver_jax.members.member(perceiver_jax.tasks, kind, "")
 print(*sorted({"jax", "flax", "optax", "grain", "orbax", "tensorstore", "cv2", "sklearn", "matplotlib"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -241,36 +278,37 @@ print(*sorted({"jax", "flax", "optax", "grain", "orbax", "tensorstore", "cv2", "
 # Every setting of the model is alive: what changes with it
 
 
-def schedule(config: Config):
+def schedule(problem: Problem):
     """What the forward pass walks."""
-    return config.model.schedule
+    return problem.config.model.schedule
 
 
-def parameters(config: Config):
+def parameters(problem: Problem):
     """The parameters of each part."""
-    return accounting.module_parameters(config)
+    return accounting.module_parameters(problem)
 
 
-def flops(config: Config):
+def flops(problem: Problem):
     """Operations of one example by the paper's rule."""
-    return accounting.paper_flops(config)
+    return accounting.paper_flops(problem)
 
 
-def program(config: Config):
+def program(problem: Problem):
     """The traced program of the forward pass, in text."""
-    graph, params = nnx.split(accounting.abstract_model(config))
-    features = jax.ShapeDtypeStruct((2, *config.spec.shape), jnp.float32)
-    return str(jax.make_jaxpr(lambda params, features: nnx.merge(graph, params)(features).logits)(params, features))
+    graph, params = nnx.split(accounting.abstract_model(problem))
+    inputs, masks = accounting.example_shapes(problem, 2)
+    return str(jax.make_jaxpr(lambda params, *given: nnx.merge(graph, params)(*given).logits)(params, inputs, masks))
 
 
-def initialisation(config: Config):
+def initialisation(problem: Problem):
     """The traced program that makes the initial parameters, in text."""
-    return str(jax.make_jaxpr(lambda: nnx.state(accounting.make_model(config, nnx.Rngs(0)), nnx.Param))())
+    parts = problem.config.model, problem.inputs, problem.task.num_outputs
+    return str(jax.make_jaxpr(lambda: nnx.state(factory.make_model(*parts, nnx.Rngs(0)), nnx.Param))())
 
 
-def input_array(config: Config):
+def input_array(problem: Problem):
     """The input array of a black picture."""
-    (segment,) = accounting.abstract_model(config).inputs(jnp.zeros((1, *config.spec.shape)))
+    (segment,) = accounting.abstract_model(problem).inputs(jnp.zeros((1, 8, 8, 1)))
     return np.asarray(segment.array()).tolist()
 
 
@@ -296,24 +334,41 @@ EFFECTS = {
     "remat": ("block", program),
 }
 EFFECTS_OF_LEARNED = {"positions.channels": (5, parameters), "positions.init_scale": (1.0, initialisation)}
+EFFECTS_OF_STREAMS = {  # on those of tests/settings/two_streams.py
+    "modality_vectors.channels": (4, parameters),
+    "modality_vectors.init_scale": (0.5, initialisation),
+}
+ROWS = [
+    *((name, *row, "plain") for name, row in EFFECTS.items()),
+    *((name, *row, "learned") for name, row in EFFECTS_OF_LEARNED.items()),
+    *((name, *row, "two streams") for name, row in EFFECTS_OF_STREAMS.items()),
+]
 
 
-def changed(name: str, value, positions=None) -> Config:
-    values = digits.get_config().to_dict()
+def base(which: str) -> dict[str, Any]:
+    """The values of a config that a test changes."""
+    values = (two_streams if which == "two streams" else digits).get_config().to_dict()
     values["model"]["num_cross_attend_heads"] = 1
-    values["model"]["positions"]["num_bands"] = 4
-    values["model"]["positions"] = positions or values["model"]["positions"]
+    if which == "plain":
+        values["model"]["positions"]["num_bands"] = 4
+    if which == "learned":
+        values["model"]["positions"] = dict(LEARNED)
+    return values
+
+
+def changed(name: str, value, which: str = "plain") -> Problem:
+    values = base(which)
     *parents, leaf = name.split(".")
     section = values["model"]
     for parent in parents:
         section = section[parent]
     section[leaf] = value
-    return parse(ConfigDict(values))
+    return resolve(parse(ConfigDict(values)))
 
 
 @functools.cache
-def before(observe, learned: bool):
-    return observe(changed("positions", LEARNED) if learned else changed("num_cross_attend_heads", 1))
+def before(observe, which: str):
+    return observe(resolve(parse(ConfigDict(base(which)))))
 
 
 def test_every_setting_of_the_model_has_a_row_here():
@@ -322,25 +377,21 @@ def test_every_setting_of_the_model_has_a_row_here():
 
     positions = fields(FourierPositions, "positions.") | fields(LearnedPositions, "positions.")
     assert fields(NoPositions) == set()
-    of_several_streams = {"modality_vectors"}  # tests/model/test_streams.py
-    assert set(EFFECTS) | set(EFFECTS_OF_LEARNED) | of_several_streams == fields(PerceiverConfig) | positions
+    vectors = fields(ModalityVectors, "modality_vectors.")  # with one stream there are none
+    rows = [name for name, *_ in ROWS]
+    assert set(rows) == fields(PerceiverConfig) - {"modality_vectors"} | positions | vectors
+    assert len(set(rows)) == len(rows)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "observe", "learned"),
-    [(name, *row, False) for name, row in EFFECTS.items()]
-    + [(name, *row, True) for name, row in EFFECTS_OF_LEARNED.items()],
-    ids=[*EFFECTS, *EFFECTS_OF_LEARNED],
-)
-def test_every_setting_of_the_model_matters(name, value, observe, learned):
-    config = changed(name, value, dict(LEARNED) if learned else None)
-    assert observe(config) != before(observe, learned)
+@pytest.mark.parametrize(("name", "value", "observe", "which"), ROWS, ids=[name for name, *_ in ROWS])
+def test_every_setting_of_the_model_matters(name, value, observe, which):
+    assert observe(changed(name, value, which)) != before(observe, which)
 
 
 @pytest.mark.parametrize("heads", ["num_cross_attend_heads", "num_self_attend_heads"])
 def test_each_head_has_logits_of_its_own(heads):
-    config = changed(heads, {"num_cross_attend_heads": 19, "num_self_attend_heads": 2}[heads])
-    assert flops(config) != before(flops, False)
+    problem = changed(heads, {"num_cross_attend_heads": 19, "num_self_attend_heads": 2}[heads])
+    assert flops(problem) != before(flops, "plain")
 
 
 def test_each_remat_is_a_program_of_its_own():
@@ -353,5 +404,4 @@ def test_compute_dtype_is_that_of_the_matmuls():
 
 
 def test_positions_none_leave_the_features_alone():
-    config = changed("positions", {"kind": "none"})
-    assert np.asarray(input_array(config)).shape == (1, 64, 1)
+    assert np.asarray(input_array(changed("positions", {"kind": "none"}))).shape == (1, 64, 1)

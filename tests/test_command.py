@@ -17,7 +17,11 @@ from configs import digits
 from perceiver_jax import command
 from perceiver_jax.errors import Code, Failure, Stopped
 from perceiver_jax.runs import workdir
-from perceiver_jax.settings.config import dump, parse
+from perceiver_jax.runs.problem import resolve
+from perceiver_jax.section import of_stream
+from perceiver_jax.settings import files
+from perceiver_jax.settings.config import parse
+from perceiver_jax.training import manifest
 from tests.door import fresh_flags
 from tests.launch import on_devices
 
@@ -77,7 +81,11 @@ def run_python(code, *arguments, **options):
 # Command lines, and overrides of fields
 
 
-CHOICES = "\n  expected: one of augment, data, mesh, model, optim, seed, train"
+CHOICES = "\n  expected: one of augment, data, mesh, model, optim, seed, task, train, views"
+OPTIM = (
+    "\n  expected: one of optim.accumulation_steps, optim.b1, optim.b2, optim.clip_norm, optim.ema_decay, optim.eps,"
+    " optim.kind, optim.learning_rate, optim.schedule, optim.weight_decay"
+)
 MISTAKES = [
     ([], "--config is missing"),
     (["--config"], "Missing value for flag --config"),
@@ -98,6 +106,17 @@ MISTAKES = [
     ([*DIGITS, "--config.seed=1", "--config.seed=2"], "--config.seed: given twice, 1 and 2"),
     ([*DIGITS, "--config.seed.x=3"], "--config.seed.x: seed is no section, but 0"),
     ([*DIGITS, "--config.model=3"], "--config.model: is a section\n  try: --config.model.FIELD=VALUE"),
+    ([*DIGITS, "--config.model=None"], "model: expected a section, got None"),
+    ([*DIGITS, "--config.optim.name=lamb"], f"unknown key optim.name{OPTIM}"),
+    (
+        [*DIGITS, "--config.train.label_smoothing=0.1"],
+        "unknown key train.label_smoothing; did you mean task.label_smoothing?",
+    ),
+    (
+        [*DIGITS, "--config.views.stream_dropout.image=0.1"],
+        "views.stream_dropout {'image': 0.1}: expected probabilities, together at most 1, for some of several streams; the"
+        " data have image",
+    ),
     (
         [*DIGITS, '--config.optim.schedule={"a.b": 3}'],
         "--config.optim.schedule: expected names without dots as keys, got {'a.b': 3}",
@@ -173,9 +192,38 @@ def test_an_override_sets_its_field(end_of, arguments, name, value):
     assert (code, err) == (0, "")
     found = seen[0]
     for part in name.split("."):
-        found = getattr(found, part)
+        found = getattr(of_stream(found, "image") if isinstance(found, dict) else found, part)
     assert found == value
     assert type(found) is type(value)
+
+
+def test_an_override_can_take_an_optional_section_away(end_of):
+    command.define_config()
+    seen = []
+    arguments = ["--config", "configs/imagenet.py", "--config.augment.randaugment=None"]
+    assert end_of(lambda: seen.append(command.config()), *arguments) == (0, "", "")
+    assert of_stream(seen[0].augment, "image").randaugment is None
+
+
+@pytest.mark.parametrize(
+    ("override", "ask", "value"),
+    [
+        ("augment.image.shear=0.3", lambda config: config.augment["image"].shear, 0.3),
+        ("augment.points={'kind': 'none', 'extent': None, 'half_side': 1.0}", lambda c: c.augment["points"].kind, "none"),
+        ("model.positions.points.num_bands=5", lambda config: config.model.positions["points"].num_bands, 5),
+        ("views.stream_dropout.points=0.7", lambda config: config.views.stream_dropout, {"image": 0.2, "points": 0.7}),
+        ("views.stream_dropout={'points': 0.7}", lambda config: config.views.stream_dropout, {"points": 0.7}),
+        ("views.stream_dropout={}", lambda config: config.views.stream_dropout, {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_override_reaches_one_stream(end_of, tmp_path, override, ask, value):
+    command.define_config()
+    (tmp_path / "two.py").write_text("from tests.settings.two_streams import get_config\n")
+    seen = []
+    arguments = ["--config", str(tmp_path / "two.py"), f"--config.{override}"]
+    assert end_of(lambda: seen.append(command.config()), *arguments) == (0, "", "")
+    assert ask(seen[0]) == value
 
 
 def test_without_overrides_the_config_is_its_file(end_of):
@@ -239,7 +287,7 @@ def test_an_empty_config_lacks_its_sections(train, tmp_path):
 
 
 def test_a_config_file_without_end_is_given_up(train, tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "CONFIG_SECONDS", 0.2)
+    monkeypatch.setattr(files, "CONFIG_SECONDS", 0.2)
     path = tmp_path / "x.py"
     path.write_text("def get_config():\n    while True: pass\n")
     began = time.monotonic()
@@ -270,7 +318,7 @@ def test_an_empty_workdir_is_refused(launch):
 
 
 def test_a_workdir_of_another_run_is_refused(launch, tmp_path):
-    with workdir.claim(str(tmp_path), dump(parse(digits.get_config())), []):
+    with workdir.claim(str(tmp_path), parse(digits.get_config()), []):
         pass
     code, err = launch("experiments/train.py", *DIGITS, "--workdir", tmp_path, "--config.model.num_latents=8")
     assert code == Code.CONFIG
@@ -297,14 +345,28 @@ def test_data_that_are_not_there_are_told_with_their_place(launch, tmp_path):
 
 @pytest.fixture
 def run_without_checkpoints(tmp_path):
-    with workdir.claim(str(tmp_path / "run"), dump(parse(digits.get_config())), []) as place:
+    config = parse(digits.get_config())
+    with workdir.claim(str(tmp_path / "run"), config, []) as place:
+        workdir.write_problem(place, resolve(config))
         return place.path
+
+
+@pytest.fixture
+def run_of_one_step(run_without_checkpoints):
+    """A run whose only checkpoint is sound, and empty: what uses it has ended before it reads any state."""
+    (run_without_checkpoints / "unfinished").mkdir()
+    manifest.commit(run_without_checkpoints / "unfinished", run_without_checkpoints / "checkpoints" / "1", {}, "0" * 64)
+    return run_without_checkpoints
+
+
+def test_an_evaluation_of_a_run_without_checkpoints_is_told_so(launch, run_without_checkpoints):
+    told = launch("experiments/evaluate.py", "--workdir", run_without_checkpoints)
+    assert told == (4, f"error[4] no checkpoint: {run_without_checkpoints}/checkpoints\n  found: nothing saved yet\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 4, "error[4] no checkpoint: {run}/checkpoints\n  found: nothing saved yet\n"),
         (["--split=tset"], 2, "error[2] data set digits has no split 'tset'\n  expected: one of test, train\n"),
         (
             ["--split=validation"],
@@ -313,12 +375,16 @@ def run_without_checkpoints(tmp_path):
             "  try: set data.validation_examples\n",
         ),
         (["--step=x"], 2, "error[2] flag --step=x: invalid literal for int() with base 10: 'x'\n"),
+        (["--step=2"], 4, "error[4] no checkpoint at {run}/checkpoints/2\n  found: steps 1 in {run}/checkpoints\n"),
+        (["--streams=imag"], 2, "error[2] stream imag is not there\n  expected: one or more of image\n"),
+        (["--data_dir=x"], 2, "error[2] --data_dir: data set digits lies in no directory of its own\n"),
+        (["--votes=0"], 2, "error[2] flag --votes=0: 0 is not a positive integer\n"),
     ],
     ids=str,
 )
-def test_an_evaluation_that_cannot_be_is_told_why(launch, run_without_checkpoints, arguments, code, message):
-    told = launch("experiments/evaluate.py", "--workdir", run_without_checkpoints, *arguments)
-    assert told == (code, message.format(run=run_without_checkpoints))
+def test_an_evaluation_that_cannot_be_is_told_why(launch, run_of_one_step, arguments, code, message):
+    told = launch("experiments/evaluate.py", "--workdir", run_of_one_step, *arguments)
+    assert told == (code, message.format(run=run_of_one_step))
 
 
 def test_an_evaluation_of_no_run_is_told_what_is_there(launch, tmp_path):
@@ -475,13 +541,25 @@ def test_a_platform_without_devices_is_told_by_name(monkeypatch):
 # What is written down
 
 
+def blocks(markdown: str) -> list[str]:
+    """The blocks of a page that are of no language: commands, and what they print."""
+    fences = re.findall(r"^```(.*)\n((?:.*\n)*?)```$", markdown, re.MULTILINE)
+    return [text for language, text in fences if not language]
+
+
 def written_commands() -> list[str]:
-    """Every command that the README shows in a block of its own, and every one that a config file begins with."""
-    readme = ROOT / "README.md"
-    blocks = re.findall(r"^```\n(.*?)^```", readme.read_text() if readme.is_file() else "", re.MULTILINE | re.DOTALL)
-    docs = [ast.get_docstring(ast.parse(path.read_text())) or "" for path in sorted(ROOT.glob("configs/*.py"))]
-    lines = [line.strip() for text in [*blocks, *docs] for line in text.splitlines()]
+    """Every command in a block of the README or a page of docs, and every one that a config file begins with."""
+    pages = [path.read_text() for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))) if path.is_file()]
+    configs = [ast.get_docstring(ast.parse(path.read_text())) or "" for path in sorted(ROOT.glob("configs/*.py"))]
+    texts = [block for page in pages for block in blocks(page)] + configs
+    lines = [line.strip() for text in texts for line in text.replace("\\\n", " ").splitlines()]
     return list(dict.fromkeys(line for line in lines if re.match(r"(python -m|make) ", line)))
+
+
+def test_commands_are_read_from_blocks_of_no_language_in_any_order():
+    page = "a\n```python\nmake no\n```\n\n```\nmake one \\\n    two\n```\nmake no\n"
+    page += "```\nmake three\n```\n```json\nmake no\n```\n"
+    assert blocks(page) == ["make one \\\n    two\n", "make three\n"]
 
 
 @pytest.mark.parametrize("line", written_commands())
@@ -499,4 +577,6 @@ def test_a_command_that_is_written_down_can_be_typed(end_of, line):
 
 
 def test_commands_are_written_down():
-    assert len(written_commands()) >= 3
+    commands = written_commands()
+    assert len(commands) >= 30
+    assert not any(line.endswith("\\") for line in commands)

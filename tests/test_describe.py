@@ -40,6 +40,8 @@ def test_json_has_the_promised_keys_and_types(imagenet):
         "flops_executed_per_example": int,
         "schedule": list,
         "inputs": dict,
+        "streams": dict,
+        "classes": int,
         "train_memory_bytes": int,
         "modules": dict,
     }
@@ -51,6 +53,8 @@ def test_json_tells_the_papers_best_model(imagenet):
     assert facts["flops_per_example"] == 707_197_648_896
     assert 0 < facts["flops_executed_per_example"] < 0.6 * facts["flops_per_example"]
     assert facts["inputs"] == {"tokens": 50_176, "channels": 261}
+    assert facts["streams"] == {"image": {"grid": [224, 224], "features": 3}}
+    assert facts["classes"] == 1000
     block = [["cross_attend", 1], ["self_attends", 0]]
     assert facts["schedule"] == [["cross_attend", 0], ["self_attends", 0], *block * 7]
 
@@ -77,12 +81,12 @@ def test_the_largest_config_is_described_in_five_seconds(imagenet):
 
 @pytest.fixture
 def printed(monkeypatch, capsys):
-    def printed(*arguments):
+    def printed(*arguments, told=""):
         monkeypatch.setattr(sys, "argv", ["describe", *arguments])
         with fresh_flags(), pytest.raises(SystemExit) as end:
             runpy.run_path(f"{ROOT}/scripts/describe.py", run_name="__main__")
         out, err = capsys.readouterr()
-        assert (end.value.code, err) == (0, "")
+        assert (end.value.code, err) == (0, told)
         return out
 
     return printed
@@ -109,5 +113,27 @@ def test_the_table_shows_schedule_sizes_and_parts(printed):
         ("parameters", "28,044"),
         ("inputs M x C", "64 x 35"),
         ("latents N x D", "16 x 32"),
+        ("streams", "image 8x8"),
+        ("task", "single_label, 10 classes"),
         ("steps", "3,000"),
     }
+
+
+def test_data_that_are_not_there_are_counted_as_others_would_be_and_that_is_said(printed, tmp_path):
+    told = f"note: data.data_dir is no folder: {tmp_path}/x; counted as for 2 classes of 1,000 examples\n"
+    place = f"--config.data.data_dir={tmp_path}/x"
+    facts = json.loads(printed("--config", f"{ROOT}/configs/image_folder.py", place, "--json", told=told))
+    assert facts["classes"] == 2
+    assert facts["streams"] == {"image": {"grid": [128, 128], "features": 3}}
+
+
+def test_two_streams_are_described_each_by_itself(printed, tmp_path):
+    path = tmp_path / "two.py"
+    path.write_text("from tests.settings.two_streams import get_config\n")
+    facts = json.loads(printed("--config", str(path), "--json"))
+    assert facts["streams"] == {
+        "image": {"grid": [28, 28], "features": 1},
+        "points": {"grid": [64], "features": 3},
+    }
+    assert facts["inputs"]["tokens"] == 28 * 28 + 64
+    assert "inputs" in facts["modules"]

@@ -1,5 +1,8 @@
 """Settings that each stream of inputs has: by name, or in short for a single stream."""
 
+import copy
+import pickle
+
 import pydantic
 import pytest
 
@@ -43,6 +46,12 @@ def test_settings_by_stream_are_frozen():
     settings = Settings(positions=LEARNED)
     with pytest.raises(TypeError, match="a config is frozen"):
         settings.positions["image"] = NoPositions(**NONE)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["copy", "pickle"])
+def test_settings_by_stream_go_to_other_processes(copied):
+    settings = Settings(positions={"image": NONE, "sound": LEARNED})
+    assert (copied(settings), hash(copied(settings))) == (settings, hash(settings))
 
 
 def test_sections_that_are_made_already_are_taken():

@@ -1,5 +1,6 @@
 """The files of people's own data that give no example, found before training rather than in the midst of it."""
 
+import dataclasses
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -59,7 +60,8 @@ def _checked(files: Files, index: int, modalities: Mapping[str, Modality]) -> se
     try:
         example = files[index]
         raw = {name: modality.read(example.inputs[name], example.name) for name, modality in modalities.items()}
+        features = {name: modality.evaluation(raw[name], 0) for name, modality in modalities.items()}
     except Failure as failure:
-        return failure
-    few = masked_streams(modalities)
-    return {name for name in few if len(modalities[name].evaluation(raw[name], 0)) < math.prod(modalities[name].stream.grid)}
+        return failure if failure.where else dataclasses.replace(failure, where=files.file(index))
+    grids = {name: modalities[name].stream.grid for name in masked_streams(modalities)}
+    return {name for name, grid in grids.items() if len(features[name]) < math.prod(grid)}

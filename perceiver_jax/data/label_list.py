@@ -87,13 +87,16 @@ def _add(labels: Labels, row: list[str], root: Path, where: str, kind: Kind) -> 
 
 
 def _split(files: list[str], test_percent: float) -> dict[str, list[str]]:
-    """The files of train and test."""
-    folders = {PurePosixPath(file).parts[0] for file in files}
+    """The files of train and test; where both have folders, those of further splits are left out, and counted."""
+    folders = [PurePosixPath(file).parts[0] for file in files]
     names = [name for name in TEST_NAMES if name in folders]
-    if len(names) == 1 and folders == {"train", names[0]}:
-        is_test = [file.startswith(f"{names[0]}/") for file in files]
-    else:
-        is_test = [int.from_bytes(_digest(file)[:8], "big") < test_percent / 100 * 2**64 for file in files]
+    if names and "train" in folders and set(folders) <= {"train", *TEST_NAMES}:
+        others = sum(folder not in ("train", names[0]) for folder in folders)
+        if others:
+            print(f"left out {others:,} files of other splits than train and {names[0]}", file=sys.stderr)
+        of = {"train": "train", "test": names[0]}
+        return {split: [file for file, folder in zip(files, folders, strict=True) if folder == of[split]] for split in of}
+    is_test = [int.from_bytes(_digest(file)[:8], "big") < test_percent / 100 * 2**64 for file in files]
     return {
         "train": [file for file, held_out in zip(files, is_test, strict=True) if not held_out],
         "test": [file for file, held_out in zip(files, is_test, strict=True) if held_out],

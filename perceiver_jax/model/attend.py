@@ -15,12 +15,7 @@ def attention_logits(
     query = query * query.shape[-1] ** -0.5
     wide = jnp.promote_types(query.dtype, jnp.float32)
     logits = jnp.einsum("BHNK,BHSK->BHNS", query, key, preferred_element_type=wide)
-    return lowest_where_unseen(logits, mask)
-
-
-def lowest_where_unseen(logits: Float[Array, "B H N S"], mask: Bool[Array, "B S"] | None) -> Float[Array, "B H N S"]:
-    """The logits, the lowest number where `mask` is False."""
-    return logits if mask is None else jnp.where(mask[:, None, None], logits, jnp.finfo(logits.dtype).min)
+    return logits if mask is None else jnp.where(mask[:, None, None], logits, jnp.finfo(wide).min)
 
 
 @jax.custom_vjp

@@ -12,7 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from perceiver_jax.model import read
-from perceiver_jax.model.attend import attend, attention_logits, lowest_where_unseen, wiped
+from perceiver_jax.model.attend import attend, attention_logits, wiped
 from perceiver_jax.model.layers import Mlp
 from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.norm import LayerNorm
@@ -115,8 +115,8 @@ class CrossAttend(nnx.Module):
             return values, None
         same_for_all = (offset @ self.key.kernel[...] + self.key.bias[...]).reshape(self.num_heads, 1, -1)
         constant = jnp.sum(query * same_for_all, axis=-1, keepdims=True)
-        each = [read.logits(u, segment).reshape(batch, self.num_heads, num_queries, -1) + constant for segment in inputs]
-        return values, [lowest_where_unseen(logits, segment.mask) for logits, segment in zip(each, inputs, strict=True)]
+        shape = batch, self.num_heads, num_queries, -1
+        return values, [read.logits(u, segment).reshape(shape) + constant for segment in inputs]
 
 
 class SelfAttend(nnx.Module):

@@ -112,9 +112,10 @@ def flops(num_queries: int, segment: Segment) -> int:
 
 
 def logits(u: Float[Array, "B Q C"], segment: Segment) -> Float[Array, "B Q M"]:
-    """u x^T, all of it, of inputs that are not seen too."""
+    """u x^T, all of it; the lowest number where an input is not seen."""
     scored = jax.vmap(scores)(_split(as_statistics(u), segment), _inputs(segment))
-    return scored.reshape(u.shape[0], segment.num_inputs, -1).mT
+    scored = scored.reshape(u.shape[0], segment.num_inputs, -1).mT
+    return scored if segment.mask is None else jnp.where(segment.mask[:, None], scored, jnp.finfo(scored.dtype).min)
 
 
 def merge(

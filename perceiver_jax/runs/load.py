@@ -120,7 +120,10 @@ class TrainedRun:
         return [self.problem.task.answers(self.scores(given), top) for given in _several(examples)]
 
     def embed(self, examples: Given | Iterable[Given]) -> Float[np.ndarray, "examples D"]:
-        """The mean over the latents of one example or of each."""
+        """The mean over the latents of one example or of each; raises Failure(CONFIG) for a model without latents."""
+        model = self.problem.config.model
+        if not model.schedule:
+            raise Failure(Code.CONFIG, f"a model of kind {model.kind} has no latents", expected="kind perceiver")
         means = []
         for given in _several(examples):
             latents = self.programs.latents(self.variables, *self.inputs_of(given))
@@ -151,12 +154,12 @@ class TrainedRun:
 
     def evaluation(self, split: str, stop: StopFlag, streams: Collection[str] | None = None) -> Evaluation | None:
         """What is known of all examples of a split; None if asked to stop on the way."""
-        from perceiver_jax.runs.evaluate import evaluate
-
         names = list(self.problem.modalities)
         for name in streams or ():
             if name not in names:
                 raise Failure(Code.CONFIG, f"stream {name} is not there", expected=f"one or more of {', '.join(names)}")
+        from perceiver_jax.runs.evaluate import evaluate  # JAX from here on
+
         dropped = [name for name in names if streams and name not in streams]
         return evaluate(self.programs, self.variables, split, stop, dropped)
 

@@ -148,7 +148,8 @@ def _read(workdir: Workdir) -> dict[str, Any]:
     try:
         record = json.loads(workdir.config.read_bytes())
         if isinstance(record, dict) and isinstance(record["config"], dict):
-            if "source" in record["config"].get("data", {}):
+            data = record["config"]["data"]
+            if isinstance(data, dict) and "source" in data:
                 hint = f"{problems.READS_FORMAT_1} reads it; or train anew in another --workdir"
                 raise Failure(Code.CHECKPOINT, str(workdir.config), "is of perceiver_jax 0.1", hint=hint)
             return record

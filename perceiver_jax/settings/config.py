@@ -109,6 +109,7 @@ def input_spec(modality: Modality) -> InputSpec:
 
 
 def _modality(stream: modalities.Stream) -> Any:
+    """The class of a stream's Modality."""
     return member(modalities, stream.modality, f"modality of stream {stream.name}")
 
 

@@ -51,7 +51,8 @@ def explain(section: Any, error: pydantic.ValidationError, at: tuple[str, ...], 
             # A rule between fields names them itself; a rule of one field is told what it was given.
             text = str(context["error"])
             return Failure(Code.CONFIG, text if isinstance(value, Mapping) else f"{name}: {text}, got {_shown(value)}")
-    return Failure(Code.CONFIG, f"{name}: expected {_rule(variants, leaf, fault['msg'])}, got {_shown(value)}")
+    rule = _rule(section, name.split(".")[len(at) :], fault["msg"])
+    return Failure(Code.CONFIG, f"{name}: expected {rule}, got {_shown(value)}")
 
 
 def _sections_at(section: Any, path: list[str]) -> list[type[Section]]:
@@ -85,12 +86,20 @@ def _kind(section: type[Section]) -> str:
     return get_args(section.model_fields["kind"].annotation)[0]
 
 
-def _rule(variants: list[type[Section]], leaf: str, message: str) -> str:
-    """What a field takes, from its own declaration."""
-    field = next((m.model_fields[leaf] for m in variants if leaf in m.model_fields), None)
-    if field is None:
-        return "a section" if variants else message
-    return _words(field.annotation, field.metadata)
+def _rule(section: Any, path: list[str], message: str) -> str:
+    """What the field at a path below a section takes, or each value of one that is by name, from its own declaration."""
+    field, whole = (_field(section, part) for part in (path, path[:-1]))
+    if field is not None:
+        return _words(field.annotation, field.metadata)
+    if whole is not None and get_origin(whole.annotation) is dict:
+        return _words(get_args(whole.annotation)[1])
+    return "a section" if _sections_at(section, path[:-1]) else message
+
+
+def _field(section: Any, path: list[str]) -> Any:
+    """The field at a path below a section, None where there is none."""
+    variants = _sections_at(section, path[:-1]) if path else []
+    return next((m.model_fields[path[-1]] for m in variants if path[-1] in m.model_fields), None)
 
 
 def _words(annotation: Any, metadata: Iterable[Any] = ()) -> str:
@@ -133,6 +142,8 @@ def _correct(name: str, names: Iterable[str]) -> tuple[str, list[str]]:
         prefix = f"{near}." if near else ""
         children = [known.removeprefix(prefix) for known in names if known.startswith(prefix)]
         children = [child for child in children if "." not in child]
+        if not children:
+            break
         found = nearest(part, children, likeness=0.5)
         if not found:
             return "", [prefix + child for child in children]

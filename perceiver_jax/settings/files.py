@@ -60,12 +60,12 @@ def call(path: Path, what: str, function: str, variant: str = "") -> Any:
         module = importlib.util.module_from_spec(spec)
         with _neighbours(path):
             spec.loader.exec_module(module)
-        called = getattr(module, function, None)
-        if not callable(called):
-            raise Failure(Code.CONFIG, f"{what} {path}", f"has no function {function}")
-        if variant and not inspect.signature(called).parameters:
-            raise Failure(Code.CONFIG, f"{what} {path}", f"has no variants, so none is called {variant!r}")
-        return called(*[variant] if variant else [])
+            called = getattr(module, function, None)
+            if not callable(called):
+                raise Failure(Code.CONFIG, f"{what} {path}", f"has no function {function}")
+            if variant and not inspect.signature(called).parameters:
+                raise Failure(Code.CONFIG, f"{what} {path}", f"has no variants, so none is called {variant!r}")
+            return called(*[variant] if variant else [])
     except Failure:
         raise
     except (Exception, SystemExit) as error:

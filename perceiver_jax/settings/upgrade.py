@@ -25,7 +25,7 @@ def upgraded(config: ConfigDict, path: str) -> ConfigDict:
     data, model, optim, train = sections
     kind = data.pop("source")
     values["data"] = {"kind": kind} | data | ADDED_TO_DATA.get(kind, {})
-    values["views"] = {"num_evaluation": 1, "stream_dropout": {}}
+    values.setdefault("views", {"num_evaluation": 1, "stream_dropout": {}})
     if "name" in optim:
         values["optim"] = {"kind": optim.pop("name")} | optim
     if "label_smoothing" in train:

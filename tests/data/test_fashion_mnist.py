@@ -8,23 +8,17 @@ import numpy as np
 import pytest
 
 from perceiver_jax.data import pipeline
-from perceiver_jax.data.sources import fashion_mnist
+from perceiver_jax.data.sources.fashion_mnist import Config, FashionMnist
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.modalities.image.config import NoAugment
+from tests.problems import BATCHES, data_of
 
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")
 TRAIN, TEST = "train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz"
 
 
 def config_of(folder):
-    return fashion_mnist.Config(
-        source="fashion_mnist",
-        data_dir=str(folder),
-        batch_size=2,
-        eval_batch_size=2,
-        validation_examples=0,
-        num_workers=0,
-        prefetch_batches=1,
-    )
+    return Config(kind="fashion_mnist", data_dir=str(folder), **BATCHES)
 
 
 def idx(array, magic=0x0800):
@@ -43,25 +37,25 @@ def write(folder, count=5):
 
 def test_examples_are_those_of_the_files(tmp_path):
     images, labels = write(tmp_path)
-    source = fashion_mnist.load(config_of(tmp_path), "test")
+    source = FashionMnist(config_of(tmp_path)).load("test")
     assert len(source) == 5
-    np.testing.assert_array_equal(np.stack([source[i]["image"] for i in range(5)]), images[..., None])
-    assert [source[i]["label"] for i in range(5)] == labels.tolist()
+    np.testing.assert_array_equal(np.stack([source[i].inputs["image"] for i in range(5)]), images[..., None])
+    assert [source[i].labels for i in range(5)] == [(label,) for label in labels.tolist()]
 
 
 def test_the_identity_is_of_the_bytes_of_all_four_files(tmp_path):
     write(tmp_path)
-    identities = {fashion_mnist.identity(config_of(tmp_path))}
+    identities = {FashionMnist(config_of(tmp_path)).identity()}
     for path in sorted(tmp_path.iterdir()):
         path.write_bytes(path.read_bytes() + b"!")
-        identities.add(fashion_mnist.identity(config_of(tmp_path)))
+        identities.add(FashionMnist(config_of(tmp_path)).identity())
     assert len(identities) == 5
 
 
-@pytest.mark.parametrize("ask", [fashion_mnist.identity, lambda config: fashion_mnist.load(config, "train")])
+@pytest.mark.parametrize("ask", [FashionMnist.identity, lambda source: source.load("train")])
 def test_absent_files_are_named_with_their_package(ask, tmp_path):
     with pytest.raises(Failure) as failure:
-        ask(config_of(tmp_path))
+        ask(FashionMnist(config_of(tmp_path)))
     assert str(failure.value) == (
         f"error[3] data set fashion_mnist is not there: {tmp_path / TRAIN}\n"
         "  try: apt-get install dataset-fashion-mnist, or its files in another data.data_dir"
@@ -93,7 +87,7 @@ def test_a_file_that_holds_anything_else_is_refused(content, message, tmp_path):
     write(tmp_path)
     (tmp_path / TRAIN).write_bytes(content)
     with pytest.raises(Failure) as failure:
-        fashion_mnist.load(config_of(tmp_path), "train")
+        FashionMnist(config_of(tmp_path)).load("train")
     assert failure.value.code == Code.DATA
     assert str(failure.value).startswith("error[3] " + message.format(path=tmp_path / TRAIN))
 
@@ -105,8 +99,9 @@ def installed():
     return config_of(INSTALLED)
 
 
-def test_the_package_holds_what_the_spec_says(installed):
-    pipeline.check(installed)
-    spec, source = fashion_mnist.spec(installed), fashion_mnist.load(installed, "train")
-    assert (round(source.images.mean(), 3), round(source.images.std(), 3)) == (*spec.mean, *spec.std)
-    assert np.bincount(source.labels).tolist() == [6000] * 10
+def test_the_package_holds_what_the_source_says(installed):
+    pipeline.check(data_of(installed, NoAugment(kind="none")))
+    source = FashionMnist(installed)
+    (stream,), train = source.streams(), source.load("train")
+    assert (round(train.images.mean(), 3), round(train.images.std(), 3)) == (*stream.mean, *stream.std)
+    assert np.bincount(train.labels).tolist() == [6000] * 10

@@ -1,7 +1,6 @@
 """Folders of pictures as people have them: layouts, what is left out, what is refused, what is told."""
 
 import contextlib
-import itertools
 import os
 import time
 
@@ -10,9 +9,10 @@ import pytest
 from PIL import Image
 
 from perceiver_jax.data import class_folders, pipeline
-from perceiver_jax.data.sources import image_folder
+from perceiver_jax.data.sources.image_folder import Config, ImageFolder
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities.image.config import Inception
+from tests.problems import BATCHES, data_of, take
 
 AUGMENT = Inception(
     kind="inception",
@@ -31,9 +31,8 @@ def _fresh():
 
 
 def config_of(folder, **changes):
-    values = {"source": "image_folder", "data_dir": str(folder), "image_size": 8, "test_percent": 50.0, "batch_size": 2}
-    values |= {"eval_batch_size": 2, "validation_examples": 0, "num_workers": 0, "prefetch_batches": 1}
-    return image_folder.Config(**values | changes)
+    values = {"kind": "image_folder", "data_dir": str(folder), "image_size": 8, "labels": None, "test_percent": 50.0}
+    return Config(**values | {"max_bad": 0} | BATCHES | changes)
 
 
 def write(folder, *names, content=b"x"):
@@ -46,16 +45,17 @@ def write(folder, *names, content=b"x"):
 
 def listed(config):
     """The names and labels of each split."""
-    sources = {split: image_folder.load(config, split) for split in ("train", "test")}
-    return {
-        split: [(os.path.relpath(source[i]["name"], config.data_dir), source[i]["label"]) for i in range(len(source))]
-        for split, source in sources.items()
-    }
+    found = {}
+    for split in ("train", "test"):
+        files = ImageFolder(config).load(split)
+        examples = [files[i] for i in range(len(files))]
+        found[split] = [(os.path.relpath(one.name, config.data_dir), *one.labels) for one in examples]
+    return found
 
 
 def refusal(config):
     with pytest.raises(Failure) as failure:
-        image_folder.load(config, "train")
+        ImageFolder(config).load("train")
     assert failure.value.code == Code.DATA
     return str(failure.value).removeprefix("error[3] ")
 
@@ -68,8 +68,9 @@ def test_train_and_test_folders_are_the_splits(test, tmp_path, capsys):
         "train": [("train/cat/A b.jpeg", 0), ("train/cat/a.jpg", 0), ("train/dog/b.PNG", 1)],
         "test": [(f"{test}/dog/a.jpg", 1)],
     }
-    spec = image_folder.spec(config)
-    assert (spec.num_classes, spec.num_examples, spec.shape) == (2, {"train": 3, "test": 1}, (8, 8, 3))
+    (stream,), contents = ImageFolder(config).streams(), ImageFolder(config).contents()
+    assert (contents.classes, contents.num_examples) == (("cat", "dog"), {"train": 3, "test": 1})
+    assert (*stream.grid, stream.channels) == (8, 8, 3)
     assert capsys.readouterr().err == ""
 
 
@@ -144,9 +145,28 @@ def test_a_folder_that_is_no_data_set_is_refused(names, message, tmp_path):
     assert refusal(config_of(root)) == message.format(root=root)
 
 
-def test_a_config_can_be_looked_at_before_its_folder_is_there(tmp_path):
-    spec = image_folder.spec(config_of(tmp_path / "nowhere"))
-    assert (spec.classes, spec.num_examples) == class_folders.UNKNOWN
+def test_the_streams_are_known_before_the_folder_is_there(tmp_path):
+    (stream,) = ImageFolder(config_of(tmp_path / "nowhere")).streams()
+    assert (stream.name, stream.grid, stream.channels) == ("image", (8, 8), 3)
+
+
+def test_contents_of_a_folder_that_is_not_there_are_refused(tmp_path):
+    with pytest.raises(Failure) as failure:
+        ImageFolder(config_of(tmp_path / "nowhere")).contents()
+    assert str(failure.value) == f"error[3] data.data_dir is no folder: {tmp_path}/nowhere{EXPECTED}"
+
+
+def test_inputs_may_be_of_another_height_than_width(tmp_path):
+    (stream,) = ImageFolder(config_of(tmp_path, image_size=(6, 10))).streams()
+    assert stream.grid == (6, 10)
+
+
+def test_files_left_out_are_in_no_split_and_in_no_number(tmp_path):
+    write(tmp_path, *[f"{split}/cat/{i}.jpg" for split in ("train", "test") for i in range(3)])
+    source = ImageFolder(config_of(tmp_path), ["train/cat/1.jpg", "test/cat/0.jpg"])
+    names = {split: sorted(source.load(split).file(i) for i in range(2)) for split in ("train", "test")}
+    assert names == {"train": ["train/cat/0.jpg", "train/cat/2.jpg"], "test": ["test/cat/1.jpg", "test/cat/2.jpg"]}
+    assert source.contents().num_examples == {"train": 2, "test": 2}
 
 
 def test_the_identity_is_of_names_and_sizes(tmp_path):
@@ -154,7 +174,7 @@ def test_the_identity_is_of_names_and_sizes(tmp_path):
 
     def identity():
         class_folders.list_folder.cache_clear()
-        return image_folder.identity(config_of(tmp_path))
+        return ImageFolder(config_of(tmp_path)).identity()
 
     first = identity()
     write(tmp_path, "train/cat/1.jpg", content=b"y")
@@ -168,8 +188,8 @@ def test_the_identity_is_of_names_and_sizes(tmp_path):
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_bad_file_ends_training_with_its_name_and_the_reason(num_workers, tmp_path):
     write(tmp_path, "train/cat/1.jpg", "train/cat/2.jpg", "test/cat/1.jpg", content=b"no picture")
-    config = config_of(tmp_path, num_workers=num_workers)
-    with contextlib.closing(pipeline.train_batches(config, AUGMENT, 0, 0)) as batches, pytest.raises(Failure) as failure:
+    data = data_of(config_of(tmp_path, num_workers=num_workers), AUGMENT)
+    with contextlib.closing(pipeline.train_batches(data, 0, 0)) as batches, pytest.raises(Failure) as failure:
         next(batches)
     assert failure.value.code == Code.DATA
     assert failure.value.what == "picture not-an-image"
@@ -178,7 +198,7 @@ def test_a_bad_file_ends_training_with_its_name_and_the_reason(num_workers, tmp_
 
 def test_a_file_that_is_gone_is_named(tmp_path):
     write(tmp_path, "train/cat/1.jpg", "test/cat/1.jpg")
-    source = image_folder.load(config_of(tmp_path), "train")
+    source = ImageFolder(config_of(tmp_path)).load("train")
     os.unlink(tmp_path / "train/cat/1.jpg")
     with pytest.raises(Failure) as failure:
         source[0]
@@ -193,13 +213,11 @@ def test_pictures_of_all_sizes_become_batches(tmp_path):
             path = tmp_path / split / "ab"[i % 2] / f"{i}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
-    config = config_of(tmp_path)
-    pipeline.check(config)
-    with contextlib.closing(pipeline.train_batches(config, AUGMENT, 0, 0)) as batches:
-        for batch in itertools.islice(batches, 3):
-            assert batch["inputs"].shape == (2, 8, 8, 3)
-    with contextlib.closing(pipeline.eval_batches(config, "test", AUGMENT)) as batches:
-        assert [batch["labels"].tolist() for batch in batches] == [[0, 0], [1, 1]]
+    data = data_of(config_of(tmp_path), AUGMENT)
+    pipeline.check(data)
+    for batch in take(pipeline.train_batches(data, 0, 0), 3):
+        assert batch["inputs"]["image"].shape == (2, 8, 8, 3)
+    assert [batch["labels"].tolist() for batch in take(pipeline.eval_batches(data, "test"))] == [[0, 0], [1, 1]]
 
 
 def test_many_files_are_listed_quickly(tmp_path):
@@ -208,5 +226,5 @@ def test_many_files_are_listed_quickly(tmp_path):
         for i in range(1000):
             os.close(os.open(tmp_path / str(label) / f"{i}.jpg", os.O_CREAT))
     start = time.process_time()
-    assert sum(image_folder.spec(config_of(tmp_path)).num_examples.values()) == 10_000
+    assert sum(ImageFolder(config_of(tmp_path)).contents().num_examples.values()) == 10_000
     assert time.process_time() - start < 2  # 1e5 files take ten times what this does, about a second

@@ -15,19 +15,15 @@ from perceiver_jax.data.preparation.items import make_units
 from perceiver_jax.data.sources import imagenet2012
 from perceiver_jax.errors import Code, Failure
 from tests.data.preparation.archives import train_pictures, validation_pictures, write_archives
+from tests.problems import BATCHES
 
 
 def config_of(data_dir):
-    return imagenet2012.Config(
-        source="imagenet2012",
-        data_dir=str(data_dir),
-        image_size=32,
-        batch_size=4,
-        eval_batch_size=4,
-        validation_examples=0,
-        num_workers=0,
-        prefetch_batches=1,
-    )
+    return imagenet2012.Config(kind="imagenet2012", data_dir=str(data_dir), image_size=32, **BATCHES)
+
+
+def source_of(data_dir):
+    return imagenet2012.ImageNet(config_of(data_dir))
 
 
 def prepare_small(source, data_dir):
@@ -39,10 +35,14 @@ def prepare_small(source, data_dir):
     return prepare(plan, data_dir, 2, 0, lambda done: None, lambda line: None)
 
 
-@pytest.fixture(scope="session")
-def prepared(once):
+def prepare_once(once):
     """A data_dir that no test changes."""
     return once("imagenet", lambda path: prepare_small(write_archives(path / "source"), path / "data")) / "data"
+
+
+@pytest.fixture(scope="session")
+def prepared(once):
+    return prepare_once(once)
 
 
 @pytest.fixture
@@ -65,12 +65,12 @@ def change_info(tree, **changes):
 
 def test_a_split_holds_the_encoded_pictures_and_their_labels(prepared):
     synsets, numbers = layout.synsets(), layout.validation_synsets()
-    train = {data: synsets.index(name[:9]) for name, data in train_pictures().items()}
-    test = {data: synsets.index(numbers[i]) for i, data in enumerate(validation_pictures().values())}
+    train = {data: (synsets.index(name[:9]),) for name, data in train_pictures().items()}
+    test = {data: (synsets.index(numbers[i]),) for i, data in enumerate(validation_pictures().values())}
     for split, expected in {"train": train, "test": test}.items():
-        source = imagenet2012.load(config_of(prepared), split)
+        source = source_of(prepared).load(split)
         examples = [source[i] for i in range(len(source))]
-        assert {example["image"]: example["label"] for example in examples} == expected
+        assert {example.inputs["image"]: example.labels for example in examples} == expected
         assert len(examples) == len(expected)
 
 
@@ -85,37 +85,37 @@ def test_tfds_reads_the_same(prepared):
 
 
 def test_a_subset_has_its_own_numbers_and_the_whole_the_published(prepared, tmp_path):
-    assert imagenet2012.spec(config_of(prepared)).num_examples == {"train": 15, "test": 9}
-    assert imagenet2012.spec(config_of(tmp_path)).num_examples == {"train": 1_281_167, "test": 50_000}
+    assert source_of(prepared).contents().num_examples == {"train": 15, "test": 9}
+    assert source_of(tmp_path).contents().num_examples == {"train": 1_281_167, "test": 50_000}
 
 
 def test_a_source_can_be_pickled_for_worker_processes(prepared):
-    source = imagenet2012.load(config_of(prepared), "train")
+    source = source_of(prepared).load("train")
     before = source[3]
     assert pickle.loads(pickle.dumps(source))[3] == before
 
 
 def test_reading_does_not_import_tensorflow_or_jax(prepared):
     script = f"""import sys
-from tests.data.test_imagenet2012 import config_of, imagenet2012
-imagenet2012.load(config_of({str(prepared)!r}), "train")[0]
+from tests.data.test_imagenet2012 import source_of
+source_of({str(prepared)!r}).load("train")[0]
 print([name for name in ("tensorflow", "torch", "jax") if name in sys.modules])"""
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (result.stdout, result.stderr) == ("[]\n", "")
 
 
 def test_an_example_is_named_by_shard_record_and_key(prepared):
-    source = imagenet2012.load(config_of(prepared), "train")
+    source = source_of(prepared).load("train")
     records = tfds.builder_from_directory(prepared / "imagenet2012/5.1.0").as_data_source(
         "train", decoders={"image": tfds.decode.SkipDecoding()}
     )
-    assert source[7]["name"] == f"shard 00001 record 2 (key {records[7]['file_name'].decode()})"
+    assert source[7].name == f"shard 00001 record 2 (key {records[7]['file_name'].decode()})"
 
 
 @pytest.mark.parametrize("form", ["tfrecord", "riegeli"])
 def test_another_file_format_is_told_with_the_way_to_convert_it(tree, form):
     change_info(tree, fileFormat=form)
-    assert refusal(imagenet2012.load, config_of(tree.parents[1]), "train") == (
+    assert refusal(source_of(tree.parents[1]).load, "train") == (
         f"error[3] data set imagenet2012 in another file format: {tree}\n  found: {form}\n  expected: array_record\n"
         f"  try: tfds convert_format --dataset_version_dir={tree} --out_file_format=array_record (it needs TensorFlow), or"
         f" from the archives: python -m scripts.prepare_imagenet --source=DIR --data_dir={tree.parents[1]}"
@@ -125,7 +125,7 @@ def test_another_file_format_is_told_with_the_way_to_convert_it(tree, form):
 
 def test_a_tree_converted_in_place_is_read(tree):
     change_info(tree, fileFormat="tfrecord", alternativeFileFormats=["array_record"])
-    assert len(imagenet2012.load(config_of(tree.parents[1]), "train")) == 15
+    assert len(source_of(tree.parents[1]).load("train")) == 15
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_tree_converted_in_place_is_read(tree):
 def test_what_is_not_there_is_told_with_the_command_that_prepares_it(tmp_path, folder, found):
     if folder:
         (tmp_path / "imagenet2012" / folder).mkdir(parents=True)
-    assert refusal(imagenet2012.load, config_of(tmp_path), "train") == (
+    assert refusal(source_of(tmp_path).load, "train") == (
         f"error[3] data set imagenet2012, split train: {tmp_path}/imagenet2012\n  found: {found}\n"
         f"  try: python -m scripts.prepare_imagenet --source=DIR --data_dir={tmp_path}"
     )
@@ -143,9 +143,9 @@ def test_what_is_not_there_is_told_with_the_command_that_prepares_it(tmp_path, f
 
 def test_a_number_of_examples_that_nobody_recorded_as_a_subset_is_refused(tree):
     (tree / "preparation.json").unlink()
-    config = config_of(tree.parents[1])
-    assert imagenet2012.spec(config).num_examples == imagenet2012.PUBLISHED
-    assert refusal(imagenet2012.load, config, "train").startswith(
+    source = source_of(tree.parents[1])
+    assert source.contents().num_examples == imagenet2012.PUBLISHED
+    assert refusal(source.load, "train").startswith(
         f"error[3] data set imagenet2012, split train: {tree}\n  found: 15 examples\n"
         "  expected: 1,281,167, or a subset made with --allow_partial\n"
     )
@@ -155,17 +155,17 @@ def test_a_split_that_is_missing_is_refused(tree):
     (tree / "preparation.json").unlink()
     splits = json.loads((tree / "dataset_info.json").read_text())["splits"]
     change_info(tree, splits=[split for split in splits if split["name"] == "train"])
-    assert "split test" in refusal(imagenet2012.load, config_of(tree.parents[1]), "test")
+    assert "split test" in refusal(source_of(tree.parents[1]).load, "test")
 
 
 def test_the_newest_version_is_read_and_named_once(tree, capsys):
     shutil.copytree(tree, tree.with_name("5.0.0"))
     (tree.with_name("5.10.0")).mkdir()  # not finished
-    config = config_of(tree.parents[1])
-    identities = {imagenet2012.identity(config) for _ in range(2)}
+    source = source_of(tree.parents[1])
+    identities = {source.identity() for _ in range(2)}
     assert capsys.readouterr().err == f"several versions in {tree.parent}: using 5.1.0\n"
     shutil.rmtree(tree.with_name("5.0.0"))
-    assert identities == {imagenet2012.identity(config)}
+    assert identities == {source.identity()}
 
 
 def shard_of(tree, number=1):
@@ -187,7 +187,7 @@ def empty(tree):
 @pytest.mark.parametrize(("damage", "found"), [(remove, "missing"), (cut, "bytes, recorded"), (empty, "0 bytes, recorded")])
 def test_a_shard_that_is_not_as_recorded_is_named(tree, damage, found):
     damage(tree)
-    message = refusal(imagenet2012.load, config_of(tree.parents[1]), "train")
+    message = refusal(source_of(tree.parents[1]).load, "train")
     assert message.startswith(f"error[3] damaged shard {shard_of(tree).name}: {tree}\n  found: ")
     assert found in message
 
@@ -197,7 +197,7 @@ def test_a_damaged_record_is_named_by_shard_and_number(tree):
     place = whole.index(b"\xff\xd8\xff") + 500  # in the first picture of the shard
     whole[place] ^= 1
     shard_of(tree).write_bytes(whole)
-    source = imagenet2012.load(config_of(tree.parents[1]), "train")
+    source = source_of(tree.parents[1]).load("train")
     assert len([source[i] for i in range(15) if i != 5]) == 14
     message = refusal(source.__getitem__, 5)
     assert message.startswith("error[3] shard 00001 record 0 (key unknown): cannot be read: ")
@@ -220,7 +220,7 @@ def example(**features):
         (example(image=b"x", label=1000, file_name=b"n1/x"), "(key n1/x): label 1000 not in 0..999"),
         (example(image=b"x", label=-1, file_name=b"n1/x"), "(key n1/x): label -1 not in 0..999"),
         (example(label=1, file_name=b"n1/x"), "(key unknown): 0 values of image, expected 1"),
-        (example(image=b"x", label=b"1", file_name=b"n1/x"), "(key unknown): 0 values of label, expected 1"),
+        (example(image=b"x", label=b"1", file_name=b"n1/x"), "(key unknown): no label"),
         (b"\xff\xff\xff", "(key unknown): is no tf.Example"),
     ],
     ids=["label too high", "label negative", "no image", "label of another type", "no example"],
@@ -235,7 +235,7 @@ def test_a_record_without_an_example_is_named_by_shard_number_and_key(tree, reco
     manifest = json.loads((tree / "preparation.json").read_text())
     manifest["shards"][shard_of(tree).name]["size"] = shard_of(tree).stat().st_size
     (tree / "preparation.json").write_text(json.dumps(manifest))
-    source = imagenet2012.load(config_of(tree.parents[1]), "train")
+    source = source_of(tree.parents[1]).load("train")
     assert refusal(source.__getitem__, 6).startswith(f"error[3] shard 00001 record 1 {message}")
 
 
@@ -244,9 +244,7 @@ def test_a_record_without_an_example_is_named_by_shard_number_and_key(tree, reco
 def test_metadata_that_is_no_json_is_named_with_its_line(tree, name, text):
     (tree / name).write_text(text)
     line = text.count("\n") + 1
-    assert refusal(imagenet2012.spec, config_of(tree.parents[1])).startswith(
-        f"error[3] {name}: not JSON at line {line}: {tree}\n"
-    )
+    assert refusal(source_of(tree.parents[1]).contents).startswith(f"error[3] {name}: not JSON at line {line}: {tree}\n")
 
 
 def grow(tree):
@@ -267,10 +265,10 @@ def resum(tree):
 
 @pytest.mark.parametrize("change", [remove, grow, recount, resum])
 def test_the_identity_changes_with_what_the_data_set_holds(tree, change):
-    before = imagenet2012.identity(config_of(tree.parents[1]))
+    before = source_of(tree.parents[1]).identity()
     change(tree)
-    assert imagenet2012.identity(config_of(tree.parents[1])) != before
+    assert source_of(tree.parents[1]).identity() != before
 
 
 def test_the_identity_does_not_depend_on_the_place(tree, prepared):
-    assert imagenet2012.identity(config_of(tree.parents[1])) == imagenet2012.identity(config_of(prepared))
+    assert source_of(tree.parents[1]).identity() == source_of(prepared).identity()

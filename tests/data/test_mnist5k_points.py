@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
-from perceiver_jax.data.sources import mnist5k, mnist5k_points
-from perceiver_jax.modalities import points as point_cloud
+from perceiver_jax.data.sources import mnist5k
+from perceiver_jax.data.sources.mnist5k_points import Config, Mnist5kPoints
+from perceiver_jax.modalities.points import PointCloud
 from perceiver_jax.modalities.points.config import NoAugment
-
-SHAPE = (256, 0)
-BATCHES = {"batch_size": 32, "eval_batch_size": 64, "validation_examples": 0, "num_workers": 0, "prefetch_batches": 1}
+from tests.problems import BATCHES
 
 # SHA-256 of the points and labels of each split, in order: a changed draw would silently change every result.
 GOLDEN = {
@@ -21,25 +20,31 @@ GOLDEN = {
 
 
 def config(*grid):
-    return mnist5k_points.Config(source="mnist5k_points", grid=grid or (256,), **BATCHES)
+    return Config(kind="mnist5k_points", grid=grid or (256,), **BATCHES)
+
+
+def digits():
+    """The same digits as pictures."""
+    return mnist5k.Mnist5k(mnist5k.Config(kind="mnist5k", **BATCHES))
 
 
 @pytest.fixture(scope="module")
 def splits():
     """Points and labels of each split."""
-    opened = {split: mnist5k_points.load(config(), split) for split in GOLDEN}
+    opened = {split: Mnist5kPoints(config()).load(split) for split in GOLDEN}
     examples = {split: [source[i] for i in range(len(source))] for split, source in opened.items()}
     return {
-        split: (np.stack([e["points"] for e in each]), np.array([e["label"] for e in each]))
+        split: (np.stack([e.inputs["points"] for e in each]), np.array([label for e in each for label in e.labels]))
         for split, each in examples.items()
     }
 
 
-def test_each_split_holds_what_the_spec_says(splits):
-    spec = mnist5k_points.spec(config())
-    assert (spec.modality, spec.shape, spec.num_classes) == ("points", SHAPE, 10)
+def test_each_split_holds_what_the_source_says(splits):
+    source = Mnist5kPoints(config())
+    (stream,), contents = source.streams(), source.contents()
+    assert (stream.modality, stream.grid, stream.channels, len(contents.classes)) == ("points", (256,), 0, 10)
     for split, (points, labels) in splits.items():
-        assert points.shape == (spec.num_examples[split], 512, 3)
+        assert points.shape == (contents.num_examples[split], 512, 3)
         assert points.dtype == np.float32
         assert sorted(set(labels)) == list(range(10))
 
@@ -51,13 +56,13 @@ def test_splits_never_change(splits, split):
 
 
 def test_an_example_is_the_same_every_time_in_any_order(splits):
-    source = mnist5k_points.load(config(), "test")
+    source = Mnist5kPoints(config()).load("test")
     for index in (7, 3, 7):
-        np.testing.assert_array_equal(source[index]["points"], splits["test"][0][index])
+        np.testing.assert_array_equal(source[index].inputs["points"], splits["test"][0][index])
 
 
 def test_points_lie_in_pixels_with_ink_as_often_as_these_have_ink(splits):
-    pictures = mnist5k.load(config(), "test").images[:100, ..., 0].astype(float)
+    pictures = digits().load("test").images[:100, ..., 0].astype(float)
     points = splits["test"][0][:100]
     columns, rows = ((28 * (1 + sign * points[..., axis]) / 2).astype(int) for axis, sign in ((0, 1), (1, -1)))
     counts = np.zeros_like(pictures)
@@ -78,15 +83,16 @@ def test_points_are_spread_within_their_pixel_and_through_the_slab(splits):
 
 
 def test_the_forest_baseline_is_reproduced(splits):
-    nothing = NoAugment(kind="none", extent=None, half_side=1.0)
+    source = Mnist5kPoints(config())
+    modality = PointCloud(*source.streams(), NoAugment(kind="none", extent=None, half_side=1.0))
 
     def counts(split):
-        clouds = (point_cloud.evaluation_features(cloud, nothing, SHAPE) for cloud in splits[split][0])
+        clouds = (modality.evaluation(cloud, 0) for cloud in splits[split][0])
         return [np.histogram2d(x, y, 12, [[-1, 1], [-1, 1]])[0].ravel() for x, y, _ in (cloud.T for cloud in clouds)]
 
     forest = RandomForestClassifier(random_state=0, n_jobs=1).fit(counts("train"), splits["train"][1])
     score = forest.score(counts("test"), splits["test"][1])
-    assert round(score, 3) == mnist5k_points.spec(config()).baselines["random forest"]
+    assert round(score, 3) == source.contents().baselines["random forest"]
 
 
 def test_a_grid_with_room_for_more_points_than_a_digit_has_is_refused():
@@ -96,4 +102,4 @@ def test_a_grid_with_room_for_more_points_than_a_digit_has_is_refused():
 
 
 def test_the_identity_is_that_of_the_digits():
-    assert mnist5k_points.identity(config()) == mnist5k.identity(config())
+    assert Mnist5kPoints(config()).identity() == digits().identity()

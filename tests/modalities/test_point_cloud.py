@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.modalities import points as modality
+from perceiver_jax.modalities import points as module
+from perceiver_jax.modalities.points import PointCloud, PointStream
 from perceiver_jax.modalities.points.config import NoAugment, Points
 from perceiver_jax.readers import BadFile
 
-SHAPE = (64, 0)
+GRID = (64,)
 AS_THEY_ARE = NoAugment(kind="none", extent=None, half_side=1.0)
 LIMITS = ("rotate_degrees", "point_scale", "jitter", "object_scale", "object_translate")
 
@@ -25,12 +26,17 @@ def cloud(num_points=64, seed=0):
     return (np.random.default_rng(seed).uniform(-1, 1, (num_points, 3)) * (3, 2, 1) + (10, -20, 30)).astype(np.float32)
 
 
-def train(cloud, config, seed=0, shape=SHAPE):
-    return modality.training_features(cloud, config, shape, np.random.default_rng(seed))
+def modality(config=AS_THEY_ARE, grid=GRID, masked=False, well_spread=False):
+    stream = {"name": "points", "modality": "points", "grid": grid, "channels": 0, "masked": masked}
+    return PointCloud(PointStream(**stream, well_spread=well_spread), config)
 
 
-def evaluate(cloud, config=AS_THEY_ARE, shape=SHAPE):
-    return modality.evaluation_features(cloud, config, shape)
+def train(cloud, config, seed=0, grid=GRID, **stream):
+    return modality(config, grid, **stream).training(cloud, np.random.default_rng(seed))
+
+
+def evaluate(cloud, config=AS_THEY_ARE, grid=GRID, view=0, **stream):
+    return modality(config, grid, **stream).evaluation(cloud, view)
 
 
 def refusal(function, *arguments):
@@ -91,7 +97,7 @@ def test_the_first_subset_is_the_same_every_time():
 @pytest.fixture
 def unscaled(monkeypatch):
     """Leaves points where they are, instead of putting them into the cube."""
-    monkeypatch.setattr(modality, "_in_cube", lambda points, extent: points.astype(np.float64))
+    monkeypatch.setattr(module, "_in_cube", lambda points, extent: points.astype(np.float64))
 
 
 def rows(points):
@@ -183,8 +189,8 @@ def test_rotation_is_about_the_vertical_up_to_its_limit():
 
 @pytest.mark.usefixtures("unscaled")
 def test_on_a_grid_of_two_axes_the_first_points_stand_in_a_random_order():
-    given, shape = cloud(200), (8, 8, 0)
-    one, other = (train(given, points(subset="first"), seed, shape) for seed in (0, 1))
+    given = cloud(200)
+    one, other = (train(given, points(subset="first"), seed, (8, 8)) for seed in (0, 1))
     assert one.shape == (8, 8, 3)
     assert rows(one) == rows(other) == rows(given[:64])
     assert (one != other).any()
@@ -192,9 +198,9 @@ def test_on_a_grid_of_two_axes_the_first_points_stand_in_a_random_order():
 
 @pytest.mark.usefixtures("unscaled")
 def test_in_evaluation_that_order_is_always_the_same_and_not_that_of_the_cloud():
-    given, shape = cloud(200), (8, 8, 0)
-    made = evaluate(given, shape=shape)
-    np.testing.assert_array_equal(made, evaluate(given, shape=shape))
+    given = cloud(200)
+    made = evaluate(given, grid=(8, 8))
+    np.testing.assert_array_equal(made, evaluate(given, grid=(8, 8)))
     assert rows(made) == rows(given[:64])
     assert (made.reshape(-1, 3) != given[:64]).any(1).mean() > 0.9
 
@@ -203,10 +209,52 @@ def test_in_evaluation_that_order_is_always_the_same_and_not_that_of_the_cloud()
 
 
 def test_points_are_three_coordinates_and_nothing_else():
-    assert modality.num_coordinates(AS_THEY_ARE) == modality.num_coordinates(points()) == 3
+    assert modality().num_coordinates == modality(points()).num_coordinates == 3
     features = evaluate(cloud())
-    np.testing.assert_array_equal(modality.normalize(features, (), ()), features)
-    assert not modality.mixes(points())
+    np.testing.assert_array_equal(modality().normalize(features), features)
+    assert not modality(points()).mixes
+
+
+def test_clouds_are_never_mixed():
+    features = evaluate(cloud())
+    with pytest.raises(NotImplementedError, match="clouds are never mixed"):
+        modality(points()).mixed(features, features, 0, np.random.default_rng(0))
+
+
+# Views
+
+
+@pytest.mark.usefixtures("unscaled")
+def test_later_views_are_of_the_points_that_follow_and_of_the_first_again():
+    given = cloud(160)
+    np.testing.assert_array_equal(evaluate(given, view=1), given[64:128])
+    np.testing.assert_array_equal(evaluate(given, view=2), np.concatenate([given[128:], given[:32]]))
+
+
+def test_a_cloud_has_any_number_of_views():
+    assert modality().max_views is None
+    np.testing.assert_array_equal(evaluate(cloud(64), view=1000), evaluate(cloud(64)))
+
+
+# Clouds of fewer points than inputs, where the stream is masked
+
+
+def test_a_cloud_of_fewer_points_is_those_points():
+    given = cloud(20)
+    made = evaluate(given, masked=True)
+    assert (made.shape, made.dtype) == ((20, 3), np.float32)
+    np.testing.assert_array_equal(made, evaluate(given, grid=(20,)))
+
+
+def test_a_cloud_of_fewer_points_is_trained_on_as_one_of_as_many_inputs():
+    given, config = cloud(20), points(**dict.fromkeys(LIMITS, 0.3))
+    np.testing.assert_array_equal(train(given, config, masked=True), train(given, config, grid=(20,)))
+
+
+def test_a_masked_cloud_of_enough_points_is_as_one_without_a_mask():
+    given, config = cloud(200), points(**dict.fromkeys(LIMITS, 0.3))
+    np.testing.assert_array_equal(train(given, config, masked=True), train(given, config))
+    np.testing.assert_array_equal(evaluate(given, masked=True, view=1), evaluate(given, view=1))
 
 
 # Reading, and what is refused
@@ -214,22 +262,34 @@ def test_points_are_three_coordinates_and_nothing_else():
 
 def test_arrays_stay_as_they_are():
     given = cloud()
-    assert modality.read(given, "a", SHAPE) is given
+    assert modality().read(given, "a") is given
 
 
 def test_a_file_is_read_by_its_suffix_with_at_least_as_many_points_as_inputs(monkeypatch):
     asked = []
-    monkeypatch.setattr(modality.shapes, "read_points", lambda *given: asked.append(given) or cloud())
-    modality.read(b"bytes", "shapes/chair.V2.OFF", (44, 44, 0))
-    assert asked == [(b"bytes", ".off", 1936)]
+    monkeypatch.setattr(module.shapes, "read_points", lambda *given, repeat: asked.append((*given, repeat)) or cloud())
+    modality(grid=(44, 44)).read(b"bytes", "shapes/chair.V2.OFF")
+    assert asked == [(b"bytes", ".off", 1936, True)]
+
+
+def test_a_file_of_a_masked_stream_is_read_with_as_many_points_as_it_has():
+    given = modality(masked=True).read(b"0 0 0\n1 0 0\n0 1 0\n", "few.xyz")
+    assert given.tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
+
+
+def test_a_file_is_thinned_where_the_data_set_was(monkeypatch):
+    asked = []
+    monkeypatch.setattr(module.shapes, "read_well_spread", lambda *given: asked.append(given) or cloud())
+    modality(well_spread=True).read(b"bytes", "chair.off")
+    assert asked == [(b"bytes", ".off", 64)]
 
 
 def test_a_file_that_is_no_shape_is_named_with_the_reason(monkeypatch):
-    def bad(*_):
+    def bad(*_, repeat):
         raise BadFile("empty-file", "has no bytes")
 
-    monkeypatch.setattr(modality.shapes, "read_points", bad)
-    assert refusal(modality.read, b"", "chairs/1.off", SHAPE) == (
+    monkeypatch.setattr(module.shapes, "read_points", bad)
+    assert refusal(modality().read, b"", "chairs/1.off") == (
         Code.DATA,
         "error[3] shape empty-file: chairs/1.off\n  found: has no bytes\n  try: a whole copy of it, or remove it",
     )
@@ -240,14 +300,14 @@ def test_a_coordinate_that_is_no_number_is_refused_by_name(value):
     given = cloud()
     given[17, 1] = value
     told = "error[3] point cloud non-finite: item 3\n  found: a coordinate that is no finite number"
-    assert refusal(modality.read, given, "item 3", SHAPE) == (Code.DATA, told)
+    assert refusal(modality().read, given, "item 3") == (Code.DATA, told)
 
 
 @pytest.mark.parametrize("num_points", [0, 1, 64])
 def test_points_in_one_place_are_refused_by_name(num_points):
     given = np.full((num_points, 3), 0.1, np.float32)
     told = "error[3] point cloud degenerate: item 3\n  found: no two points in different places"
-    assert refusal(modality.read, given, "item 3", SHAPE) == (Code.DATA, told)
+    assert refusal(modality().read, given, "item 3") == (Code.DATA, told)
 
 
 def test_a_cloud_whose_first_points_are_in_one_place_is_refused():

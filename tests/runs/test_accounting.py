@@ -8,23 +8,27 @@ import pytest
 from flax import nnx
 from ml_collections import ConfigDict
 
-from configs import digits
+from configs import digits, point_folder
+from perceiver_jax.data.sources import Contents
 from perceiver_jax.model.attention import SelfAttend
+from perceiver_jax.model.config import InputSpec
 from perceiver_jax.runs import accounting
-from perceiver_jax.settings.config import Config, parse
+from perceiver_jax.runs.problem import Problem, make, resolve
+from perceiver_jax.settings.config import parse
 from tests.baselines import small
-from tests.launch import config_of
+from tests.launch import problem_of
+from tests.settings import two_streams
 
 
-def config(**changes) -> Config:
-    """The digits config with sizes of this file's and other values of fields, written section__field."""
+def problem(**changes) -> Problem:
+    """That of the digits config with sizes of this file's and other values of fields, written section__field."""
     values = digits.get_config().to_dict()
     values["model"]["num_cross_attend_heads"] = 1
     values["model"]["positions"]["num_bands"] = 4
     for name, value in ({"model__latent_channels": 64} | changes).items():
         section, field = name.split("__")
         values[section][field] = value
-    return parse(ConfigDict(values))
+    return resolve(parse(ConfigDict(values)))
 
 
 # M = 64 pixels of C = 1 + 2 (2 * 4 + 1) = 19 channels, N = 16 latents of D = 64, 10 classes
@@ -68,7 +72,7 @@ QUERY = (
     ids=str,
 )
 def test_flops_by_the_papers_rule_equal_a_count_by_hand(changes, flops):
-    assert accounting.paper_flops(config(**changes)) == flops
+    assert accounting.paper_flops(problem(**changes)) == flops
 
 
 def test_parameters_of_each_part_equal_a_count_by_hand():
@@ -78,7 +82,7 @@ def test_parameters_of_each_part_equal_a_count_by_hand():
     mlp = 2 * 64 + 2 * linear(64, 64)
     cross_attend = 2 * 64 + 2 * 19 + linear(64, 19) + 2 * linear(19, 19) + linear(19, 64) + mlp
     self_attend = 2 * 64 + 4 * linear(64, 64) + mlp
-    assert accounting.module_parameters(config()) == {
+    assert accounting.module_parameters(problem()) == {
         "latents": 16 * 64,
         "cross_attends/0": cross_attend,
         "cross_attends/1": cross_attend,
@@ -90,7 +94,7 @@ def test_parameters_of_each_part_equal_a_count_by_hand():
 @pytest.mark.parametrize("positions", ["fourier", "learned"])
 def test_the_parts_hold_every_parameter_once(positions):
     learned = {"model__positions": {"kind": "learned", "channels": 4, "init_scale": 0.02}}
-    run = config(model__head="query", model__sharing="none", **(learned if positions == "learned" else {}))
+    run = problem(model__head="query", model__sharing="none", **(learned if positions == "learned" else {}))
     parts = accounting.module_parameters(run)
     whole = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(accounting.abstract_model(run), nnx.Param)))
     assert sum(parts.values()) == whole == accounting.count_parameters(run)
@@ -106,12 +110,34 @@ def test_the_parts_hold_every_parameter_once(positions):
     ],
 )
 def test_a_baseline_is_counted_part_by_part(kind, parts):
-    run = config_of(small.of_digits(kind))
+    run = problem_of(small.of_digits(kind))
     counts = accounting.module_parameters(run)
     assert set(counts) == parts
     whole = sum(leaf.size for leaf in jax.tree.leaves(nnx.state(accounting.abstract_model(run), nnx.Param)))
     assert sum(counts.values()) == whole
-    assert accounting.paper_flops(run) == run.model.paper_flops(run.inputs, 10)
+    digit = InputSpec("image", grid=(8, 8), num_features=1)
+    assert (run.inputs, run.config.input_channels) == ((digit,), 1 + 2 * 5)
+    assert accounting.paper_flops(run) == run.config.model.paper_flops((digit,), 10)
+
+
+def test_streams_count_as_one_array_of_the_widest():
+    run = resolve(parse(two_streams.get_config()))
+    # 28 x 28 pixels of 1 + 2 * 9 channels, 64 points of 3 * 9; a vector of 3 channels makes the points 30 wide.
+    m, c, n, d = 28 * 28 + 64, 3 * 9 + 3, 32, 64
+    cross_attend = 4 * n * d * c + 4 * m * c * c + 4 * n * m * c + 3 * n * m + 4 * n * d * d
+    self_attend = 12 * n * d * d + 4 * n * n * d + 3 * 4 * n * n
+    assert (run.config.num_inputs, run.config.input_channels) == (m, c)
+    assert accounting.paper_flops(run) == 2 * cross_attend + 4 * self_attend + 2 * d * 10
+    assert accounting.module_parameters(run)["inputs"] == (c - 19) + (c - 27)
+
+
+def test_a_batch_has_a_mask_for_each_stream_that_may_lack_inputs(tmp_path):
+    values = point_folder.get_config()
+    values.data.data_dir = str(tmp_path)
+    run = make(parse(values), Contents(("a", "b"), {"train": 9, "test": 1}), fingerprint="")
+    inputs, masks = accounting.example_shapes(run, 5)
+    assert {name: (array.shape, array.dtype) for name, array in inputs.items()} == {"points": ((5, 2048, 3), jnp.float32)}
+    assert {name: (array.shape, array.dtype) for name, array in masks.items()} == {"points": ((5, 2048), jnp.bool_)}
 
 
 # Operations as executed
@@ -186,7 +212,7 @@ def test_operations_are_those_the_compiler_counts():
 
 
 def test_a_cross_attend_asks_for_fewer_operations_than_the_papers_rule_counts():
-    run = config(model__num_blocks=0, model__num_cross_attends=1)
+    run = problem(model__num_blocks=0, model__num_cross_attends=1)
     assert accounting.executed_flops(run) < accounting.paper_flops(run)
 
 
@@ -197,15 +223,14 @@ SMALL = {"model__num_blocks": 1, "model__num_cross_attends": 1}
 
 @functools.cache
 def memory(**changes) -> int:
-    return accounting.train_memory_bytes(config(**SMALL, **changes))
+    return accounting.train_memory_bytes(problem(**SMALL, **changes))
 
 
 def test_memory_is_parameters_and_a_share_for_each_example():
     one, two, three = (memory(data__batch_size=n) for n in (32, 64, 96))
     assert 0 < two - one == three - two
-    copies = (
-        4 * 5 * accounting.count_parameters(config(**SMALL))
-    )  # parameters, gradient, two moments and running mean, float32
+    # parameters, gradient, two moments and running mean, float32
+    copies = 4 * 5 * accounting.count_parameters(problem(**SMALL))
     assert copies < one - (two - one) < 2 * copies
 
 
@@ -215,7 +240,7 @@ def test_micro_batches_need_the_memory_of_their_own_size():
 
 def test_an_average_of_the_parameters_is_one_copy_more():
     difference = memory(optim__ema_decay=0.99) - memory(optim__ema_decay=None)
-    assert difference == 4 * accounting.count_parameters(config(**SMALL))
+    assert difference == 4 * accounting.count_parameters(problem(**SMALL))
 
 
 def test_computing_again_saves_memory():

@@ -1,7 +1,6 @@
 """Every config that is shipped is sound, and every fault in one is told at the door in words to act on."""
 
 import copy
-import dataclasses
 import importlib
 import json
 import math
@@ -13,16 +12,17 @@ import pydantic
 import pytest
 from ml_collections import ConfigDict
 
-from configs import digits, imagenet, imagenet_baselines
-from perceiver_jax.data.sources import digits as source_digits
+from configs import digits, imagenet, imagenet_baselines, mnist5k_points
+from perceiver_jax.data.sources import Contents
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.model.config import PerceiverConfig
 from perceiver_jax.model.schedule import num_weights
+from perceiver_jax.runs.problem import make, resolve
 from perceiver_jax.section import Section, Tiny
 from perceiver_jax.settings import faults as config_faults
 from perceiver_jax.settings.config import Config, dump, parse, read
 
-FILES = sorted(path.stem for path in Path(__file__).parents[1].joinpath("configs").glob("[!_]*.py"))
+FILES = sorted(path.stem for path in Path(__file__).parents[2].joinpath("configs").glob("[!_]*.py"))
 ALL = [
     (name, variant)
     for name in FILES
@@ -61,11 +61,11 @@ def fault(config: ConfigDict, tiny: bool = False) -> str:
 
 
 def sections(config: Section):
-    """The section itself and all in it."""
+    """The section itself and all in it, those by stream included."""
     yield config
     for name in type(config).model_fields:
         value = getattr(config, name)
-        for inner in value.values() if isinstance(value, dict) else [value]:  # given by stream
+        for inner in value.values() if isinstance(value, dict) else [value]:
             if isinstance(inner, Section):
                 yield from sections(inner)
 
@@ -88,7 +88,7 @@ def test_config_holds_exactly_what_its_file_writes(name, variant):
 
 @each_config
 def test_tiny_config_parses_survives_json_and_keeps_within_every_limit(name, variant):
-    tiny = parse(shipped(name, variant), tiny=True)
+    tiny = parse(shipped(name, variant), shrink=True)
     assert read(json.loads(json.dumps(dump(tiny)))) == tiny
     limited = 0
     for section in sections(tiny):
@@ -101,12 +101,12 @@ def test_tiny_config_parses_survives_json_and_keeps_within_every_limit(name, var
                 else:
                     assert max(value if isinstance(value, tuple) else [value]) <= limit
     assert limited >= 13
-    assert tiny.num_steps == 6
+    assert make(tiny, Contents(("a", "b"), {"train": 1000, "test": 100}), fingerprint="").num_steps == 6
 
 
 def test_tiny_keeps_what_is_small_enough():
     config = with_changes(digits.get_config(), {"model.num_latents": 3, "model.latent_channels": 12, "data.batch_size": 4})
-    tiny = parse(config, tiny=True)
+    tiny = parse(config, shrink=True)
     assert (tiny.model.num_latents, tiny.model.latent_channels, tiny.data.batch_size) == (3, 12, 4)
 
 
@@ -121,7 +121,7 @@ def test_tiny_keeps_what_is_small_enough():
     ids=str,
 )
 def test_tiny_still_divides_what_it_shrinks(changes):
-    tiny = parse(with_changes(digits.get_config(), changes), tiny=True)
+    tiny = parse(with_changes(digits.get_config(), changes), shrink=True)
     assert tiny.model.latent_channels % tiny.model.num_self_attend_heads == 0
     assert tiny.data.batch_size % tiny.optim.accumulation_steps == 0
     assert tiny.input_channels % tiny.model.num_cross_attend_heads == 0
@@ -149,17 +149,19 @@ FAULTS = [
         " augment.flip_probability, augment.kind, augment.mix, augment.position_frame, augment.randaugment,"
         " augment.rotate_degrees, augment.scale, augment.shear, augment.translate",
     ),
-    ({"zzz": 0}, "unknown key zzz\n  expected: one of augment, data, mesh, model, optim, seed, train"),
+    ({"zzz": 0}, "unknown key zzz\n  expected: one of augment, data, mesh, model, optim, seed, task, train, views"),
+    ({"train.label_smoothing": 0.1}, "unknown key train.label_smoothing; did you mean task.label_smoothing?"),
     # a misspelt key is missing too: the unknown one comes first
     ({"seed": MISSING, "sead": 0}, "unknown key sead; did you mean seed?"),
     ({"optim.b1": MISSING, "optim.beta1": 0.9}, "unknown key optim.beta1; did you mean optim.b1?"),
     ({"augment.kind": MISSING, "augment.knd": "none"}, "unknown key augment.knd; did you mean augment.kind?"),
-    ({"data.source": MISSING, "data.sorce": "digits"}, "unknown key data.sorce; did you mean data.source?"),
+    ({"data.kind": MISSING, "data.knd": "digits"}, "unknown key data.knd; did you mean data.kind?"),
     # missing keys and sections
     *(
         ({name: MISSING}, f"missing key {name}{WRITTEN_OUT}")
         for name in (
-            *("seed", "model", "data", "augment", "optim", "train", "mesh", "data.source", "data.batch_size"),
+            *("seed", "task", "model", "data", "views", "augment", "optim", "train", "mesh", "task.kind", "data.kind"),
+            *("task.label_smoothing", "data.batch_size", "views.num_evaluation", "views.stream_dropout", "optim.kind"),
             *("augment.kind", "augment.shear", "model.positions.kind", "model.positions.num_bands", "optim.schedule.kind"),
         )
     ),
@@ -169,6 +171,7 @@ FAULTS = [
         for value in (0, -8, 7.5, 1e3, "eight", None, True, (8,))
     ),
     ({"data.num_workers": -1}, "data.num_workers: expected integer >= 0, got -1"),
+    ({"views.num_evaluation": 0}, "views.num_evaluation: expected integer >= 1, got 0"),
     ({"model.num_latents": 0}, "model.num_latents: expected integer >= 1, got 0"),
     ({"model.latent_channels": 0}, "model.latent_channels: expected integer >= 1, got 0"),
     ({"mesh.model": 0}, "mesh.model: expected integer >= 1, got 0"),
@@ -187,7 +190,7 @@ FAULTS = [
     ({"optim.weight_decay": -0.1}, "optim.weight_decay: expected finite number >= 0, got -0.1"),
     ({"optim.clip_norm": 0.0}, "optim.clip_norm: expected finite number > 0 or None, got 0.0"),
     ({"optim.ema_decay": 1.0}, "optim.ema_decay: expected finite number >= 0 and < 1 or None, got 1.0"),
-    ({"train.label_smoothing": "0.1"}, "train.label_smoothing: expected finite number >= 0 and < 1, got '0.1'"),
+    ({"task.label_smoothing": "0.1"}, "task.label_smoothing: expected finite number >= 0 and < 1, got '0.1'"),
     # lengths
     *(
         ({"train.duration": value}, f"train.duration: expected {LENGTH}, got {value!r}")
@@ -197,17 +200,21 @@ FAULTS = [
     # choices
     ({"model.sharing": "non"}, "model.sharing: unknown value 'non'\n  expected: one of none, paper, all"),
     ({"model.arrangement": 3}, "model.arrangement: unknown value 3\n  expected: one of interleaved, at_start"),
-    ({"optim.name": "adam"}, "optim.name: unknown value 'adam'\n  expected: one of adamw, lamb"),
+    ({"optim.kind": "adam"}, "optim.kind: unknown value 'adam'\n  expected: one of adamw, lamb"),
     (
         {"model.compute_dtype": "float16"},
         "model.compute_dtype: unknown value 'float16'\n  expected: one of bfloat16, float32",
     ),
-    ({"data.source": "mnist"}, "data.source: unknown value 'mnist'\n  expected: one of mnist5k, "),
-    ({"data.source": 3}, "data.source: unknown value '3'\n  expected: one of "),
+    ({"data.kind": "mnist"}, "data.kind: unknown value 'mnist'\n  expected: one of mnist5k, "),
+    ({"data.kind": 3}, "data.kind: unknown value 3\n  expected: one of "),
     ({"optim.schedule": {"kind": "cosine"}}, f"optim.schedule.kind: unknown value 'cosine'{KINDS}"),
     ({"augment.kind": "afine"}, "augment.kind: unknown value 'afine'\n  expected: one of affine, none, inception"),
+    ({"task.kind": "multi_labels"}, "task.kind: unknown value 'multi_labels'\n  expected: one of multi_label, single_label"),
     # sections and tuples of another shape
-    *(({name: 3}, f"{name}: expected a section, got 3") for name in ("model", "data", "augment", "optim", "optim.schedule")),
+    *(
+        ({name: 3}, f"{name}: expected a section, got 3")
+        for name in ("task", "model", "data", "views", "augment", "optim", "optim.schedule", "model.positions")
+    ),
     ({"optim.schedule": None}, "optim.schedule: expected a section, got None"),
     (
         {"model.positions": {**FOURIER, "max_resolution": 8.0}},
@@ -232,8 +239,12 @@ FAULTS = [
     ),
     (
         {"data.data_dir": "x"},
-        "key data.data_dir is not used with this data.source; only with"
+        "key data.data_dir is not used with this data.kind; only with"
         " fashion_mnist, image_folder, imagenet2012, modelnet40, point_folder",
+    ),
+    (
+        {"task.kind": "multi_label"},
+        "key task.label_smoothing is not used with this task.kind; only with single_label",
     ),
     # another kind of model
     ({"model.kind": MISSING}, f"missing key model.kind{WRITTEN_OUT}"),
@@ -297,7 +308,6 @@ FAULTS = [
         "train.eval_splits ('validation', 'test') with data.validation_examples 0: validation examples are evaluated where"
         " there are any; try ('test',)",
     ),
-    ({"data.validation_examples": 1347}, "data.validation_examples 1347: split train has 1347 examples"),
     *(
         (
             {"optim.schedule": {**STEPS, "milestones": milestones}},
@@ -328,11 +338,19 @@ def test_fault_is_told_in_these_words_shrunk_or_not(changes, message):
     assert fault(config, tiny=True) == told
 
 
-def test_a_resnet_is_refused_inputs_that_are_no_pictures(monkeypatch):
-    spec = dataclasses.replace(parse(digits.get_config()).spec, shape=(64, 1))
-    monkeypatch.setattr(source_digits, "spec", lambda config: spec)
-    told = fault(with_changes(digits.get_config(), {"model": {**RESNET, "positions": {"kind": "none"}}}))
-    assert told == "model.kind resnet: expected inputs on 2 axes, image has 64"
+def test_a_resnet_is_refused_inputs_that_are_no_pictures():
+    told = fault(with_changes(mnist5k_points.get_config(), {"model": {**RESNET, "positions": {"kind": "none"}}}))
+    assert told == "model.kind resnet: expected inputs on 2 axes, points has 256"
+
+
+def test_a_run_is_refused_a_validation_split_of_all_its_examples():
+    changes = {"data.validation_examples": 1347, "train.eval_splits": ("validation", "test")}
+    with pytest.raises(Failure) as caught:
+        resolve(parse(with_changes(digits.get_config(), changes)))
+    assert str(caught.value) == (
+        "error[2] data.validation_examples 1347: split train has 1347 examples\n"
+        "  expected: fewer, so that some are left to train on"
+    )
 
 
 def test_an_empty_config_is_told_what_it_lacks():
@@ -395,6 +413,7 @@ def test_a_misspelt_override_is_told_the_right_key():
         ("optimiser.learning_rate", "optim.learning_rate"),
         ("optim.scedule.kind", "optim.schedule.kind"),
         ("num_latents", "model.num_latents"),
+        ("viws.stream_dropout.image", "views.stream_dropout"),
     ],
 )
 def test_a_path_is_mended_part_by_part(misspelt, right):
@@ -417,7 +436,7 @@ def test_no_part_of_a_config_can_be_assigned():
 def test_parsing_leaves_the_given_config_as_it_was():
     config = digits.get_config()
     before = copy.deepcopy(config.to_dict())
-    parse(config, tiny=True)
+    parse(config, shrink=True)
     assert config.to_dict() == before
 
 
@@ -435,13 +454,13 @@ def test_parsing_leaves_the_given_config_as_it_was():
     ],
 )
 def test_durations_in_steps_of_32_of_1347_examples(duration, steps):
-    assert parse(with_changes(digits.get_config(), {"data.batch_size": 32})).steps(duration) == steps
+    assert resolve(parse(with_changes(digits.get_config(), {"data.batch_size": 32}))).steps(duration) == steps
 
 
 def test_an_epoch_lacks_the_examples_held_out_for_validation():
     changes = {"data.validation_examples": 347, "train.eval_splits": ("validation", "test"), "data.batch_size": 32}
-    config = parse(with_changes(digits.get_config(), changes))
-    assert config.steps("32 epochs") == 1000
+    problem = resolve(parse(with_changes(digits.get_config(), changes)))
+    assert problem.steps("32 epochs") == 1000
 
 
 @pytest.mark.parametrize(

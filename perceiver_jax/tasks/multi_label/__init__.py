@@ -70,9 +70,11 @@ class MultiLabel:
         return jax.nn.sigmoid(logits)
 
     def logits(self, scores: Float[Traced, "B Y"]) -> Float[Traced, "B Y"]:
-        """The logarithms of their odds."""
+        """The logarithms of their odds, finite also where a score has been rounded to 0 or 1: else the loss is no number."""
         import jax.numpy as jnp
 
+        limits = jnp.finfo(scores.dtype)
+        scores = jnp.clip(scores, limits.tiny, 1 - limits.epsneg)
         return jnp.log(scores) - jnp.log1p(-scores)
 
     def finish(self, evaluation: Evaluation) -> dict[str, float]:

@@ -75,10 +75,10 @@ class SingleLabel:
         return jax.nn.softmax(logits)
 
     def logits(self, scores: Float[Traced, "B Y"]) -> Float[Traced, "B Y"]:
-        """Their logarithms."""
+        """Their logarithms, finite also where a score is too small for its type: else the loss is no number."""
         import jax.numpy as jnp
 
-        return jnp.log(scores)
+        return jnp.log(jnp.maximum(scores, jnp.finfo(scores.dtype).tiny))
 
     def finish(self, evaluation: Evaluation) -> dict[str, float]:
         """Means over all examples, and of the accuracy also the mean over the classes that have any."""

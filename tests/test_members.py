@@ -1,0 +1,508 @@
+"""What every data source, modality and task has to hold: the same questions to each that is found in its room.
+
+A new data source adds to `SOURCES` how to make a small one, a new modality its inputs to `RAW` and settings to `SETTINGS`, a
+new task settings to `SETTINGS_OF_TASKS`.
+"""
+
+import itertools
+import pickle
+import random
+from typing import get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+
+from perceiver_jax import modalities, tasks
+from perceiver_jax.data import class_folders, sources
+from perceiver_jax.data.config import DirectoryConfig
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.members import kinds, member
+from perceiver_jax.section import Section
+from perceiver_jax.tasks import Evaluation
+from tests.data import test_fashion_mnist, test_imagenet2012, test_modelnet40
+from tests.data.preparation.archives import photograph
+from tests.problems import BATCHES
+
+ROOMS = {"data.kind": sources, "modality": modalities, "task.kind": tasks}
+
+
+def of_kinds(room):
+    """A test for each member of a room."""
+    return pytest.mark.parametrize("kind", kinds(room))
+
+
+def check_config(config, kind):
+    assert issubclass(config, Section)
+    assert get_args(config.model_fields["kind"].annotation) == (kind,)
+
+
+@pytest.mark.parametrize(("field", "kind"), [(field, kind) for field, room in ROOMS.items() for kind in kinds(room)])
+def test_a_member_is_found_by_its_name(field, kind):
+    assert isinstance(member(ROOMS[field], kind, field), type)
+
+
+@pytest.mark.parametrize(("field", "room"), ROOMS.items(), ids=ROOMS)
+def test_a_member_that_is_not_there_is_refused_with_those_that_are_the_nearest_first(field, room):
+    last = kinds(room)[-1]
+    with pytest.raises(Failure) as failure:
+        member(room, last + "x", field)
+    assert failure.value.code == Code.CONFIG
+    assert failure.value.what == f"{field}: unknown value {last + 'x'!r}"
+    names = failure.value.expected.removeprefix("one of ").split(", ")
+    assert names[0] == last
+    assert sorted(names) == kinds(room)
+
+
+# Data sources
+
+
+def in_folders(save):
+    """Writes a data set of people's own: four files of two classes in each split."""
+
+    def write(folder):
+        for split, i in itertools.product(("train", "test"), range(4)):
+            parent = folder / split / "ab"[i % 2]
+            parent.mkdir(parents=True, exist_ok=True)
+            save(parent, i)
+        return folder
+
+    return write
+
+
+def save_picture(parent, i):
+    photograph(i).save(parent / f"{i}.png")
+
+
+def save_cloud(parent, i):
+    np.save(parent / f"{i}.npy", np.random.default_rng(i).normal(size=(8 * i + 4, 3)))
+
+
+def own(name, save):
+    """Makes a folder of people's own files once."""
+    return lambda once: once(name, in_folders(save))
+
+
+def clothes(once):
+    def write(folder):
+        folder.mkdir()
+        test_fashion_mnist.write(folder)
+
+    return once("clothes", write)
+
+
+PEOPLES = {"labels": None, "test_percent": 50.0, "max_bad": 0}
+# Of each kind what makes its folder, if it has one, and its settings.
+SOURCES = {
+    "digits": (None, {}),
+    "fashion_mnist": (clothes, {}),
+    "image_folder": (own("pictures", save_picture), {"image_size": (12, 16)} | PEOPLES),
+    "imagenet2012": (test_imagenet2012.prepare_once, {"image_size": 16}),
+    "mnist5k": (None, {}),
+    "mnist5k_image_points": (None, {"grid": (32,)}),
+    "mnist5k_points": (None, {"grid": (4, 8)}),
+    "modelnet40": (test_modelnet40.prepare_once, {"grid": (32,)}),
+    "point_folder": (own("shapes", save_cloud), {"grid": (16,), "few_points": "mask"} | PEOPLES),
+}
+
+
+@pytest.fixture
+def config(kind, once):
+    """The settings of a small data set of a kind."""
+    make, settings = SOURCES[kind]
+    where = {"data_dir": str(make(once))} if make else {}
+    return member(sources, kind, "data.kind").Config(kind=kind, **where, **settings, **BATCHES)
+
+
+@pytest.fixture
+def source(kind, config):
+    class_folders.list_folder.cache_clear()
+    return member(sources, kind, "data.kind")(config)
+
+
+def values(example):
+    """What can be compared of an example."""
+    arrays = {name: one if isinstance(one, bytes) else (one.dtype.str, one.tolist()) for name, one in example.inputs.items()}
+    return arrays, example.labels, example.name
+
+
+@of_kinds(sources)
+def test_a_source_is_one(source):
+    assert isinstance(source, sources.Source)
+
+
+@of_kinds(sources)
+def test_the_settings_of_a_source_are_those_of_its_kind(source, kind):
+    check_config(source.Config, kind)
+
+
+@of_kinds(sources)
+def test_a_source_has_streams_of_different_names_and_known_modalities(source):
+    names = [stream.name for stream in source.streams()]
+    assert len(names) == len(set(names)) > 0
+    for stream in source.streams():
+        assert isinstance(stream, member(modalities, stream.modality, "modality").Stream)
+
+
+@of_kinds(sources)
+def test_the_streams_are_known_without_the_data(kind, config, source, tmp_path):
+    nowhere = config
+    if isinstance(config, DirectoryConfig):
+        nowhere = config.model_copy(update={"data_dir": str(tmp_path / "nowhere")})
+    assert member(sources, kind, "data.kind")(nowhere).streams() == source.streams()
+
+
+@of_kinds(sources)
+def test_a_source_has_classes_of_different_names_and_two_splits(source):
+    contents = source.contents()
+    assert len(set(contents.classes)) == len(contents.classes) > 1
+    assert contents.num_examples.keys() == {"train", "test"}
+
+
+@of_kinds(sources)
+def test_the_identity_is_the_same_every_time(kind, config, source):
+    assert source.identity() == member(sources, kind, "data.kind")(config).identity()
+
+
+@of_kinds(sources)
+def test_the_examples_of_a_source_have_its_streams_and_classes(source):
+    names, classes = {stream.name for stream in source.streams()}, range(len(source.contents().classes))
+    for split in ("train", "test"):
+        examples = source.load(split)
+        assert isinstance(examples, sources.Examples)
+        for i in (0, len(examples) - 1):
+            assert examples[i].inputs.keys() == names
+            assert set(examples[i].labels) <= set(classes)
+
+
+@of_kinds(sources)
+def test_two_reads_of_an_example_agree_in_any_order(source):
+    examples, others = source.load("train"), source.load("train")
+    first = [values(examples[i]) for i in (0, 3, 1)]
+    assert [values(others[i]) for i in (1, 3, 0)] == first[::-1]
+
+
+@of_kinds(sources)
+def test_examples_can_be_pickled_for_worker_processes(source):
+    examples = source.load("test")
+    copy = pickle.loads(pickle.dumps(examples))
+    assert len(copy) == len(examples)
+    assert [values(copy[i]) for i in (0, 3)] == [values(examples[i]) for i in (0, 3)]
+
+
+@of_kinds(sources)
+def test_the_modality_of_each_stream_takes_its_examples(source):
+    example = source.load("train")[2]
+    for stream in source.streams():
+        *_, augment = AUGMENTS[stream.modality].values()  # the one for inputs of any size
+        made = member(modalities, stream.modality, "modality")(stream, augment)
+        features = made.evaluation(made.read(example.inputs[stream.name], "an example"), 0)
+        check_features(made, features)
+
+
+# Modalities
+
+CROPS = {
+    "kind": "inception",
+    "crop": {"area": (0.3, 1.0), "aspect": (0.75, 1.25), "min_object_covered": 0.0, "attempts": 10},
+    "flip_probability": 0.5,
+    "randaugment": {"num_layers": 2, "magnitude": 5.0, "fill": 128, "cutout_pixels": 4, "translate_pixels": 4},
+    "evaluation_crop": 0.875,
+    "position_frame": "crop",
+    "mix": {"kind": "none"},
+}
+MOVES = dict.fromkeys(("rotate_degrees", "point_scale", "jitter", "object_scale", "object_translate"), 0.25)
+SETTINGS = {
+    "image": {
+        "none": {"kind": "none"},
+        "affine": {"kind": "affine", "flip_probability": 0.5, "rotate_degrees": 20.0, "shear": 0.2}
+        | {"scale": 0.2, "translate": 0.2},
+        "placed": CROPS | {"position_frame": "image"},
+        "mixed": CROPS | {"mix": {"kind": "mixup_cutmix", "mixup_alpha": 0.2, "cutmix_alpha": 1.0}},
+        "crops": CROPS,
+    },
+    "points": {
+        "none": {"kind": "none", "extent": None, "half_side": 1.0},
+        "points": {"kind": "points", "subset": "random", "extent": None, "half_side": 1.0} | MOVES,
+    },
+}
+AUGMENTS = {
+    kind: {
+        name: TypeAdapter(member(modalities, kind, "modality").Augment).validate_python(given)
+        for name, given in each.items()
+    }
+    for kind, each in SETTINGS.items()
+}
+PIXELS = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+CLOUD = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+IMAGE = {"channels": 3, "masked": False, "mean": (100.0, 110.0, 120.0), "std": (50.0, 60.0, 70.0)}
+# Of each kind raw inputs, and streams that take them, by name.
+RAW = {
+    "image": (PIXELS, {"same size": {"grid": (12, 16)} | IMAGE}),
+    "points": (
+        CLOUD,
+        {
+            "row": {"grid": (16,), "channels": 0, "masked": False, "well_spread": False},
+            "square": {"grid": (4, 4), "channels": 0, "masked": False, "well_spread": False},
+            "masked": {"grid": (64,), "channels": 0, "masked": True, "well_spread": False},
+        },
+    ),
+}
+
+
+def cases():
+    """Every kind of modality with every stream and every augmentation of it."""
+    for kind in kinds(modalities):
+        made = member(modalities, kind, "modality")
+        for (name, stream), (augment, settings) in itertools.product(RAW[kind][1].items(), AUGMENTS[kind].items()):
+            whole = made(made.Stream(name="a", modality=kind, **stream), settings)
+            yield pytest.param(whole, RAW[kind][0], id=f"{kind}-{name}-{augment}")
+
+
+every_modality = pytest.mark.parametrize(("modality", "raw"), list(cases()))
+
+
+def check_features(modality, features):
+    grid, channels = modality.stream.grid, modality.stream.channels + modality.num_coordinates
+    if modality.stream.masked:
+        assert len(features) <= np.prod(grid)
+        grid = (len(features),)
+    assert features.shape == (*grid, channels)
+    assert features.dtype in (np.uint8, np.float32)
+
+
+def train(modality, raw, seed):
+    return modality.training(raw.copy(), np.random.default_rng(seed))
+
+
+@every_modality
+def test_a_modality_is_one(modality, raw):
+    assert isinstance(modality, modalities.Modality)
+
+
+@of_kinds(modalities)
+def test_the_streams_of_a_modality_are_of_its_kind(kind):
+    stream = member(modalities, kind, "modality").Stream
+    assert issubclass(stream, modalities.Stream)
+    assert get_args(stream.model_fields["modality"].annotation) == (kind,)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, each in AUGMENTS.items() for name in each])
+def test_the_settings_of_a_modality_are_a_section_with_a_kind(kind, name):
+    check_config(type(AUGMENTS[kind][name]), SETTINGS[kind][name]["kind"])
+
+
+@every_modality
+def test_what_is_read_already_stays_as_it_is(modality, raw):
+    assert modality.read(raw, "an example") is raw
+
+
+@every_modality
+def test_features_have_the_shape_that_is_promised(modality, raw):
+    check_features(modality, train(modality, raw, 0))
+    check_features(modality, modality.evaluation(raw, 0))
+
+
+@every_modality
+def test_training_is_a_function_of_the_given_generator_alone(modality, raw):
+    found = []
+    for poison in (1, 2):
+        random.seed(poison)
+        np.random.seed(poison)
+        found.append(train(modality, raw, 7))
+    np.testing.assert_array_equal(*found)
+
+
+@every_modality
+def test_training_changes_with_the_generator_if_with_anything(modality, raw):
+    found = {train(modality, raw, seed).tobytes() for seed in range(10)}
+    assert (len(found) > 1) == (modality.augment.kind != "none")
+
+
+@every_modality
+def test_every_view_is_the_same_every_time(modality, raw):
+    for view in range(modality.max_views or 3):
+        np.testing.assert_array_equal(modality.evaluation(raw, view), modality.evaluation(raw.copy(), view))
+
+
+@every_modality
+def test_raw_inputs_are_not_changed(modality, raw):
+    given = raw.copy()
+    given.flags.writeable = False
+    modality.training(given, np.random.default_rng(0))
+    modality.evaluation(given, 0)
+    np.testing.assert_array_equal(given, raw)
+
+
+@every_modality
+def test_normalising_keeps_the_shape_and_gives_float32(modality, raw):
+    features = np.stack([train(modality, raw, seed) for seed in (0, 1)])
+    made = modality.normalize(features)
+    assert (made.shape, made.dtype) == (features.shape, np.float32)
+
+
+@every_modality
+def test_a_batch_is_normalised_example_by_example(modality, raw):
+    features = np.stack([train(modality, raw, seed) for seed in (0, 1)])
+    np.testing.assert_array_equal(modality.normalize(features)[1:], modality.normalize(features[1:]))
+
+
+@every_modality
+def test_a_copy_in_a_worker_process_does_the_same(modality, raw):
+    copy = pickle.loads(pickle.dumps(modality))
+    np.testing.assert_array_equal(train(copy, raw, 3), train(modality, raw, 3))
+    np.testing.assert_array_equal(copy.evaluation(raw, 0), modality.evaluation(raw, 0))
+
+
+@pytest.mark.parametrize(("modality", "raw"), [case for case in cases() if case.values[0].mixes])
+def test_two_examples_in_one_have_the_shape_of_one_and_a_portion(modality, raw):
+    first, second = train(modality, raw, 0), train(modality, raw, 1)
+    for slot in range(4):
+        made, portion = modality.mixed(first, second, slot, np.random.default_rng(slot))
+        assert (made.shape, made.dtype) == (first.shape, first.dtype)
+        assert 0 <= portion <= 1
+
+
+# Tasks
+
+CLASSES = ("ant", "bee", "cat", "dog", "emu", "fox", "gnu")
+SETTINGS_OF_TASKS = {"single_label": {"label_smoothing": 0.1}, "multi_label": {}}
+SIZE = 12
+
+
+@pytest.fixture
+def task(kind):
+    made = member(tasks, kind, "task.kind")
+    return made(made.Config(kind=kind, **SETTINGS_OF_TASKS[kind]), CLASSES)
+
+
+@pytest.fixture
+def logits(task):
+    return jnp.asarray(np.random.default_rng(0).normal(size=(SIZE, task.num_outputs)) * 3, jnp.float32)
+
+
+@pytest.fixture
+def labels(task):
+    return jnp.asarray(np.stack([task.encode((i % len(CLASSES),), f"{i}") for i in range(SIZE)]))
+
+
+@of_kinds(tasks)
+def test_a_task_is_one(task):
+    assert isinstance(task, tasks.Task)
+
+
+@of_kinds(tasks)
+def test_the_settings_of_a_task_are_those_of_its_kind(task, kind):
+    check_config(task.Config, kind)
+
+
+@of_kinds(tasks)
+def test_the_label_of_padding_is_as_any_other(task):
+    encoded, blank = task.encode((3,), "an example"), task.blank()
+    assert (blank.shape, blank.dtype) == (encoded.shape, encoded.dtype)
+
+
+@of_kinds(tasks)
+def test_a_label_that_is_no_class_is_refused_by_name(task):
+    with pytest.raises(Failure, match="an example: label 7") as failure:
+        task.encode((7,), "an example")
+    assert failure.value.code == Code.DATA
+
+
+@of_kinds(tasks)
+def test_each_example_has_a_finite_loss_that_can_be_lowered(task, logits, labels):
+    losses = task.losses(logits, labels)
+    assert losses.shape == (SIZE,)
+    assert np.isfinite(losses).all()
+    downhill = logits - 0.1 * jax.grad(lambda x: task.losses(x, labels).sum())(logits)
+    assert (task.losses(downhill, labels) < losses).all()
+
+
+def takes_portions(kind):
+    made = member(tasks, kind, "task.kind")
+    blank = made(made.Config(kind=kind, **SETTINGS_OF_TASKS[kind]), CLASSES).blank()
+    return np.issubdtype(blank.dtype, np.floating)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in kinds(tasks) if takes_portions(kind)])
+def test_the_loss_is_linear_in_the_target(task, logits, labels):
+    """Where a label can be a mixture; test_single_label.py has it for labels that are numbers of classes."""
+    others, portions = jnp.roll(labels, 1, axis=0), jnp.linspace(0, 1, SIZE)
+    weighed = portions * task.losses(logits, labels) + (1 - portions) * task.losses(logits, others)
+    mixture = portions[:, None] * labels + (1 - portions)[:, None] * others
+    np.testing.assert_allclose(task.losses(logits, mixture), weighed, rtol=1e-5)
+
+
+@of_kinds(tasks)
+def test_training_logs_the_mean_of_its_losses(task, logits, labels):
+    losses = task.losses(logits, labels)
+    sums = task.training_sums(logits, labels, losses)
+    assert tasks.means(sums)["loss"] == pytest.approx(float(losses.mean()), rel=1e-6)
+    assert float(sums["weight"]) == SIZE
+
+
+@of_kinds(tasks)
+def test_what_a_split_is_worth_has_its_loss_and_its_headline(task, logits, labels):
+    numbers = task.finish(task.evaluation(logits, labels, jnp.ones(SIZE)))
+    assert {"loss", task.headline} <= numbers.keys()
+    assert all(type(number) is float for number in numbers.values())
+    assert 0 <= numbers[task.headline] <= 1
+
+
+@of_kinds(tasks)
+def test_padding_changes_nothing_whatever_it_holds(task, logits, labels):
+    plain = task.finish(task.evaluation(logits[:8], labels[:8], jnp.ones(8)))
+    bad = logits.at[8:].set(jnp.nan).at[9].set(jnp.inf)
+    padded = task.finish(task.evaluation(bad, labels, (jnp.arange(SIZE) < 8).astype(jnp.float32)))
+    assert padded == pytest.approx(plain, rel=1e-6)
+
+
+@of_kinds(tasks)
+def test_batches_together_are_worth_what_the_whole_is(task, logits, labels):
+    parts = [task.evaluation(logits[i : i + 4], labels[i : i + 4], jnp.ones(4)) for i in range(0, SIZE, 4)]
+    sums = {name: sum(part.sums[name] for part in parts) for name in parts[0].sums}
+    examples = {name: np.concatenate([part.examples[name] for part in parts]) for name in parts[0].examples}
+    whole = task.finish(task.evaluation(logits, labels, jnp.ones(SIZE)))
+    assert task.finish(Evaluation(sums, examples)) == pytest.approx(whole, rel=1e-6)
+
+
+@of_kinds(tasks)
+def test_scores_are_probabilities_in_the_order_of_the_logits(task, logits):
+    scores = np.asarray(task.scores(logits))
+    assert scores.shape == (SIZE, len(CLASSES))
+    assert ((scores >= 0) & (scores <= 1)).all()
+    np.testing.assert_array_equal(np.argsort(scores), np.argsort(logits))
+
+
+@of_kinds(tasks)
+def test_logits_of_scores_have_those_scores(task, logits):
+    scores = task.scores(logits)
+    np.testing.assert_allclose(task.scores(task.logits(scores)), scores, rtol=1e-5)
+
+
+@of_kinds(tasks)
+def test_the_loss_of_the_logits_of_scores_is_that_of_the_logits(task, logits, labels):
+    np.testing.assert_allclose(task.losses(task.logits(task.scores(logits)), labels), task.losses(logits, labels), rtol=1e-4)
+
+
+@of_kinds(tasks)
+def test_scores_that_are_rounded_to_none_or_all_have_a_finite_loss(task, labels):
+    sure = jnp.where(jnp.arange(SIZE * len(CLASSES)).reshape(SIZE, -1) % 3 == 0, 500.0, -500.0)
+    scores = task.scores(sure)
+    assert {0.0} < set(np.asarray(scores).ravel().tolist())
+    assert np.isfinite(task.losses(task.logits(scores), labels)).all()
+
+
+@of_kinds(tasks)
+def test_scores_that_are_no_numbers_stay_so(task):
+    assert np.isnan(task.logits(jnp.full((1, len(CLASSES)), jnp.nan))).all()
+
+
+@of_kinds(tasks)
+def test_answers_are_the_likeliest_classes_first(task):
+    scores = np.array([0.05, 0.3, 0.05, 0.3, 0.1, 0.15, 0.05], np.float32)
+    answers = task.answers(scores, 3)
+    assert [answer.name for answer in answers] == ["bee", "dog", "fox"]  # of equal ones the first
+    assert [answer.score for answer in answers] == pytest.approx([0.3, 0.3, 0.15])
