@@ -8,7 +8,7 @@ import optax
 import pytest
 from flax import nnx
 
-from perceiver_jax.training import losses
+from perceiver_jax.tasks.single_label import losses
 from perceiver_jax.training.step import TrainState, Variables, train_step
 from tests.baselines import small
 
