@@ -50,6 +50,7 @@ LOOKUPS = {
     "runs/accounting.py": {"counts"},
     "settings/faults.py": {"fault", "values"},  # pydantic's records, a path in a config's faulty values
     "model/read.py": {"mesh.shape"},  # a mesh, perhaps without that axis, or none
+    "readers/__init__.py": {"_HINTS"},  # by code; the others have one hint
     "report/curves.py": {"LEAST_TOP"},
     "report/log.py": {"record"},  # a line of metrics.jsonl, perhaps cut off
     "report/progress.py": {"os.environ"},
@@ -58,6 +59,7 @@ LOOKUPS = {
     "training/manifest.py": {"body"},  # a manifest, perhaps of a newer format
     "training/meter.py": {"self._sums"},
     "runs/problem.py": {"sizes"},  # by split, of two states of the data to compare
+    "settings/tiny.py": {"by_name"},  # settings by stream, perhaps of the only one
     "settings/upgrade.py": {"values", "ADDED_TO_DATA"},  # a config of version 0.1, what some of its sources lack
     "runs/workdir.py": {"old", "new"},  # settings by name, of two runs to compare
 }

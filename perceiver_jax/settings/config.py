@@ -161,17 +161,25 @@ def _fitted(name: str, room: Any, values: Mapping[str, Any]) -> Section:
 def _augment(streams: Collection[modalities.Stream], values: Mapping[str, Any]) -> dict[str, Section]:
     """The settings of each stream's modality, as its own type."""
     given, names = values["augment"], [stream.name for stream in streams]
-    if len(streams) == 1 and isinstance(given, Mapping) and names[0] not in given:
-        return {ONLY: _validate(_modality(next(iter(streams))).Augment, given, ("augment",), values)}
-    if not isinstance(given, Mapping) or "kind" in given:
-        raise Failure(Code.CONFIG, "augment: expected a section for each stream", expected=f"augment.{names[0]}")
+    if not _by_name(given, names):
+        if len(streams) == 1:
+            return {ONLY: _validate(_modality(next(iter(streams))).Augment, given, ("augment",), values)}
+        each = ", ".join(f"augment.{name}" for name in names)
+        raise Failure(Code.CONFIG, "augment: expected a section for each stream of the data", expected=each)
     for name in given:
         if name not in names:
-            raise faults.unknown_key(f"augment.{name}", [f"augment.{stream}" for stream in names])
+            raise faults.unknown_key(f"augment.{name}", ["augment", *(f"augment.{stream}" for stream in names)])
     for name in names:
         if name not in given:
             raise Failure(Code.CONFIG, f"missing key augment.{name}", hint="each stream of the data has its own section")
     return {s.name: _validate(_modality(s).Augment, given[s.name], ("augment", s.name), values) for s in streams}
+
+
+def _by_name(given: Any, names: Collection[str]) -> bool:
+    """Whether settings are given by stream, perhaps under wrong names, and not in the short form."""
+    if not isinstance(given, Mapping) or not given or "kind" in given:
+        return False
+    return any(name in given for name in names) or all(isinstance(value, Mapping) for value in given.values())
 
 
 def read(values: Mapping[str, Any]) -> Config:

@@ -16,12 +16,10 @@ from jaxtyping import Float32, Float64, Integer
 
 from configs import kicad
 from perceiver_jax import command
-from perceiver_jax.data.config import DataConfig
-from perceiver_jax.data.examples import source_of
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.report.tables import table
-from perceiver_jax.settings.config import parse
+from perceiver_jax.settings.config import Config, parse
 
 NUM_TREES = 500
 SEEDS = (0, 1, 2)
@@ -38,8 +36,8 @@ def main() -> None:
     values.data.data_dir = command.require("data_dir")
     if _NUM_POINTS.value is not None:
         values.data.grid = (_NUM_POINTS.value,)
-    data, sklearn = parse(values).data, _sklearn()
-    train, test = (split_features(data, split) for split in ("train", "test"))
+    config, sklearn = parse(values), _sklearn()
+    train, test = (split_features(config, split) for split in ("train", "test"))
     shape, size, labels = (np.concatenate(parts) for parts in zip(train, test, strict=True))
     both, num_train, places = np.hstack([shape, size]), len(train[-1]), np.arange(len(labels))
     largest = np.bincount(labels[:num_train]).argmax()
@@ -67,16 +65,16 @@ def main() -> None:
 
 
 def split_features(
-    data: DataConfig, split: str
+    config: Config, split: str
 ) -> tuple[Float64[np.ndarray, "examples shape"], Float64[np.ndarray, "examples size"], Integer[np.ndarray, " examples"]]:
     """Of every shape of a split the `features` and the label."""
-    source, num_points = source_of(data).load(data, split), math.prod(data.grid)
+    source, num_points = config.source().load(split), math.prod(config.data.grid)
     found, labels = [], []
     with Progress(len(source), 0) as progress:
         for i in range(len(source)):
             example = source[i]
-            found.append(features(example["points"][:num_points]))
-            labels.append(example["label"])
+            found.append(features(example.inputs["points"][:num_points]))
+            labels += example.labels
             progress.update(i + 1, {})
     shape, size = map(np.stack, zip(*found, strict=True))
     return shape, size, np.array(labels)
