@@ -29,7 +29,7 @@ def get_config() -> ConfigDict:
                 num_self_attend_heads=4,
                 widening_factor=1,
                 modality_vectors=None,
-                positions=dict(kind="fourier", num_bands=8, max_resolution=(28.0, 28.0, 2.0)),  # z tells nothing
+                positions=dict(kind="fourier", num_bands=8, max_resolution=(28.0, 28.0, 2.0)),  # z carries no information
                 head="mean_linear",
                 compute_dtype="float32",
                 remat="none",

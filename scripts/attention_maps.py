@@ -14,12 +14,12 @@ from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.runs.load import example_of, load
 
 flags.DEFINE_string("workdir", None, "Directory of the run.")
-flags.DEFINE_string("output", None, "Directory for the pictures, one a file or example.")
-_STEP = flags.DEFINE_integer("step", None, "Checkpoint to look into; without it the newest valid one.")
+flags.DEFINE_string("output", None, "Directory for the pictures, one per file or example.")
+_STEP = flags.DEFINE_integer("step", None, "Step of the checkpoint; default: the newest valid one.")
 _SPLIT = flags.DEFINE_string("split", "test", "Split of the examples, where no files are given.")
 _EXAMPLES = flags.DEFINE_list("examples", ["0"], "Which examples of the split, counted from 0.")
 _CROSS_ATTENDS = flags.DEFINE_list("cross_attends", None, "Which, counted from 1; without it the first, second and last.")
-_LATENTS = flags.DEFINE_list("latents", None, "Which, counted from 0; without it the first that there is room for.")
+_LATENTS = flags.DEFINE_list("latents", None, "Which, counted from 0; default: as many as fit.")
 _OVERLAY = flags.DEFINE_bool(
     "overlay", False, "Show the picture itself, dark where a latent looks least; clouds always are."
 )

@@ -36,7 +36,7 @@ def main(files: list[Path]) -> None:
     bad: list[Failure] = []
     with Progress(len(files), 0) as progress:
         readable = inputs_of(files, run, bad, progress)
-        first = list(itertools.islice(readable, 1))  # before JAX: that none can be read is told at once
+        first = list(itertools.islice(readable, 1))  # before JAX: that none can be read is reported at once
         for file, inputs, masks in itertools.chain(first, readable):
             answers = run.problem.task.answers(run.scores_of(inputs, masks, file), _TOP.value)
             if _JSON.value:

@@ -84,7 +84,7 @@ class Run:
 
     @property
     def stderr(self) -> str:
-        """What it has told on stderr so far."""
+        """What it has printed on stderr so far."""
         return self.log.with_suffix(".err").read_text()
 
     def poll(self) -> int | None:
@@ -96,7 +96,7 @@ class Run:
         return self._until(self.poll)
 
     def until(self, text: str) -> "Run":
-        """Itself, as soon as it has told `text` on stderr."""
+        """Itself, as soon as it has printed `text` on stderr."""
         self._until(lambda: True if text in self.stderr else self._fail(f"ended before {text!r}") if self.ended else None)
         return self
 

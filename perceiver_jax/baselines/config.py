@@ -114,7 +114,7 @@ class ResNetConfig(BaselineConfig):
     remat: Literal["none", "block"]  # what the backward pass computes again instead of keeping
 
     def check_inputs(self, inputs: Sequence[InputSpec], num_sharing: int) -> None:
-        """Raises ValueError for inputs that are no picture."""
+        """Raises ValueError for inputs that are not a picture."""
         super().check_inputs(inputs, num_sharing)
         name, grid, *_ = inputs[0]
         if len(grid) != 2:
@@ -157,7 +157,7 @@ Baseline = TransformerConfig | VitConfig | ResNetConfig
 
 
 def num_patches(grid: Sequence[int], size: int) -> int:
-    """The patches of `size` inputs along every axis that cover a grid; those at its ends may stand over."""
+    """The patches of `size` inputs along every axis that cover a grid; those at its ends may extend beyond it."""
     return math.prod(-(-length // size) for length in grid)
 
 

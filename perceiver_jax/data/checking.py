@@ -1,4 +1,4 @@
-"""The files of people's own data that give no example, found before training rather than in the midst of it."""
+"""The files of users' own data that cannot be read, found before training instead of during it."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""Class folders: data as people have them, a folder a class.
+"""Class folders: one folder per class.
 
 Either `train/<class>/*` beside `test/<class>/*` (or `val`, or `validation`), or `<class>/*`, of which a part is held out as
 test. Classes are numbered in the order of their sorted names. What has another suffix is left out and reported; no link is
@@ -29,7 +29,7 @@ class Kind(NamedTuple):
 
     @property
     def layout(self) -> str:
-        """How a data set has to lie in its folder."""
+        """How a data set has to be laid out in its folder."""
         return f"train/CLASS/{self.pattern} with test/CLASS/{self.pattern}, or CLASS/{self.pattern}"
 
 
@@ -82,14 +82,14 @@ def list_folder(root: Path, test_percent: float, kind: Kind) -> Folder:
     Raises Failure(DATA) where the folder is absent or its names make no data set.
     """
     if not root.is_dir():
-        raise Failure(Code.DATA, "data.data_dir is no folder", f"{root}", expected=kind.layout)
+        raise Failure(Code.DATA, "data.data_dir is not a directory", f"{root}", expected=kind.layout)
     ignored: Counter[str] = Counter()
     names = [name for name in ("train", *TEST_NAMES) if _has_folders(root / name)]
     if not names:
         folders, files = {"train": "", "test": ""}, _split(_files(root, kind, ignored), test_percent)
     elif names[0] != "train" or len(names) == 1:
         missing = "train" if names[0] != "train" else "test, val or validation"
-        raise Failure(Code.DATA, f"has {names[0]} but no {missing}", f"{root}", expected=kind.layout)
+        raise Failure(Code.DATA, f"found {names[0]} but no {missing}", f"{root}", expected=kind.layout)
     else:
         folders = {"train": "train", "test": names[1]}
         files = {split: _files(root / folder, kind, ignored) for split, folder in folders.items()}
@@ -122,7 +122,7 @@ def _files(folder: Path, kind: Kind, ignored: Counter[str]) -> ByClass:
 
 
 def _entries(folder: Path, ignored: Counter[str]) -> Iterator[os.DirEntry]:
-    """What is in a folder, but for hidden files and names that are no text."""
+    """What is in a folder, but for hidden files and names that are not UTF-8."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:

@@ -29,7 +29,7 @@ class Batch(TypedDict):
     labels: Num[np.ndarray, "B *label"]  # mixed examples: of the one with the larger portion
     other_labels: NotRequired[Num[np.ndarray, "B *label"]]  # mixed examples: of the one with the smaller portion
     portions: NotRequired[Float32[np.ndarray, " B"]]  # mixed examples: that `labels` have
-    weights: NotRequired[Float32[np.ndarray, " B"]]  # evaluation: 0 for the padding of the last batch, else 1
+    weights: NotRequired[Float32[np.ndarray, " B"]]  # evaluation: 0 for the padding of the last batch, otherwise 1
 
 
 class Item(NamedTuple):

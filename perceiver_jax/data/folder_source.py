@@ -1,4 +1,4 @@
-"""What sources of people's own files share: a folder, where its classes come from, and the files left out of it."""
+"""What sources of users' own files share: a folder, where its classes come from, and the files left out of it."""
 
 import functools
 import os

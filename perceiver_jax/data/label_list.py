@@ -82,7 +82,7 @@ def _add(labels: Labels, row: list[str], root: Path, where: str, kind: Kind) -> 
     if file in labels:
         raise Failure(Code.DATA, where, f"{name} is listed twice", hint=f"one line with its labels, between {SEPARATOR}")
     if not (root / file).is_file():
-        raise Failure(Code.DATA, where, f"{name} is not there")
+        raise Failure(Code.DATA, where, f"{name} not found")
     labels[file] = tuple(dict.fromkeys(label for label in given if label))
 
 

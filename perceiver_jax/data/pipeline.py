@@ -1,4 +1,4 @@
-"""Which example stands where in which batch, and the batches themselves, read ahead by Grain.
+"""Which example is at which position of which batch, and the batches themselves, read ahead by Grain.
 
 Batch k is a pure function of (config, seed, k): the data position of a run is its step, neither workers nor reading
 ahead can change what is trained on, and any step is reached without replay. Grain takes up to 2 s to import and brings

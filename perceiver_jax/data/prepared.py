@@ -45,7 +45,7 @@ class Tree:
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A data set that lies below `data_dir`, as `name`/`version`, or ought to."""
+    """A data set in `data_dir`, as `name`/`version`, or ought to."""
 
     name: str
     data_dir: str
@@ -66,7 +66,7 @@ class Prepared:
             if re.fullmatch(r"\d+\.\d+\.\d+", path.name) and (path / "dataset_info.json").is_file()
         }
         if len(finished) > 1:
-            _tell_choice(finished[max(finished)])
+            _report_choice(finished[max(finished)])
         return Tree(finished[max(finished)]) if finished else None
 
     def require(self, split: str) -> Tree:
@@ -182,7 +182,7 @@ class Records:
         try:
             feature = tf_example_pb2.Example.FromString(record).features.feature
         except DecodeError:
-            raise self._wrong(index, "is no tf.Example") from None
+            raise self._wrong(index, "is not a tf.Example") from None
         values = {name: feature[name].bytes_list.value for name in (self._key, *self._features)}
         for name, value in values.items():
             if len(value) != 1:
@@ -208,7 +208,7 @@ class Records:
 
 
 @functools.cache
-def _tell_choice(path: Path) -> None:
+def _report_choice(path: Path) -> None:
     print(f"several versions in {path.parent}: using {path.name}", file=sys.stderr)
 
 

@@ -40,7 +40,7 @@ class Modality(Protocol):
 
     @property
     def num_coordinates(self) -> int:
-        """How many channels, the last ones, say where each input stands; 0: its position on the grid does."""
+        """How many channels, the last ones, are each input's position; 0: the grid gives it."""
 
     @property
     def max_views(self) -> int | None:
@@ -54,7 +54,7 @@ class Modality(Protocol):
         """The raw input that a data source gives, as a file's bytes or as it is; raises Failure(DATA) with its name."""
 
     def read_file(self, data: bytes, name: str) -> Any:
-        """The raw input in a person's own file, made like those that the data set holds; raises Failure(DATA)."""
+        """The raw input in a user's own file, made like those that the data set holds; raises Failure(DATA)."""
 
     def training(self, raw: Any, rng: np.random.Generator) -> Features:
         """What is trained on, not yet normalised, changed at random; all randomness comes from `rng`."""

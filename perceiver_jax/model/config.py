@@ -18,7 +18,7 @@ class InputSpec(NamedTuple):
     name: str
     grid: tuple[int, ...]
     num_features: int  # all channels of the data, coordinates included
-    num_coordinates: int = 0  # the last of them say where each input stands; 0: the grid does
+    num_coordinates: int = 0  # the last of them are each input's position; 0: the grid gives it
     masked: bool = False  # whether inputs may be missing
 
     @property

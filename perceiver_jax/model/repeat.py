@@ -42,7 +42,7 @@ def _through_run(
     modules that differ from turn to turn stacked to its body, which costs a copy of them.
     """
     modules = (list(modules[0]), list(modules[1]))
-    keeps = remat == "none"  # else what is computed again must stay in a loop's turn
+    keeps = remat == "none"  # otherwise what is recomputed must stay in one iteration of the loop
     if keeps and len(run) <= FEW_BLOCKS:
         return _written_out(run, remat, latents, modules, inputs)
     looped = functools.partial(_looped, run, remat)
@@ -93,7 +93,7 @@ def _module(modules: Modules, use: Use) -> CrossAttend | SelfAttend:
 
 
 def _for_gradient(written_out: Callable[..., Array], looped: Callable[..., Array]) -> Callable[..., Array]:
-    """The function in a loop where no gradient is asked for, else written out: both compute the same."""
+    """The function in a loop where no gradient is asked for, otherwise unrolled: both compute the same."""
 
     def function(*primals: Any) -> Array:
         leaves, tree = jax.tree.flatten(primals)  # JAX puts other things than arrays into the trees of such a rule

@@ -73,7 +73,7 @@ def _open(data: bytes) -> "ImageFile":
     if other:
         raise BadFile("format-not-allowed", f"is {other}; JPEG and PNG are read")
     if not data.startswith((_JPEG, _PNG)):
-        raise BadFile("not-an-image", "begins like no JPEG and no PNG file")
+        raise BadFile("not-an-image", "is neither JPEG nor PNG")
     pillow = _pillow()
     reader = pillow.PngImagePlugin.PngImageFile if data.startswith(_PNG) else pillow.JpegImagePlugin.JpegImageFile
     try:
@@ -83,7 +83,7 @@ def _open(data: bytes) -> "ImageFile":
         raise BadFile("not-an-image", f"its header cannot be read: {error or type(error).__name__}") from None
     width, height = header.size
     if min(width, height) < MIN_SIDE:
-        raise BadFile("too-small", f"is {width} x {height} pixels; the least side is {MIN_SIDE}")
+        raise BadFile("too-small", f"is {width} x {height} pixels; the minimum side is {MIN_SIDE}")
     if width * height > MAX_PIXELS:
         raise BadFile("too-large", f"claims {width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read")
     return header

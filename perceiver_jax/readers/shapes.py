@@ -1,8 +1,8 @@
-"""Points out of the bytes of a person's file: a mesh, or points as they are.
+"""Points from the bytes of a user's file: a mesh, or points as they are.
 
 A mesh is sampled at random, seeded by its bytes: the same file gives the same points. Such a sample has no order, so however
 many come first are a uniform sample too. An order in which they are also well spread, `surface.farthest_first`,
-would take 0.3 s for 8,192 points, where reading and sampling a mesh takes some 10 ms: `read_well_spread` has it, for the
+would take 0.3 s for 8,192 points, where reading and sampling a mesh takes about 10 ms: `read_well_spread` has it, for the
 files of one who asks a model that knows no other clouds.
 """
 
@@ -49,7 +49,7 @@ def read_points(
 
 
 def read_well_spread(data: bytes, suffix: str, num_points: int) -> Float32[np.ndarray, "P 3"]:
-    """`num_points` points of a file, any beginning of them well spread; a mesh's are in the unit cube.
+    """`num_points` points of a file, every prefix of them well spread; a mesh's are in the unit cube.
 
     Of points that a file lists at most `OVERSAMPLING` for each that is kept are looked at, drawn at random; fewer than
     `num_points` are repeated. Raises as `read_points`.
@@ -107,7 +107,7 @@ def _fitted(points: Float64[np.ndarray, "P 3"]) -> Float64[np.ndarray, "P 3"]:
 
 
 def _with_trimesh(data: bytes, suffix: str) -> Mesh | Float64[np.ndarray, "P 3"]:
-    """All meshes of a file where they stand in its scene, or its points if it has no faces.
+    """All meshes of a file at their positions in its scene, or its points if it has no faces.
 
     The bytes come without the name of a file, so there is no folder in which trimesh could look up what they name.
     """
@@ -148,7 +148,7 @@ def _union(meshes: list[tuple["trimesh.Trimesh", Float64[np.ndarray, "4 4"]]]) -
     for mesh, matrix in meshes:
         corners = np.asarray(mesh.faces, np.int64)
         if corners.min() < 0 or corners.max() >= len(mesh.vertices):
-            raise BadFile("face", f"a corner of a face is none of its mesh's {len(mesh.vertices):,} vertices")
+            raise BadFile("face", f"a face refers to a vertex outside the mesh's {len(mesh.vertices):,} vertices")
         vertices.append(_moved(mesh, matrix))
         faces.append(corners + count)
         count += len(mesh.vertices)
@@ -158,7 +158,7 @@ def _union(meshes: list[tuple["trimesh.Trimesh", Float64[np.ndarray, "4 4"]]]) -
 def _moved(
     geometry: "trimesh.Trimesh | trimesh.PointCloud", matrix: Float64[np.ndarray, "4 4"]
 ) -> Float64[np.ndarray, "V 3"]:
-    """Where vertices stand in the scene."""
+    """The positions of vertices in the scene."""
     own = np.asarray(geometry.vertices, np.float64)
     with np.errstate(all="ignore"):
         moved = own @ matrix[:3, :3].T + matrix[:3, 3]

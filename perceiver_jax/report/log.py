@@ -1,7 +1,7 @@
 """The numbers of a run on disk: metrics.jsonl, which is the record, and TensorBoard events of the same numbers.
 
 A number that is not finite is written as the string "NaN", "Infinity" or "-Infinity" (as in protobuf's JSON): every
-line stays valid JSON and tells a loss that overflowed from one that is undefined. `read_metrics` gives the floats back.
+line stays valid JSON and distinguishes a loss that overflowed from an undefined one. `read_metrics` returns floats again.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from typing import Any
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system.disk import write_atomically
 
-MAX_FAULTS = 3  # in a row, before a place is no longer written to
+MAX_FAULTS = 3  # in a row, before a file is no longer written
 FLUSH_SECONDS = 10.0  # at least, between two syncs of the TensorBoard file: each waits for the disk
 _NON_FINITE = ("NaN", "Infinity", "-Infinity")
 
@@ -30,7 +30,7 @@ Key = tuple[int, str]  # (step, split)
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     """The records of a metrics.jsonl, by rising step, each (step, split) once.
 
-    Tolerates what a killed run leaves: lines that are no record are skipped and of several records of one (step, split)
+    Tolerates what a killed run leaves: lines that are not records are skipped and of several records of one (step, split)
     the newest counts; both are said in one warning. Raises Failure(WORKDIR) where there is no file to read.
     """
     try:
@@ -176,7 +176,7 @@ class _Place:
 
 
 def _parse(data: bytes) -> tuple[dict[Key, bytes], int, int]:
-    """The newest line of every (step, split), in file order; how many lines are no record; how many were older."""
+    """The newest line of every (step, split), in file order; how many lines are not records; how many were older."""
     lines: dict[Key, bytes] = {}
     damaged = repeated = 0
     for line in filter(None, data.split(b"\n")):

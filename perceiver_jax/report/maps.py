@@ -20,7 +20,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system.disk import write_atomically
 
 COLUMNS, FIRST_ROWS, LATER_ROWS = 25, 4, 2
-LEAST_COLUMNS = 8  # few latents stand in fewer, wider columns
+LEAST_COLUMNS = 8  # few latents are in fewer, wider columns
 GREY, PAPER = (120, 120, 120), (255, 255, 255)
 BLUE, GREEN, ORANGE, PURPLE = (31, 95, 180), (44, 140, 60), (230, 126, 34), (123, 75, 160)
 COLOURS = (BLUE, GREEN, ORANGE, PURPLE, (190, 40, 50), (110, 80, 60), (200, 90, 160), (20, 150, 160))
@@ -152,7 +152,7 @@ def _write_titles(canvas: Canvas) -> None:
 
 
 def columns_of(num_latents: int) -> int:
-    """How many small maps stand in a row: 25 as in the paper, fewer where the latents would not fill the rows."""
+    """How many small maps are in a row: 25 as in the paper, fewer where the latents would not fill the rows."""
     return min(COLUMNS, max(LEAST_COLUMNS, math.ceil(num_latents / FIRST_ROWS)), num_latents)
 
 

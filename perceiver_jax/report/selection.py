@@ -1,4 +1,4 @@
-"""Which of a run's evaluations stand for it: that of the end, and those of the steps that one split or the other prefers."""
+"""Which of a run's evaluations represent it: that at the end, and those of the steps that one split or the other prefers."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -190,7 +190,7 @@ def differences(stored: Problem, found: Problem) -> list[str]:
 
 
 def check_same(stored: Problem, found: Problem) -> None:
-    """Raises Failure(DATA), with what has changed, where a run cannot go on with the data that are there."""
+    """Raises Failure(DATA), with what has changed, where a run cannot resume with the data that are there."""
     changed = differences(stored, found)
     if changed:
         hint = "the data that the run began with (--config.data.data_dir=DIR where they have moved), or a new --workdir"

@@ -33,7 +33,7 @@ def train(problem: Problem, workdir: Workdir, stop: StopFlag) -> dict[str, Any]:
     """Trains from the newest valid checkpoint to the end of the run; returns what result.json then holds.
 
     Raises Stopped after saving where a signal asked for it, and Failure: CONFIG for devices that do not fit,
-    CHECKPOINT where none of those saved is valid, NUMERICS for a loss that is no number, WORKDIR for a full disk at the end.
+    CHECKPOINT where none of those saved is valid, NUMERICS for a non-finite loss, WORKDIR for a full disk at the end.
     """
     return _Run(problem, workdir, stop).run()
 
@@ -130,7 +130,7 @@ class _Run:
             except Failure as failure:
                 if step == self.last or self.stop.should_stop is not None:
                     raise
-                self.progress.note(f"checkpoint not saved, training goes on: {failure}")
+                self.progress.note(f"checkpoint not saved; training continues: {failure}")
                 return False
         return True
 

@@ -26,7 +26,7 @@ class Evaluation(NamedTuple):
     """What is known of some examples: to be merged with that of others, and finished once."""
 
     sums: Mapping[str, Any]  # added: by metric, and `weight`; a matrix `confusion` where a task has one
-    examples: Mapping[str, Any]  # put one after the other: for metrics that are no means over examples
+    examples: Mapping[str, Any]  # put one after the other: for metrics that are not means over examples
 
 
 class Answer(NamedTuple):

@@ -92,9 +92,9 @@ class Meter:
 
 
 def check_finite(state: Any, step: int) -> None:
-    """Raises Failure(NUMERICS) for the first array of a state that holds a number that is none.
+    """Raises Failure(NUMERICS) for the first array of a state that holds a number that is not finite.
 
-    A loss tells of the parameters before its update, so the state that is saved must be looked at itself.
+    A loss is of the parameters before its update, so the state to be saved must be checked itself.
     """
     for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
         shards = [np.asarray(shard.data) for shard in leaf.addressable_shards if shard.replica_id == 0]
@@ -103,5 +103,5 @@ def check_finite(state: Any, step: int) -> None:
 
 
 def _not_finite(what: str, step: int) -> Failure:
-    hint = "a lower optim.learning_rate or optim.clip_norm in a new --workdir; earlier checkpoints stand"
+    hint = "a lower optim.learning_rate or optim.clip_norm in a new --workdir; earlier checkpoints are intact"
     return Failure(Code.NUMERICS, what, f"step {step}", expected="finite numbers", hint=hint)

@@ -1,4 +1,4 @@
-"""The sizes that are measured: a model, the grid its inputs lie on, and a batch. Needs no JAX."""
+"""The sizes that are measured: a model, the grid of its inputs, and a batch. Needs no JAX."""
 
 import dataclasses
 import math
@@ -55,7 +55,7 @@ class Shape:
         return dataclasses.replace(self, name=name, **changes)
 
     def with_blocks(self, num_blocks: int) -> "Shape":
-        """The shape with so many blocks, each with its cross-attend."""
+        """The shape with `num_blocks` blocks, each with its cross-attend."""
         return self.changed(f"{self.name}_{num_blocks}_blocks", num_blocks=num_blocks, num_cross_attends=num_blocks)
 
 

@@ -49,7 +49,7 @@ def main() -> None:
     source = Path(command.require("source")).expanduser()
     data_dir = Path(command.require("data_dir")).expanduser().absolute()
     if not source.is_dir():
-        raise Failure(Code.DATA, f"--source {source}", "is no directory")
+        raise Failure(Code.DATA, f"--source {source}", "is not a directory")
     check_outside(data_dir, source)
     listed = models.list_models(source)
     try:
@@ -100,7 +100,8 @@ def prepare(listed: Sequence[Model], folder: Path) -> list[Model]:
     findings.write_lines(folder / findings.BAD_ITEMS, (dict(zip(("key", "code", "what"), row, strict=True)) for row in bad))
     lost = sorted({(m.label, m.split) for m in listed} - {(m.label, m.split) for m in written})
     if lost:
-        raise Failure(Code.DATA, f"class {lost[0][0]} has no {lost[0][1]} shapes", "its files gave none: see above")
+        what = f"class {lost[0][0]} has no {lost[0][1]} shapes"
+        raise Failure(Code.DATA, what, "none of its files could be read; see above")
     return written
 
 

@@ -113,7 +113,7 @@ def test_an_example_is_named_by_shard_record_and_key(prepared):
 
 
 @pytest.mark.parametrize("form", ["tfrecord", "riegeli"])
-def test_another_file_format_is_told_with_the_way_to_convert_it(tree, form):
+def test_another_file_format_is_reported_with_the_way_to_convert_it(tree, form):
     change_info(tree, fileFormat=form)
     assert refusal(source_of(tree.parents[1]).load, "train") == (
         f"error[3] data set imagenet2012 in another file format: {tree}\n  found: {form}\n  expected: array_record\n"
@@ -132,7 +132,7 @@ def test_a_tree_converted_in_place_is_read(tree):
     ("folder", "found"),
     [(None, "not prepared"), ("5.1.0", "preparation not finished"), ("5.1.0.incomplete", "preparation not finished")],
 )
-def test_what_is_not_there_is_told_with_the_command_that_prepares_it(tmp_path, folder, found):
+def test_what_is_not_there_is_reported_with_the_command_that_prepares_it(tmp_path, folder, found):
     if folder:
         (tmp_path / "imagenet2012" / folder).mkdir(parents=True)
     assert refusal(source_of(tmp_path).load, "train") == (
@@ -221,7 +221,7 @@ def example(**features):
         (example(image=b"x", label=-1, file_name=b"n1/x"), "(key n1/x): label -1 not in 0..999"),
         (example(label=1, file_name=b"n1/x"), "(key unknown): 0 values of image, expected 1"),
         (example(image=b"x", label=b"1", file_name=b"n1/x"), "(key unknown): no label"),
-        (b"\xff\xff\xff", "(key unknown): is no tf.Example"),
+        (b"\xff\xff\xff", "(key unknown): is not a tf.Example"),
     ],
     ids=["label too high", "label negative", "no image", "label of another type", "no example"],
 )

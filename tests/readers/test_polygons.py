@@ -1,4 +1,4 @@
-"""Polygons into triangles: those that cover the polygon, each part once, whatever its form and wherever it lies."""
+"""Polygons into triangles: those that cover the polygon, each part once, whatever its form and wherever it is."""
 
 import numpy as np
 import pytest

@@ -42,7 +42,7 @@ def npz(**arrays):
 
 
 def header(shape, dtype="<f4"):
-    """An .npy file that ends behind its header."""
+    """An .npy file that ends after its header."""
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"shape": shape, "fortran_order": False, "descr": dtype})
     return file.getvalue()
@@ -281,7 +281,7 @@ REFUSED = {
     "stl of noise": (".stl", bytes(range(200)), "no-points", "has no points"),
     "obj corner": (".obj", f"{SQUARE}f 1 2 9\n".encode(), "damaged", "cannot be read as obj"),
     "obj nan": (".obj", f"v 0 0 nan\n{SQUARE}f 1 2 3\n".encode(), "non-finite", "vertex 0: (0.0, 0.0, nan) is not finite"),
-    "obj of a line": (".obj", b"v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n", "degenerate", "no face has an area"),
+    "obj of a line": (".obj", b"v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n", "degenerate", "all faces have zero area"),
     "glb cut": (".glb", exported(trimesh.creation.box(), "glb")[:-40], "damaged", "cannot be read as glb"),
     "glb without its buffer": (".glb", NO_BUFFER, "damaged", "cannot be read as glb"),
     "off": (".off", b"OFF\n1 0 0\n0 0 0\n", "no-faces", "has no faces"),
@@ -349,7 +349,7 @@ REFERENCES = {
 
 @pytest.fixture
 def opened(tmp_path, monkeypatch):
-    """The paths that are opened, in a folder where what files could name lies about."""
+    """The paths that are opened, in a folder with what files could refer to."""
     for name in ("x", "x.mtl", "x.png", "x.bin"):
         (tmp_path / name).write_bytes(CORNERS)
         (tmp_path / "inner").mkdir(exist_ok=True)

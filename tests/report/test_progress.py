@@ -80,7 +80,7 @@ def test_elsewhere_than_on_a_terminal_each_log_is_a_plain_line():
     )
 
 
-def test_the_time_left_is_not_told_from_the_time_that_compilation_took():
+def test_the_time_left_is_not_reported_from_the_time_that_compilation_took():
     stream, clock = io.StringIO(), Clock()
     with Progress(100, 0, stream, clock) as progress:
         clock.now += 3600

@@ -39,7 +39,7 @@ def evaluation(launcher, place, *arguments):
 
 
 def evaluated(launcher, place, *arguments):
-    """The metrics that are told, and what is told on stderr."""
+    """The metrics that are reported, and what is reported on stderr."""
     command = evaluation(launcher, place, *arguments)
     assert command.wait() == 0, command.stderr
     return json.loads(command.stdout), command.stderr
@@ -88,10 +88,10 @@ def test_after_a_class_was_renamed_training_says_which_and_goes_on_when_it_has_i
     rename(place)
     run = folder.train(launcher, place)
     assert run.wait() == Code.DATA
-    told = (
+    reported = (
         "error[3] the data are not those that the run began with: pictures\n  found: class low is gone; class tall is new\n"
     )
-    assert run.stderr.startswith(told)
+    assert run.stderr.startswith(reported)
     for split in folder.COUNTS:
         (place / "pictures" / split / "tall").rename(place / "pictures" / split / "low")
     assert folder.finished(launcher, place) == end
@@ -154,7 +154,7 @@ def test_without_data_training_and_evaluation_stop_and_name_the_folder(place, la
     shutil.rmtree(place / "pictures")
     for command in (folder.train(launcher, place), evaluation(launcher, place)):
         assert command.wait() == Code.DATA
-        assert command.stderr.startswith(f"error[3] data.data_dir is no folder: {place}/pictures\n")
+        assert command.stderr.startswith(f"error[3] data.data_dir is not a directory: {place}/pictures\n")
 
 
 def test_without_data_a_file_is_drawn_as_before(original, place, launcher, tmp_path):

@@ -211,6 +211,6 @@ def test_a_run_of_version_0_1_is_refused_with_the_version_that_reads_it(module, 
     assert command.wait() == Code.CHECKPOINT
     assert command.stderr.splitlines()[-2:] == [
         f"error[4] {run}/config.json: is of perceiver_jax 0.1",
-        "  try: perceiver_jax 0.1.0 reads it; or train anew in another --workdir",
+        "  try: perceiver_jax 0.1.0 reads it; or train again in another --workdir",
     ]
     assert {path: path.read_bytes() for path in before} == before

@@ -143,7 +143,7 @@ def test_without_any_valid_checkpoint_a_run_does_not_begin_again(launcher, quiet
     run = launcher.train(path, *SETTINGS)
     assert run.wait() == Code.CHECKPOINT
     assert run.stderr.startswith(f"error[4] no valid checkpoint: in {path}/checkpoints\n  found: step 30: ")
-    assert run.stderr.endswith("  try: restore a step from a copy; to begin again, a new --workdir\n")
+    assert run.stderr.endswith("  try: restore a step from a copy; to start over, use a new --workdir\n")
     assert (path / "metrics.jsonl").read_bytes() == metrics
     assert begun(path) == list(range(SAVE_EVERY, STEPS + 1, SAVE_EVERY))
 

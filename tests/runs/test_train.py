@@ -159,7 +159,7 @@ def evaluations(path):
     return found
 
 
-def test_the_step_that_validation_chooses_is_told_beside_the_last_also_after_a_resume(launcher, tmp_path):
+def test_the_step_that_validation_chooses_is_reported_beside_the_last_also_after_a_resume(launcher, tmp_path):
     settings = [
         *SMALL,
         "--config.train.duration=12 steps",

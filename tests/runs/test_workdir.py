@@ -90,8 +90,8 @@ def test_a_symlinked_workdir_works(tmp_path):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("", "error[6] workdir '': is no path"),
-        ("a\0b", r"error[6] workdir 'a\x00b': is no path"),
+        ("", "error[6] workdir '': is not a path"),
+        ("a\0b", r"error[6] workdir 'a\x00b': is not a path"),
         ("/", "error[6] workdir /: is the root of the file system"),
         ("//..", "error[6] workdir //..: is the root of the file system"),
         ("/tmp/" + "x" * 5000, "error[6] workdir /tmp/" + "x" * 192 + "...: file name too long"),
@@ -198,7 +198,7 @@ def test_a_damaged_config_json_is_named_with_the_remedy(tmp_path, text):
     assert (tmp_path / "config.json").read_text() == text
 
 
-def test_no_run_is_told_with_what_is_there_and_what_is_near(tmp_path):
+def test_no_run_is_reported_with_what_is_there_and_what_is_near(tmp_path):
     claim(tmp_path / "runs" / "a")
     near = f"--workdir {tmp_path}/runs/a"
     for path, found, hint in [
@@ -225,7 +225,7 @@ def test_what_a_dead_run_left_unfinished_is_removed_and_named(tmp_path, capsys):
     assert f"{claimed.checkpoints}/.tmp-5" in capsys.readouterr().err
 
 
-def test_a_second_trainer_is_refused_in_a_second_and_told_by_whom(tmp_path):
+def test_a_second_trainer_is_refused_in_a_second_and_reported_by_whom(tmp_path):
     first = launch(tmp_path)
     go(first)
     assert first.stdout.readline() == "won\n"

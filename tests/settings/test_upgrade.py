@@ -190,7 +190,7 @@ def test_what_is_no_whole_config_of_0_1_is_returned_as_it_is(values, capsys):
         ("views", {"num_evaluation": 2, "stream_dropout": {}}, "views.num_evaluation 2: stream image has 1"),
     ],
 )
-def test_a_fault_in_a_config_of_0_1_is_told_by_the_present_name(name, value, message):
+def test_a_fault_in_a_config_of_0_1_is_reported_by_the_present_name(name, value, message):
     values = as_0_1(digits.get_config()).to_dict()
     *parents, leaf = name.split(".")
     (values[parents[0]] if parents else values)[leaf] = value

@@ -24,8 +24,8 @@ def test_a_program_that_keeps_memory_starts_anew_as_it_was_called(tmp_path):
         "print('on')\n"
     )
     arguments = [sys.executable, "-W", "error", program, "--flag", "a b"]
-    told = subprocess.check_output(arguments, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True)
-    assert told.splitlines() == ["False ['--flag', 'a b']", "True ['--flag', 'a b']", "on"]
+    reported = subprocess.check_output(arguments, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True)
+    assert reported.splitlines() == ["False ['--flag', 'a b']", "True ['--flag', 'a b']", "on"]
 
 
 FAULTS = """

@@ -157,7 +157,7 @@ def test_the_hash_of_a_state_tells_any_change(saved):
     assert manifest.verify(saved, 10).state_sha256 == checkpoint.state_sha256(make_state(10))
 
 
-# What lies on the disk
+# What is on the disk
 
 
 def test_the_manifest_names_step_format_files_and_fingerprints(saved):
@@ -369,7 +369,7 @@ def test_steps_set_aside_alone_are_not_an_empty_directory(copied):
     assert caught.value.found == f"{copied}/10.rejected"
 
 
-def test_a_missing_step_is_told_with_those_there_are(saved, tmp_path):
+def test_a_missing_step_is_reported_with_those_there_are(saved, tmp_path):
     with pytest.raises(Failure) as caught:
         manifest.verify(saved, 7)
     assert str(caught.value) == f"error[4] no checkpoint at {saved}/7\n  found: steps 5, 10 in {saved}"
@@ -505,7 +505,7 @@ def test_other_settings_or_data_are_refused_with_both_fingerprints(name, message
 def test_other_code_or_numerics_are_noted_in_one_line(capsys):
     checkpoint.compare(manifest_of(code="0.0.9", numerics="jax, 8 x cpu"), PRINTS)
     note = "code: 0.0.9 -> 0.1.0; numerics: jax, 8 x cpu -> jax, 1 x cpu\n"
-    assert capsys.readouterr().err == f"note: since checkpoint 5 these changed, so bits may: {note}"
+    assert capsys.readouterr().err == f"note: changed since checkpoint 5, so results may differ in bits: {note}"
 
 
 def test_fingerprints_follow_settings_and_data_but_not_harmless_settings():

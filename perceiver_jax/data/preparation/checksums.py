@@ -43,15 +43,15 @@ def read(path: Path, root: Path) -> list[Checksum]:
             continue
         matched = _LINE.fullmatch(line)
         if not matched or len(matched[1]) not in _KINDS:
-            expected = "32 digits of MD5 or 64 of SHA-256, two blanks and a name, as md5sum and sha256sum write them"
+            expected = "32 digits of MD5 or 64 of SHA-256, two spaces and a name, as md5sum and sha256sum write them"
             raise Failure(Code.DATA, f"{path} line {number}", printable(line, 80), expected=expected)
         file = root / matched[2]
         if not file.is_file():
-            what, hint = f"{path} line {number}", "download it, or take it out of the list"
-            raise Failure(Code.DATA, what, f"{printable(matched[2])} is no file below {root}", hint=hint)
+            what, hint = f"{path} line {number}", "download it, or remove it from the list"
+            raise Failure(Code.DATA, what, f"{printable(matched[2])} is not a file in {root}", hint=hint)
         found.append(Checksum(_KINDS[len(matched[1])], matched[1].lower(), matched[2], file, file.stat().st_size))
     if not found:
-        raise Failure(Code.DATA, f"checksums {path}", "is no list", found=f"{size:,} bytes")
+        raise Failure(Code.DATA, f"checksums {path}", "is not a list of checksums", found=f"{size:,} bytes")
     return found
 
 

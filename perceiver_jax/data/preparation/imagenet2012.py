@@ -79,7 +79,7 @@ def features() -> Any:
 
 
 def _entries(source: Path, split: str, listing: Listing, labels: dict[str, int]) -> Iterator[tuple[str, str, Item]]:
-    """Every file of a split: its name in the source, the class it lies under or "", and the file without label."""
+    """Every file of a split: its name in the source, the class folder it is in or "", and the file without label."""
     name, published = ARCHIVES[split]
     if (source / name).exists():
         with Archive((source / name).resolve(), published) as archive:
@@ -130,7 +130,7 @@ def _add(
     matched = re.fullmatch(_NAMES[split], key, re.IGNORECASE)
     if not matched:
         if shown != name:
-            listing.bad.append(BadEntry(split, shown, "name-not-utf8", "its name is no UTF-8"))
+            listing.bad.append(BadEntry(split, shown, "name-not-utf8", "its name is not UTF-8"))
         else:
             listing.ignored.append(name)
         return
@@ -143,11 +143,11 @@ def _add(
             raise Failure(Code.DATA, f"validation picture {key}", expected=f"a number from 1 to {len(validation):,}")
         label = validation[number - 1]
         if synset not in ("", label):
-            what = f"validation picture {key} lies under {synset}"
+            what = f"validation picture {key} is in folder {synset}"
             raise Failure(Code.DATA, what, expected=label, hint="--validation_labels=FILE, if that is on purpose")
     else:
         label = matched[1].lower()
         if label != synset:
-            listing.bad.append(BadEntry(split, key, "wrong-class", f"lies under {synset}"))
+            listing.bad.append(BadEntry(split, key, "wrong-class", f"is in folder {synset}"))
             return
     listing.items[split].append(item._replace(key=key, label=labels[label]))

@@ -1,4 +1,4 @@
-"""Which release of ModelNet40 lies somewhere, and which shape is where in it, with which label.
+"""Which release of ModelNet40 a source is, and which shape is where in it, with which label.
 
 Three are in use: the meshes (`ModelNet40.zip`, packed or not), clouds of 10,000 points as text
 (`modelnet40_normal_resampled`) and clouds of 2,048 points as arrays (`modelnet40_ply_hdf5_2048`).
@@ -61,14 +61,14 @@ def check_complete(listing: Listing, allow_partial: bool) -> list[str]:
     """Lines on how much of each split is there. Raises Failure(DATA) where it is not all, unless that is allowed."""
     absent = some(listing.absent, SHOWN)
     if listing.absent and not allow_partial:
-        what = f"{len(listing.absent):,} files that the release lists are not there"
+        what = f"{len(listing.absent):,} files listed by the release are missing"
         raise Failure(Code.DATA, what, found=f"no {absent}", hint="download it again; or --allow_partial, for a subset")
     lines = listings.check_complete(listing, CLASSES, "shapes", dict.fromkeys(listing.published, LAYOUTS), allow_partial)
     for split, items in listing.items.items():
         found = {item.label for item in items}
         missing = [name for label, name in enumerate(CLASSES) if label not in found]
         lines += [f"{split} lacks {', '.join(missing)}"] if missing else []
-    return lines + ([f"{len(listing.absent):,} files that the release lists are not there: {absent}"] if absent else [])
+    return lines + ([f"{len(listing.absent):,} files listed by the release are missing: {absent}"] if absent else [])
 
 
 def _entries(source: Path) -> tuple[Entries, list[str]]:
@@ -103,7 +103,7 @@ def _fill_meshes(entries: Entries, listing: Listing) -> None:
             continue
         if label in listing.published and split in LABELS:
             expected = f"{split}/{label}"
-            raise Failure(Code.DATA, f"folders the wrong way round: {label}/{split}", printable(name), expected=expected)
+            raise Failure(Code.DATA, f"folders in the wrong order: {label}/{split}", printable(name), expected=expected)
         if split not in listing.published:
             listing.ignored.append(name)
             continue
@@ -111,11 +111,11 @@ def _fill_meshes(entries: Entries, listing: Listing) -> None:
         key = file[: -len(".off")]
         shown = key.encode("utf-8", "backslashreplace").decode()
         if shown != key:
-            listing.bad.append(BadEntry(split, shown, "name-not-utf8", "its name is no UTF-8"))
+            listing.bad.append(BadEntry(split, shown, "name-not-utf8", "its name is not UTF-8"))
         elif item.size < 0:
             listing.bad.append(BadEntry(split, key, "not-a-regular-file", "is a link, a pipe or a device"))
         elif class_of(key) != label:
-            listing.bad.append(BadEntry(split, key, "wrong-class", f"lies under {label}"))
+            listing.bad.append(BadEntry(split, key, "wrong-class", f"is in folder {label}"))
         else:
             listing.items[split].append(item._replace(key=key, label=LABELS[label]))
 
@@ -130,7 +130,7 @@ def _fill_resampled(entries: Entries, listing: Listing) -> None:
             where = f"{title} line {number}"
             label = class_of(key)
             if not label:
-                raise Failure(Code.DATA, f"no name of a shape: {printable(key)}", where, expected="CLASS_0001")
+                raise Failure(Code.DATA, f"not the name of a shape: {printable(key)}", where, expected="CLASS_0001")
             _check_class(label, where)
             if key in seen:
                 raise Failure(Code.DATA, f"duplicate key {key}", f"{seen[key]}, {where}")
@@ -183,11 +183,12 @@ def _labels(item: Item, title: str, num_names: int) -> list[int]:
             whole = data is not None and label is not None and label[:1] == data[:1]
             if not whole or data[1:] != (RELEASES["hdf5"].num_points, 3) or file["data"].dtype.kind != "f":
                 found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-                raise Failure(Code.DATA, f"{title}: other arrays", found=found, expected="data (N, 2048, 3), label (N, 1)")
+                expected = "data (N, 2048, 3), label (N, 1)"
+                raise Failure(Code.DATA, f"{title}: unexpected arrays", found=found, expected=expected)
             labels = np.asarray(file["label"]).reshape(len(file["label"]), -1)[:, 0].astype(np.int64)  # (N, 1) or (N,)
     except (OSError, RuntimeError, ValueError, AttributeError) as error:  # AttributeError: a group in an array's place
-        hint = "download it again"
-        raise Failure(Code.DATA, f"{title}: no whole HDF5 file", found=f"{error}".partition("\n")[0], hint=hint) from None
+        found, hint = f"{error}".partition("\n")[0], "download it again"
+        raise Failure(Code.DATA, f"{title}: not a complete HDF5 file", found=found, hint=hint) from None
     unknown = np.flatnonzero((labels < 0) | (labels >= num_names))
     if len(unknown):
         row = unknown[0]

@@ -24,7 +24,7 @@ class Example(NamedTuple):
     """One example as a source has it."""
 
     inputs: Mapping[str, Any]  # by stream: the raw values, or a file's bytes
-    labels: tuple[int, ...]  # its classes; a task of single labels wants one
+    labels: tuple[int, ...]  # its classes; a task of single labels needs one
     name: str | None = None  # what it is called in messages; None: its number
 
 

@@ -62,7 +62,7 @@ class PointFolder(FolderSource):
 
 @functools.cache  # of this process
 def read_shape(path: str, num_points: int, repeat: bool) -> Float32[np.ndarray, "P 3"]:
-    """The points of a file, read-only: of a mesh `DENSITY` times `num_points`, else those that it lists.
+    """The points of a file, read-only: of a mesh `DENSITY` times `num_points`, otherwise those that it lists.
 
     Raises Failure(DATA) naming the file where it holds none.
     """

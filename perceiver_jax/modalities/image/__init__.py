@@ -39,12 +39,12 @@ class Image:
 
     @property
     def num_coordinates(self) -> int:
-        """2 where a pixel says where in the whole picture it was (y, x), else 0."""
+        """2 where a pixel says where in the whole picture it was (y, x), otherwise 0."""
         return 2 if isinstance(self.augment, Inception) and self.augment.position_frame == "image" else 0
 
     @property
     def max_views(self) -> int:
-        """Centre and corners and their mirror images where pictures are cropped, else the picture itself."""
+        """Centre and corners and their mirror images where pictures are cropped, otherwise the picture itself."""
         return MAX_VIEWS if isinstance(self.augment, Inception) else 1
 
     @property
@@ -128,7 +128,7 @@ class Image:
         if picture.shape != shape:
             found, expected = ("x".join(map(str, size)) for size in (picture.shape, shape))
             hint = 'augment.kind "inception" crops and resizes: see configs/imagenet.py'
-            raise Failure(Code.CONFIG, "a picture is not of the inputs' size", found=found, expected=expected, hint=hint)
+            raise Failure(Code.CONFIG, "picture size does not match the inputs", found=found, expected=expected, hint=hint)
         return picture
 
 

@@ -57,7 +57,7 @@ def invert(image: Picture) -> Picture:
 
 
 def posterize(image: Picture, bits: int) -> Picture:
-    """The picture with so many bits a channel, the others 0."""
+    """The picture with `bits` bits per channel, the others 0."""
     return image & np.uint8(256 - 2 ** (8 - bits))
 
 

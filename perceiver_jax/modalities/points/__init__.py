@@ -19,7 +19,7 @@ from perceiver_jax.modalities.points.config import AugmentConfig, NoAugment, Poi
 from perceiver_jax.readers import shapes
 from perceiver_jax.report.clouds import draw_attention_clouds
 
-PLACEMENT_SEED = 0  # of where the points stand on a grid of several axes in evaluation
+PLACEMENT_SEED = 0  # of the points' order on a grid of several axes in evaluation
 
 Cloud = Float32[np.ndarray, "P 3"]
 Features = Float32[np.ndarray, "*grid 3"]
@@ -30,7 +30,7 @@ class PointStream(Stream):
 
     modality: Literal["points"]
     channels: Literal[0]
-    well_spread: bool  # whether a person's own file is thinned to points far from each other, as the data set was
+    well_spread: bool  # whether a user's own file is thinned to points far from each other, as the data set was
 
 
 class PointCloud:
@@ -46,9 +46,9 @@ class PointCloud:
         """The points; raises Failure(DATA) with the name where there are no two different ones."""
         cloud = self.read_file(given, name) if isinstance(given, bytes) else given
         if not np.isfinite(cloud).all():
-            raise Failure(Code.DATA, "point cloud non-finite", name, found="a coordinate that is no finite number")
+            raise Failure(Code.DATA, "point cloud non-finite", name, found="a coordinate that is not finite")
         if (cloud == cloud[:1]).all():
-            raise Failure(Code.DATA, "point cloud degenerate", name, found="no two points in different places")
+            raise Failure(Code.DATA, "point cloud degenerate", name, found="all points are equal")
         return cloud
 
     def read_file(self, data: bytes, name: str) -> Cloud:
@@ -130,13 +130,13 @@ def _in_cube(
 ) -> Float64[np.ndarray, "M 3"]:
     """The points about their mean, by one factor such that `extent` becomes 1; None: the largest coordinate there is.
 
-    Raises Failure(DATA) where all are in one place.
+    Raises Failure(DATA) where all are equal.
     """
     points = points.astype(np.float64)  # some files have coordinates of 1e11
     points -= points.mean(axis=0)
     largest = np.abs(points).max()
     if largest == 0:
-        raise Failure(Code.DATA, "point cloud degenerate", found="no two of the points taken in different places")
+        raise Failure(Code.DATA, "point cloud degenerate", found="all points taken are equal")
     points /= extent or largest
     return points
 

@@ -60,7 +60,7 @@ class SingleLabel:
     def evaluation(
         self, logits: Float[Traced, "B Y"], labels: Int[Traced, " B"], weights: Float[Traced, " B"]
     ) -> Evaluation:
-        """The same sums with the plain loss, and which classes were taken for which."""
+        """The same sums with the plain loss, and how classes were confused."""
         from perceiver_jax.tasks.single_label.losses import softmax_cross_entropy
         from perceiver_jax.tasks.single_label.metrics import classification_sums, confusion
 
@@ -75,7 +75,7 @@ class SingleLabel:
         return jax.nn.softmax(logits)
 
     def logits(self, scores: Float[Traced, "B Y"]) -> Float[Traced, "B Y"]:
-        """Their logarithms, finite also where a score is too small for its type: else the loss is no number."""
+        """Their logarithms, finite also where a score is too small for its type, so that the loss is."""
         import jax.numpy as jnp
 
         return jnp.log(jnp.maximum(scores, jnp.finfo(scores.dtype).tiny))
@@ -93,7 +93,7 @@ class SingleLabel:
 
 
 def check_labels(labels: Sequence[int], num_classes: int, name: str) -> None:
-    """Raises Failure(DATA), naming the example, for a label that is no class."""
+    """Raises Failure(DATA), naming the example, for a label that is not a class."""
     for label in labels:
         if not 0 <= label < num_classes:
             raise Failure(Code.DATA, f"{name}: label {label}", expected=f"0 to {num_classes - 1}")

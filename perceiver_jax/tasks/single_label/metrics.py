@@ -36,5 +36,5 @@ def confusion(logits: Float[Array, "B Y"], labels: Int[Array, " B"], weights: Fl
 def _as_likely(logits: Float[Array, "B Y"], labels: Int[Array, " B"]) -> Int[Array, " B"]:
     """How many other classes are at least as likely as an example's own."""
     label_logits = jnp.take_along_axis(logits, labels[:, None], axis=1)
-    # Ties go to the other class, and so does what is no number: a constant model is right nowhere rather than everywhere.
+    # Ties go to the other class, and so do NaNs: a constant model is right nowhere rather than everywhere.
     return jnp.sum(~(logits < label_logits), axis=1) - 1

@@ -162,7 +162,7 @@ def test_a_link_to_itself_beside_the_classes_is_ignored(tmp_path, place):
     assert (listing.bad, listing.ignored) == ([], [place])
 
 
-def test_an_empty_class_folder_is_told_as_a_missing_class(tmp_path, monkeypatch):
+def test_an_empty_class_folder_is_reported_as_a_missing_class(tmp_path, monkeypatch):
     write_folders(tmp_path)
     (tmp_path / "train/n01491361").mkdir()
     listing = listing_of(tmp_path)
@@ -185,7 +185,7 @@ def test_a_picture_in_the_folder_of_another_class_is_bad(tmp_path):
     write_folders(tmp_path)
     (tmp_path / "train/n01440764/n01443537_99.JPEG").write_bytes(b"x")
     (bad,) = listing_of(tmp_path).bad
-    assert (bad.key, bad.code, bad.sentence) == ("n01443537_99.JPEG", "wrong-class", "lies under n01440764")
+    assert (bad.key, bad.code, bad.sentence) == ("n01443537_99.JPEG", "wrong-class", "is in folder n01440764")
 
 
 def test_two_pictures_of_one_name_are_refused(tmp_path):
@@ -223,7 +223,8 @@ def test_what_cannot_be_labelled_is_refused(tmp_path, change, message):
 def test_a_validation_picture_under_another_class_is_refused(tmp_path):
     write_folders(tmp_path, flat=False)
     os.rename(tmp_path / "val" / NUMBERS[0], tmp_path / "val" / SYNSETS[999])
-    message = f"error[3] validation picture ILSVRC2012_val_00000001.JPEG lies under {SYNSETS[999]}\n  expected: {NUMBERS[0]}"
+    picture = "ILSVRC2012_val_00000001.JPEG"
+    message = f"error[3] validation picture {picture} is in folder {SYNSETS[999]}\n  expected: {NUMBERS[0]}"
     assert refusal(tmp_path).startswith(message)
 
 
@@ -234,7 +235,7 @@ def test_an_inner_archive_that_is_cut_off_is_named(tmp_path):
     assert refusal(tmp_path).startswith("error[3] ILSVRC2012_img_train.tar, n01440764.tar: ends early at 2,012")
 
 
-def test_a_download_that_stopped_is_told_with_the_published_size(tmp_path):
+def test_a_download_that_stopped_is_reported_with_the_published_size(tmp_path):
     write_archives(tmp_path)
     path = tmp_path / "ILSVRC2012_img_train.tar"
     path.write_bytes(path.read_bytes()[:20_000])

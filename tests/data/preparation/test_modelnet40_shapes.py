@@ -77,7 +77,7 @@ def test_arrays_are_taken_as_they_are():
     [
         ("meshes", b"", "no-vertices", "has no bytes"),
         ("meshes", b"OFF\n1 0 0\n0 0 0\n", "no-faces", "has no faces"),
-        ("meshes", b"OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n", "degenerate", "no face has an area"),
+        ("meshes", b"OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n", "degenerate", "all faces have zero area"),
         ("meshes", BOX[:-20], "count-mismatch", "line 20: the last"),
         ("resampled", b"", "no-vertices", "has no bytes"),
         ("resampled", b" \n", "no-vertices", "is blank"),

@@ -40,7 +40,7 @@ def with_line(number, text):
         (with_line(17, "1001"), "validation labels line 17: 1001 not in 1..1000"),
         (with_line(17, "0"), "validation labels line 17: 0 not in 1..1000"),
         (with_line(17, "+5"), "validation labels line 17: +5 not in 1..1000"),
-        ([*USUAL[:16], "n99999999", *USUAL[17:]], "validation labels line 17: n99999999 is no class of ILSVRC2012"),
+        ([*USUAL[:16], "n99999999", *USUAL[17:]], "validation labels line 17: n99999999 is not a class of ILSVRC2012"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
