@@ -1,4 +1,4 @@
-"""The same handwritten digit as a picture and as a cloud of points in one input array: a Perceiver of two streams.
+"""The same handwritten digit as a picture and as a point cloud in one input array: a Perceiver of two streams.
 
 Not in the paper, and a sample: never quote its accuracy as MNIST's. As with AudioSet's sound and video (section 4.2), the
 streams' inputs follow one another, made equally wide by a learned vector for each, and a training example comes

@@ -1,4 +1,4 @@
-"""28 x 28 handwritten digits as clouds of 256 points drawn where the ink is: a Perceiver of points in minutes on a laptop.
+"""28 x 28 handwritten digits as clouds of 256 points sampled where the ink is: a Perceiver of points in minutes on a laptop.
 
 Not in the paper, and a sample: never quote its accuracy as MNIST's. A simple baseline on the same clouds and split: a random
 forest on counts of points in 12 x 12 squares, 92.7 % test accuracy. Here: 95.9, the mean of seeds 0, 1, 2

@@ -1,4 +1,4 @@
-"""Any folder of shapes, a folder a class: a moderate Perceiver of 2,048 points.
+"""Any folder of shapes, one folder per class: a moderate Perceiver of 2,048 points.
 
 Not in the paper. FOLDER/train/CLASS/* beside FOLDER/test/CLASS/* (or val, or validation), or FOLDER/CLASS/*, of which a part
 is held out as the split test. Meshes: .off .obj .ply .stl .glb; points: .npy .npz .ply .xyz .txt .csv .pts.

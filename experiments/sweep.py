@@ -58,7 +58,7 @@ def train(workdir: Path, changes: dict[str, Any]) -> int:
 
 
 def report(workdir: Path, codes: dict[str, int]) -> None:
-    """Prints what every run came to."""
+    """Prints the result of every run."""
     rows = []
     for name in codes:
         file = workdir / name / "result.json"

@@ -1,4 +1,4 @@
-"""The entry point of every command: flags, the config they name, and how it ends: one message, one exit code."""
+"""The entry point of every command: flags, the config they name, and the end: one message, one exit code."""
 
 import ast
 import os
@@ -48,7 +48,7 @@ def require(name: str) -> str:
 
 
 def run(main: Callable[[], None] | Callable[[list[Path]], None], takes_files: bool = False) -> None:
-    """Parses the flags, calls `main`, with the files beside them if it takes any, and exits with the code of its end."""
+    """Parses the flags, calls `main`, with the files beside them if it takes any, and exits with its exit code."""
     sys.exit(int(_outcome(main, takes_files)))
 
 
@@ -69,7 +69,7 @@ def _outcome(main: Callable, takes_files: bool) -> Code:
         return stopped.code
     except KeyboardInterrupt:
         return Code.INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has left
+    except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Code.DONE
     except Exception as error:  # noqa: BLE001 every end has a message

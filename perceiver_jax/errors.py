@@ -1,4 +1,4 @@
-"""How the programs stop: one exit code per kind of end, one grammar for every message."""
+"""How the programs end: one exit code per kind of end, one grammar for every message."""
 
 import dataclasses
 import difflib

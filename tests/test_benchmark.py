@@ -69,7 +69,7 @@ def test_remat_changes_the_program_it_is_asked_of():
 # The command
 
 
-def test_a_run_tells_of_all_contestants_and_their_numbers(launcher, tmp_path):
+def test_a_run_reports_all_contestants_and_their_numbers(launcher, tmp_path):
     flags = ("--suite", "forward", "--shapes", "small", "--tiny", "--rounds", "2", "--json", tmp_path / "all.json")
     run = launcher.start("scripts.benchmark", *flags, "--plot", tmp_path / "all.png")
     assert run.wait() == 0, run.stderr
@@ -88,7 +88,7 @@ def test_a_run_tells_of_all_contestants_and_their_numbers(launcher, tmp_path):
         assert f"peer {peer} not installed: pip install " in run.stderr
 
 
-def test_compilation_tells_bytes_and_seconds():
+def test_compilation_reports_bytes_and_seconds():
     cached = jax.config.jax_enable_compilation_cache
     try:
         facts = Compiled("ours_remat_layer", "forward", SMALL)().facts
@@ -217,7 +217,7 @@ class Named(functools.partial):
 # What is made of the numbers
 
 
-def test_the_line_through_fewer_blocks_goes_on_to_all():
+def test_the_line_through_fewer_blocks_extends_to_all():
     shape = shapes.shapes()["imagenet"]
     (row,) = extrapolated(shape, [{"min_seconds": 2.0}, {"min_seconds": 5.0}])
     assert row["min_seconds"] == 11.0

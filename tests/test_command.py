@@ -418,7 +418,7 @@ def test_a_stopped_run_says_how_to_go_on(end_of, code):
     assert end_of(raising(Stopped(code, 12))) == (int(code), "", reported)
 
 
-def test_an_interrupt_is_no_error(end_of):
+def test_an_interrupt_is_not_an_error(end_of):
     assert end_of(raising(KeyboardInterrupt())) == (130, "", "")
 
 
@@ -443,7 +443,7 @@ def test_running_out_of_memory_names_what_to_lower(end_of, error, found):
     assert "more" not in err
 
 
-def test_a_fault_of_ours_leaves_its_traceback_in_a_file(end_of, tmp_path, monkeypatch):
+def test_a_bug_leaves_its_traceback_in_a_file(end_of, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     code, out, err = end_of(raising(ZeroDivisionError("by zero\nand more")))
     assert (code, out) == (1, "")
@@ -496,7 +496,7 @@ SPEAK = "from perceiver_jax import command; command.run(lambda: [print('x' * 100
 
 
 @pytest.mark.parametrize("lines", [1, 10_000])
-def test_a_reader_that_leaves_is_no_error(lines):
+def test_a_reader_that_leaves_is_not_an_error(lines):
     process = subprocess.Popen(
         [sys.executable, "-c", SPEAK.format(lines=lines)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -506,7 +506,7 @@ def test_a_reader_that_leaves_is_no_error(lines):
     assert process.wait() == 0
 
 
-def test_a_closed_stdout_is_no_error():
+def test_a_closed_stdout_is_not_an_error():
     code = [sys.executable, "-c", SPEAK.format(lines=1)]
     done = subprocess.run(["sh", "-c", '"$0" "$@" >&-', *code], cwd=ROOT, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -535,7 +535,7 @@ def test_a_platform_without_devices_is_reported_by_name(monkeypatch):
     assert caught.value.code == Code.CONFIG
     assert re.fullmatch(
         r"error\[2\] platform .*: no devices found\n  found: Unable to initialize backend 'gpu': nothing there\n"
-        r"  try: another value of JAX_PLATFORMS, or none",
+        r"  try: another value of JAX_PLATFORMS, or unset it",
         str(caught.value),
     )
 

@@ -1,4 +1,4 @@
-"""What `describe` says of a config, to people and to programs."""
+"""What `describe` says of a config, to users and to programs."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def test_json_has_the_promised_keys_and_types(imagenet):
     }
 
 
-def test_json_tells_the_papers_best_model(imagenet):
+def test_json_reports_the_papers_best_model(imagenet):
     facts, _ = imagenet
     assert facts["parameters"] == 44_912_254 == sum(facts["modules"].values())
     assert facts["flops_per_example"] == 707_197_648_896

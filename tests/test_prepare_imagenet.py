@@ -267,7 +267,7 @@ def test_ordinary_pictures_are_stored_as_they_came(tmp_path, launch):
     assert all(data.startswith(b"\xff\xd8\xff") for data in stored.values())
 
 
-def test_a_repaired_picture_is_read_anew(tmp_path, launch):
+def test_a_repaired_picture_is_read_again(tmp_path, launch):
     source = write_folders(tmp_path / "source")
     path = source / "train/n01440764/n01440764_0.JPEG"
     good = path.read_bytes()

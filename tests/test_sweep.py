@@ -1,4 +1,4 @@
-"""A sweep trains its config once for each setting, goes on where it was, and says what came of it."""
+"""A sweep trains its config once for each setting, resumes where it was, and reports the results."""
 
 import json
 import runpy

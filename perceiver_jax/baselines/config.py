@@ -37,7 +37,7 @@ class LayersConfig(BaselineConfig):
     num_layers: Annotated[Count, Tiny(2)]
     num_heads: Annotated[Count, Tiny(1)]  # so that they divide a tiny D
     widening_factor: Count  # of the MLP
-    remat: Literal["none", "layer"]  # what the backward pass computes again instead of keeping
+    remat: Literal["none", "layer"]  # what the backward pass recomputes instead of keeping
 
     @model_validator(mode="after")
     def _check(self) -> "LayersConfig":
@@ -111,7 +111,7 @@ class ResNetConfig(BaselineConfig):
     stage_blocks: Annotated[tuple[Count, ...], Field(min_length=1), Tiny(1)]
     stem_channels: Annotated[Count, Tiny(8)]
     statistics_decay: Fraction  # of the running mean of batch norms' statistics, by update
-    remat: Literal["none", "block"]  # what the backward pass computes again instead of keeping
+    remat: Literal["none", "block"]  # what the backward pass recomputes instead of keeping
 
     def check_inputs(self, inputs: Sequence[InputSpec], num_sharing: int) -> None:
         """Raises ValueError for inputs that are not a picture."""

@@ -1,8 +1,8 @@
 """Class folders: one folder per class.
 
 Either `train/<class>/*` beside `test/<class>/*` (or `val`, or `validation`), or `<class>/*`, of which a part is held out as
-test. Classes are numbered in the order of their sorted names. What has another suffix is left out and reported; no link is
-followed. Whether a file holds what its name says shows when it is read.
+test. Classes are numbered in the order of their sorted names. Files with another suffix are left out and reported; links are
+not followed. The contents of a file are checked when it is read.
 """
 
 import functools
@@ -79,7 +79,7 @@ def read_file(path: str, what: str) -> bytes:
 def list_folder(root: Path, test_percent: float, kind: Kind) -> Folder:
     """The classes and files of a folder; what is left out of it is reported once, on stderr.
 
-    Raises Failure(DATA) where the folder is absent or its names make no data set.
+    Raises Failure(DATA) where the folder is absent or its names do not make a data set.
     """
     if not root.is_dir():
         raise Failure(Code.DATA, "data.data_dir is not a directory", f"{root}", expected=kind.layout)
@@ -160,7 +160,7 @@ def _has_folders(path: Path) -> bool:
 
 
 def _check_case(names: Iterable[str], where: str) -> None:
-    """Raises Failure(DATA) for two names that would be one where case does not count: the data would be others there."""
+    """Raises Failure(DATA) for two names that are equal on a case-insensitive file system."""
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(name.casefold(), name)
@@ -169,7 +169,7 @@ def _check_case(names: Iterable[str], where: str) -> None:
 
 
 def _split(files: ByClass, test_percent: float) -> dict[str, ByClass]:
-    """Train and test of a folder that has one set: a file's own name decides, so others can come and go."""
+    """Train and test of a folder that has one set: a file's own name decides, so adding or removing others does not matter."""
 
     def is_test(label: str, name: str) -> bool:
         return int.from_bytes(_digest(label, name)[:8], "big") < test_percent / 100 * 2**64

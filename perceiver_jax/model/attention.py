@@ -120,7 +120,7 @@ class CrossAttend(nnx.Module):
 
 
 class SelfAttend(nnx.Module):
-    """Latents look at each other, then pass an MLP: one layer of the latent Transformer."""
+    """Latents attend to each other, then pass an MLP: one layer of the latent Transformer."""
 
     def __init__(self, channels: int, num_heads: int, widening_factor: int, dtype: jnp.dtype | None, rngs: nnx.Rngs):
         self.num_heads = num_heads

@@ -27,7 +27,7 @@ from perceiver_jax.model.positions import axis_table, channel_order, encoded
 from perceiver_jax.model.segment import Segment
 from perceiver_jax.section import of_stream
 
-Given = Shaped[Array | np.ndarray, "..."]  # looked at here, so that errors are reported in words
+Given = Shaped[Array | np.ndarray, "..."]  # checked here, so that errors are reported in words
 Streams = Given | Mapping[str, Given]  # one array where there is one stream, otherwise by the streams' names
 Masks = Given | Mapping[str, Given | None]  # likewise; None, or no entry: every input is seen
 

@@ -94,7 +94,7 @@ def _shift(
 ) -> Float[Array, "B Q"]:
     """What to subtract from each query's logits before exp: the highest of them, or 0 where none can be large.
 
-    The norm of x̂ is at most sqrt(C), which bounds every logit by |u| sqrt(C) without looking at the inputs.
+    The norm of x̂ is at most sqrt(C), which bounds every logit by |u| sqrt(C) without reading the inputs.
     """
     highest = jax.vmap(functools.partial(highest_logits, chunk_rows))
     bound = jnp.sqrt(channels * jnp.max(jnp.sum(jnp.square(as_statistics(u)), axis=-1)))
@@ -171,7 +171,7 @@ def _wide_tables(segment: Segment) -> list[Float[Array, "n P"]]:
     Picking each axis' channels out of u instead would make the gradient a scatter over all queries.
     """
     width = sum(len(own) for own in segment.columns)
-    place = [np.full(width, len(own)) for own in segment.columns]  # of each channel in a table, or behind its last column
+    place = [np.full(width, len(own)) for own in segment.columns]  # of each channel in a table, or after its last column
     for places, own in zip(place, segment.columns, strict=True):
         places[np.asarray(own)] = np.arange(len(own))
     padded = [jnp.pad(as_statistics(table), ((0, 0), (0, 1))) for table in segment.tables]

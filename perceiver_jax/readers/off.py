@@ -1,6 +1,6 @@
-"""Meshes out of OFF files, as they are found: with the header glued to the counts, comments, colours and normals.
+"""Meshes from OFF files, as found in practice: with the header glued to the counts, comments, colours and normals.
 
-All numbers are read at once and checked at once; a file's lines are looked at one by one only to name the faulty one.
+All numbers are read at once and checked at once; a file's lines are read one by one only to name the faulty one.
 """
 
 import itertools

@@ -1,4 +1,4 @@
-"""Pictures out of the bytes of JPEG and PNG files, by one rule for training, evaluation and preparation.
+"""Pictures from the bytes of JPEG and PNG files, by one rule for training, evaluation and preparation.
 
 The rule: RGB of 8 bits. Grey is repeated; palettes are looked up; alpha is laid over white; of 16 bits the upper 8 count;
 CMYK is taken as Adobe writes it, inverted. What EXIF says of rotation is ignored: pixels are as they are stored.
@@ -22,7 +22,7 @@ from perceiver_jax.readers.opencv import opencv
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-MIN_SIDE = 8  # pixels; less shows nothing, and is a tracking pixel or a fault of a download
+MIN_SIDE = 8  # pixels; less is a tracking pixel or a failed download
 MAX_PIXELS = 64_000_000  # a file of some kB can claim billions
 REENCODED_QUALITY = 100  # of JPEG, as TensorFlow Datasets writes other formats
 
@@ -115,7 +115,7 @@ def _exif(header: "ImageFile") -> tuple[str, ...]:
         try:
             exif.load(header.info["exif"])
             turned = _ORIENTATION in exif and exif[_ORIENTATION] != 1
-        except Exception:  # noqa: BLE001 whatever is wrong with data that nobody uses
+        except Exception:  # noqa: BLE001 any error in data that is not used
             return ("exif-broken",)
     return ("exif-rotation",) if turned else ()
 

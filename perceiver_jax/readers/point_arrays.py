@@ -1,4 +1,4 @@
-"""Points out of the bytes of arrays and tables: .npy, .npz, and numbers in lines of text.
+"""Points from the bytes of arrays and tables: .npy, .npz, and numbers in lines of text.
 
 A point is the first three numbers of its row; what follows them (normals, colours, labels) is ignored. Nothing is
 allocated before the file has been seen to hold it, and nothing in a file is ever executed.

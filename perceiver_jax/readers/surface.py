@@ -1,4 +1,4 @@
-"""Points on the surface of a mesh, and an order of points in which every beginning is well spread.
+"""Points on the surface of a mesh, and an order of points in which every prefix is well spread.
 
 A mesh's vertices are not a sample of its shape: a wardrobe has 46. Nor can its coordinates be used as they are: some
 published files have 1e11 in them, whose products no float32 holds.
@@ -69,7 +69,7 @@ def check_spread(points: Float32[np.ndarray, "points 3"]) -> None:
         raise BadFile("degenerate", "all points are equal")
     across = np.linalg.norm(np.cross(relative, relative[farthest]), axis=1)  # distances from the line, times its length
     if across.max() <= _NO_WIDTH * squares[farthest]:
-        raise BadFile("degenerate", "all points lie on one line")
+        raise BadFile("degenerate", "all points are on one line")
 
 
 def farthest_first(points: Float64[np.ndarray, "points 3"], num_points: int) -> Float64[np.ndarray, "chosen 3"]:

@@ -1,4 +1,4 @@
-"""What the latents look at in a point cloud, drawn after Fig. 3 of the paper: points coloured by their attention logits.
+"""Attention maps of a point cloud, drawn after Fig. 3 of the paper: points coloured by their attention logits.
 
 The layout is that of `maps`: on top the cloud itself (grey frame) and one enlarged map of each cross-attend, each with its
 colour; below, in frames of the same colours, many small maps of each. The enlarged one is of the latent whose logits have
@@ -44,7 +44,7 @@ def draw_attention_clouds(
 ) -> None:
     """Writes the picture of one cloud's maps; `maps` are (title, logits) of the cross-attends in their order.
 
-    `latents` are those shown, None the first that there is room for. Raises Failure(NUMERICS) for a map with NaN, OSError
+    `latents` are those shown, None as many as fit. Raises Failure(NUMERICS) for a map with NaN, OSError
     where the picture cannot be written.
     """
     layout.write(compose(points, maps, latents), output_png)

@@ -1,4 +1,4 @@
-"""Which classes are confused with which, as one picture: a row for each true class, a column for each answer."""
+"""Which classes are confused with which, as one picture: a row for each true class, a column for each prediction."""
 
 import io
 import warnings
@@ -26,7 +26,7 @@ SHARES = (0, 0.02, 0.1, 0.25, 0.5, 1)  # on the scale of the colours
 
 
 def draw_confusion(confusion: Num[np.ndarray, "Y Y"], classes: Sequence[str], output_png: str | Path, title: str) -> None:
-    """Writes the picture of how many examples of each class (rows) got which answer (columns), in the order of the labels.
+    """Writes the picture of how many examples of each class (rows) got each prediction (columns), in order of the labels.
 
     A cell's colour is its share of its row, grey where a class has no example; its number, the count, is there where
     it can be read. Raises OSError where the picture cannot be written.

@@ -31,7 +31,7 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     """The records of a metrics.jsonl, by rising step, each (step, split) once.
 
     Tolerates what a killed run leaves: lines that are not records are skipped and of several records of one (step, split)
-    the newest counts; both are said in one warning. Raises Failure(WORKDIR) where there is no file to read.
+    the newest counts; both are reported in one warning. Raises Failure(WORKDIR) where there is no file to read.
     """
     try:
         data = Path(path).read_bytes()
@@ -50,7 +50,7 @@ class MetricsLog:
     """The log of the training run in a workdir, from `resume_step` on.
 
     Entering it drops from metrics.jsonl what a killed run wrote beyond `resume_step`, so it is for the program that
-    trains, never for one that only looks. A fault of the disk does not reach the caller: three in a row end the logging
+    trains, never for one that only reads. A fault of the disk does not reach the caller: three in a row end the logging
     to the file concerned, with one warning.
     """
 

@@ -1,7 +1,7 @@
 """How a run looks while it trains: a live bar on a terminal, one plain line per log elsewhere.
 
-Progress goes to stderr and results to stdout, so that `command > results.txt` keeps the two apart. Nobody watching is
-no fault: what a closed, broken or full stream does not take is dropped.
+Progress goes to stderr and results to stdout, so that `command > results.txt` keeps the two apart. A missing
+reader is not an error: what a closed, broken or full stream does not take is dropped.
 """
 
 import contextlib

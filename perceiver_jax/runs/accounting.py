@@ -61,7 +61,7 @@ def program_flops(program: core.Jaxpr) -> int:
     """FLOPs of a traced program.
 
     Two per multiply-add of a matmul or convolution, one per element of every other arithmetic operation; loops count every
-    turn, and of branches the most expensive counts.
+    iteration, and of branches the most expensive counts.
     """
     total = 0
     for equation in program.eqns:

@@ -153,7 +153,7 @@ class TrainedRun:
         return self.problem.task.finish(found)
 
     def evaluation(self, split: str, stop: StopFlag, streams: Collection[str] | None = None) -> Evaluation | None:
-        """What is known of all examples of a split; None if asked to stop on the way."""
+        """What is known of all examples of a split; None if asked to stop early."""
         names = list(self.problem.modalities)
         for name in streams or ():
             if name not in names:

@@ -37,7 +37,7 @@ class Problem:
     classes: tuple[str, ...]
     num_examples: Mapping[str, int]  # of each split of the run
     baselines: Mapping[str, float]  # scores of simple models on the test split
-    left_out: tuple[str, ...]  # files of the data that gave no example when the run began
+    left_out: tuple[str, ...]  # files of the data that could not be read when the run began
     masked: tuple[str, ...]  # streams of which some example has fewer inputs than the grid
     fingerprint: str  # of the data: 16 hexadecimal digits
 
@@ -52,7 +52,7 @@ class Problem:
 
     @functools.cached_property
     def task(self) -> Task:
-        """What is learned of an example."""
+        """What is learned from an example."""
         return member(tasks, self.config.task.kind, "task.kind")(self.config.task, self.classes)
 
     @functools.cached_property

@@ -121,7 +121,7 @@ class _Run:
             raise Stopped(self.stop.should_stop, step)
 
     def _save(self, state: TrainState, step: int) -> bool:
-        """Saves a state if it is finite; in the midst of a run a full disk only costs that checkpoint."""
+        """Saves a state if it is finite; during a run a full disk only costs that checkpoint."""
         with self.meter.away():
             check_finite(state, step)
             try:

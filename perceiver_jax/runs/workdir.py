@@ -1,4 +1,4 @@
-"""The directory of one run: claimed by one trainer at a time, and never mixed with another run's."""
+"""The directory of one run: claimed by one trainer at a time, and never shared with another run."""
 
 import contextlib
 import dataclasses
@@ -29,7 +29,7 @@ class Workdir:
 
     @property
     def problem(self) -> Path:
-        """What the run learns: classes, streams, fingerprint of the data."""
+        """The problem: classes, streams, fingerprint of the data."""
         return self.path / "problem.json"
 
     @property
@@ -39,7 +39,7 @@ class Workdir:
 
     @property
     def result(self) -> Path:
-        """What the run came to; written last."""
+        """The result of the run; written last."""
         return self.path / "result.json"
 
     @property

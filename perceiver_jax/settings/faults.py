@@ -23,7 +23,7 @@ def members(annotation: Any) -> list[type[Section]]:
 def explain(section: Any, error: pydantic.ValidationError, at: tuple[str, ...], values: Mapping[str, Any]) -> Failure:
     """The first fault that pydantic found in the section at the path `at` of a config's values.
 
-    A misspelt key is both an unknown one and a missing one; unknown keys come first, for they come with the remedy.
+    A misspelt key is both an unknown one and a missing one; unknown keys come first, since they name the fix.
     """
     faults = error.errors()
     fault = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])

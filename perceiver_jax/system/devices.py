@@ -35,7 +35,7 @@ def make_mesh(model: int, inputs: int, batch_sizes: dict[str, int]) -> Mesh:
         devices = jax.devices()
     except (RuntimeError, AssertionError) as error:  # an assertion: the platform's plug-in is not installed
         what = f"platform {jax.config.jax_platforms}: no devices found"
-        hint = "another value of JAX_PLATFORMS, or none"
+        hint = "another value of JAX_PLATFORMS, or unset it"
         raise Failure(Code.CONFIG, what, found=str(error).partition("\n")[0], hint=hint) from None
     n = len(devices)
     if jax.local_device_count() % inputs:  # a host reads whole examples

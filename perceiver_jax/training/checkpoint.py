@@ -151,7 +151,7 @@ def _check_leaves(step: int, stored: dict[str, Any], wanted: dict[str, Any]) -> 
         more = [f"    and {len(wrong) - 10} more"] if len(wrong) > 10 else []
         what = f"checkpoint {step} holds another model or optimiser"
         where = f"{len(wrong)} of {len(rows)} arrays differ"
-        found = "\n".join(["stored -> wanted", *wrong[:10], *more])
+        found = "\n".join(["stored -> expected", *wrong[:10], *more])
         hint = "the config that the checkpoint was made with, or a new --workdir"
         raise Failure(Code.CHECKPOINT, what, where, found=found, hint=hint)
 

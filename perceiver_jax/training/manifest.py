@@ -22,7 +22,7 @@ from perceiver_jax.system import disk
 
 FORMAT = 1  # of the manifest and of what is beside it
 MANIFEST = "manifest.json"
-MANIFEST_BYTES = 1_000_000  # none of ours comes near; a larger one is not read
+MANIFEST_BYTES = 1_000_000  # ours are far smaller; a larger one is not read
 REJECTED = ".rejected"  # how the name of a step that was set aside ends
 
 
@@ -90,7 +90,7 @@ def newest_valid(directory: Path, set_aside: bool) -> tuple[int, Manifest] | Non
         try:
             manifest = _verified(directory / str(step), step)
         except _Damaged as fault:
-            if (directory / str(step)).exists():  # else a running trainer pruned it while we read
+            if (directory / str(step)).exists():  # otherwise a running trainer pruned it while we read
                 faults[step] = fault
             continue
         for bad, fault in faults.items():

@@ -1,10 +1,10 @@
-"""How fast a Perceiver is here, beside its plain form in JAX and, where installed, other people's in PyTorch.
+"""How fast a Perceiver is here, beside its plain form in JAX and, where installed, other implementations in PyTorch.
 
 python -m scripts.benchmark [--suite forward,train_step] [--shapes small,imagenet2] [--json FILE] [--plot FILE]
 
 Suites: cross_attend (the core against the number of inputs), forward, train_step, memory (of compiled programs, not run),
 compile, input_pipeline, scaling; `all` is all. Contestants have a process each and step in turn, so that ratios hold on a
-machine that others use too. Each result is also given as a share of the same machine's rate in a large matmul.
+shared machine. Each result is also given as a share of the same machine's rate in a large matmul.
 """
 
 import json
@@ -34,7 +34,7 @@ _ROUNDS = flags.DEFINE_integer("rounds", 10, "Steps of each contestant.", lower_
 _SECONDS = flags.DEFINE_float("seconds", 60, "What the rounds of one comparison may take, but for the first three.")
 _JSON = flags.DEFINE_string("json", None, "File for all results; rewritten after each suite.")
 _PLOT = flags.DEFINE_string("plot", None, "File for a picture of times and ratios, a PNG.")
-_TINY = flags.DEFINE_bool("tiny", False, "Shrink every shape until it runs in no time.")
+_TINY = flags.DEFINE_bool("tiny", False, "Shrink every shape until it runs in seconds.")
 _PLAIN_IMAGENET = flags.DEFINE_bool(
     "plain_imagenet", False, "Train the plain form at full depth too: minutes and 8 GB to compile, 14 GB to run."
 )
@@ -48,7 +48,7 @@ def main() -> None:
     asked = [sizes[name] for name in chosen("shapes", _SHAPES.value, sizes)]
     for flag in (_JSON, _PLOT):
         _check_file(flag)
-    os.environ |= memory.settings()  # for all contestants alike, as training runs take them for themselves
+    os.environ |= memory.settings()  # for all contestants alike, as training runs set them themselves
     with Progress(len(names), 0) as progress:
         for name, suite in SUITES.items():
             progress.note(f"suite {name}, about {suite.minutes:g} min{'' if name in names else ': skipped'}")

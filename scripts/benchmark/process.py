@@ -117,7 +117,7 @@ def _summary(steps: list[dict[str, float]]) -> dict[str, float]:
 
 def _serve(pipe: Connection, build: Build) -> None:
     """The contestant's process: builds, then steps until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started us ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent ends us
     built = None
     try:
         built = build()
@@ -131,7 +131,7 @@ def _serve(pipe: Connection, build: Build) -> None:
             built.step()
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             pipe.send({"wall": wall, "cpu": cpu, "peak_bytes": _peak_bytes()})
-    except (EOFError, BrokenPipeError):  # nobody asks any more
+    except (EOFError, BrokenPipeError):  # the parent has closed the pipe
         pass
     except Failure as failure:
         pipe.send(failure)

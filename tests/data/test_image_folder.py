@@ -99,7 +99,7 @@ def test_a_class_may_be_called_train(tmp_path):
     assert {label for _, label in listed(config_of(tmp_path))["train"]} == {0, 1}
 
 
-def test_what_is_no_picture_is_left_out_counted_and_reported_once(tmp_path, capsys):
+def test_what_is_not_a_picture_is_left_out_counted_and_reported_once(tmp_path, capsys):
     write(tmp_path, "train/cat/1.jpg", "test/cat/1.jpg", "train/cat/Thumbs.db", "train/cat/._1.jpg", "train/.DS_Store")
     write(
         tmp_path, "train/cat/notes.txt", "train/cat/2.gif", "train/cat/more/3.jpg", "train/list.csv", b"train/cat/\xff.jpg"
@@ -139,7 +139,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("names", "message"), REFUSED.values(), ids=REFUSED)
-def test_a_folder_that_is_no_data_set_is_refused(names, message, tmp_path):
+def test_a_folder_that_is_not_a_data_set_is_refused(names, message, tmp_path):
     root = tmp_path / "pictures"
     write(root, *names)
     assert refusal(config_of(root)) == message.format(root=root)

@@ -241,7 +241,7 @@ def test_a_record_without_an_example_is_named_by_shard_number_and_key(tree, reco
 
 @pytest.mark.parametrize("name", ["dataset_info.json", "preparation.json"])
 @pytest.mark.parametrize("text", ["", '{"a":\n\n!'])
-def test_metadata_that_is_no_json_is_named_with_its_line(tree, name, text):
+def test_metadata_that_is_not_json_is_named_with_its_line(tree, name, text):
     (tree / name).write_text(text)
     line = text.count("\n") + 1
     assert refusal(source_of(tree.parents[1]).contents).startswith(f"error[3] {name}: not JSON at line {line}: {tree}\n")

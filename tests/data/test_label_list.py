@@ -180,18 +180,18 @@ REFUSED = {
         "file,label\ntrain/a.jpg,cat\n./train/a.jpg,dog\n",
         "{list} line 3: ./train/a.jpg is listed twice\n  try: one line with its labels, between ;",
     ),
-    "outside": ("../a.jpg,cat\n", "{list} line 1\n  found: ../a.jpg\n  expected: a name below the folder of the list"),
+    "outside": ("../a.jpg,cat\n", "{list} line 1\n  found: ../a.jpg\n  expected: a path inside the folder of the list"),
     "outside within": (
         "train/../../a.jpg,cat\n",
-        "{list} line 1\n  found: train/../../a.jpg\n  expected: a name below the folder of the list",
+        "{list} line 1\n  found: train/../../a.jpg\n  expected: a path inside the folder of the list",
     ),
-    "absolute": ("/a.jpg,cat\n", "{list} line 1\n  found: /a.jpg\n  expected: a name below the folder of the list"),
+    "absolute": ("/a.jpg,cat\n", "{list} line 1\n  found: /a.jpg\n  expected: a path inside the folder of the list"),
     "suffix": ("train/a.gif,cat\n", "{list} line 1\n  found: train/a.gif\n  expected: JPEG or PNG files"),
     "one column": ("train/a.jpg\n", "{list} line 1\n  found: 1 columns\n  expected: `file,label;label`"),
     "three columns": ("train/a.jpg,cat,dog\n", "{list} line 1\n  found: 3 columns\n  expected: `file,label;label`"),
     "no label at all": ("train/a.jpg,\ntest/a.jpg,;\n", "no file has a label: {list}"),
-    "empty": ("", "the list of labels names no file: {list}" + LINES),
-    "heading alone": ("file,label\n", "the list of labels names no file: {list}" + LINES),
+    "empty": ("", "the list of labels is empty: {list}" + LINES),
+    "heading alone": ("file,label\n", "the list of labels is empty: {list}" + LINES),
 }
 
 
@@ -209,7 +209,7 @@ def test_a_split_without_a_file_is_refused_with_the_setting_to_change(percent, s
     assert refusal(tmp_path, "train/a.jpg,cat\ntrain/b.jpg,cat\n", percent) == reported
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path):
+def test_bytes_that_are_not_text_are_refused(tmp_path):
     write(tmp_path, *FOUR)
     assert refusal(tmp_path, b"train/a.jpg,caf\xe9\n").startswith(f"cannot read the list of labels: {tmp_path}/labels.csv")
 
@@ -217,7 +217,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 def test_an_absent_list_is_named(tmp_path):
     with pytest.raises(Failure) as failure:
         label_list.list_files(tmp_path, "labels.csv", 50.0, PICTURES)
-    assert str(failure.value) == f"error[3] no list of labels: {tmp_path}/labels.csv{LINES}"
+    assert str(failure.value) == f"error[3] not a list of labels: {tmp_path}/labels.csv{LINES}"
 
 
 # As a source

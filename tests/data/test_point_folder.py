@@ -1,4 +1,4 @@
-"""Folders of shapes as people have them: what they hold, and what is said of a file that holds none."""
+"""Folders of shapes as users have them: their contents, and what is reported of a file without a shape."""
 
 import contextlib
 import pickle
@@ -58,7 +58,7 @@ def folder(tmp_path):
 
 
 def mesh_of(source):
-    """Where the mesh stands among the shapes of a split."""
+    """The index of the mesh in a split."""
     return next(i for i in range(len(source)) if source[i].name.endswith("mesh.off"))
 
 

@@ -95,7 +95,7 @@ def test_a_model_encodes_to_the_latents_that_its_head_gets():
 
 
 @pytest.mark.parametrize(("spec", "positions"), [(CLOUD, OF_CLOUD), (SOUND, NONE)], ids=["coordinates", "none"])
-def test_inputs_whose_positions_are_no_matter_of_the_grid_may_be_any_number(spec, positions):
+def test_inputs_whose_positions_do_not_depend_on_the_grid_may_be_any_number(spec, positions):
     model = build([spec], positions=positions)
     more = example(spec._replace(grid=(2 * spec.grid[0],)))[spec.name]
     mask = jnp.arange(more.shape[1]) < spec.grid[0]
@@ -216,7 +216,7 @@ def test_a_mask_that_is_not_a_truth_value_for_each_input_is_refused(mask, text):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "bool"])
-def test_inputs_that_are_no_floating_point_numbers_are_refused(dtype):
+def test_inputs_that_are_not_floating_point_numbers_are_refused(dtype):
     inputs = example(*BOTH) | {"image": np.ones((3, 3, 5, 2), dtype)}
     assert reported(TypeError, build(**TWO), inputs).startswith(f"image: expected floating-point inputs, got {dtype}: ")
 

@@ -167,7 +167,7 @@ def test_cut_anywhere_a_file_is_refused_or_says_the_same():
             read_off(data[:end])
 
 
-def test_damage_anywhere_is_no_other_error():
+def test_damage_anywhere_is_not_another_error():
     rng = np.random.default_rng(0)
     for _ in range(400):
         data = bytearray(PLAIN.encode())

@@ -1,4 +1,4 @@
-"""Pictures out of files: one rule for all kinds, and a code and a sentence for what is none."""
+"""Pictures from files: one rule for all kinds, and a code and a sentence for files that are not pictures."""
 
 import contextlib
 import io
@@ -57,7 +57,7 @@ def png_claiming(width, height):
     ],
     ids=lambda value: value if isinstance(value, str) and "-" in value else "",
 )
-def test_what_is_no_picture_has_a_code_and_a_sentence(data, code, sentence):
+def test_what_is_not_a_picture_has_a_code_and_a_sentence(data, code, sentence):
     with pytest.raises(BadFile) as bad:
         decode(data)
     assert (bad.value.code, str(bad.value)[: len(sentence)]) == (code, sentence)
@@ -162,7 +162,7 @@ def test_what_is_unusual_is_reported_in_codes(data, codes):
 
 
 @pytest.mark.parametrize("data", [PNG, encoded(PHOTO.convert("CMYK")), half_transparent()], ids=["png", "cmyk", "alpha"])
-def test_what_is_encoded_anew_keeps_its_pixels(data):
+def test_what_is_encoded_again_keeps_its_pixels(data):
     difference = decode(as_jpeg(data)[0]).astype(int) - decode(data)
     assert np.abs(difference).mean() < 1
 

@@ -1,4 +1,4 @@
-"""People's shapes: every format gives its points, and every file that has none says why."""
+"""Users' shapes: every format is read as points, and every file without any is refused with the reason."""
 
 import builtins
 import io
@@ -70,7 +70,7 @@ def refused(data, suffix):
 
 
 @pytest.mark.parametrize("kind", MESHES)
-def test_points_of_a_mesh_lie_on_its_surface_all_over(kind):
+def test_points_of_a_mesh_are_on_its_surface_all_over(kind):
     points = read_points(exported(trimesh.creation.box((4, 4, 4)), kind), f".{kind}", 2000)
     assert (points.shape, points.dtype) == ((2000, 3), np.float32)
     on_side = np.isclose(np.abs(points), 2, atol=1e-6)  # their size is kept, their middle is the origin
@@ -289,7 +289,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("suffix", "data", "code", "start"), REFUSED.values(), ids=REFUSED)
-def test_what_is_no_shape_is_refused_with_the_reason(suffix, data, code, start):
+def test_what_is_not_a_shape_is_refused_with_the_reason(suffix, data, code, start):
     found, sentence = refused(data, suffix)
     assert (found, sentence[: len(start)]) == (code, start)
 

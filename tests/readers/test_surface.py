@@ -99,9 +99,9 @@ LINE = np.linspace(-0.7, 0.9, 50)[:, None] * (0.3, -0.8, 0.5)
     [
         (np.ones((9, 3)), "all points are equal"),
         (np.ones((1, 3)), "all points are equal"),
-        (LINE, "all points lie on one line"),
-        (LINE.round(6), "all points lie on one line"),
-        (np.eye(3)[[0, 0, 1, 1]], "all points lie on one line"),
+        (LINE, "all points are on one line"),
+        (LINE.round(6), "all points are on one line"),
+        (np.eye(3)[[0, 0, 1, 1]], "all points are on one line"),
     ],
     ids=["equal", "one", "on a line", "on a line of six decimals", "two places"],
 )

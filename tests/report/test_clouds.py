@@ -71,7 +71,7 @@ def test_points_in_one_place_are_drawn_in_the_middle():
     assert view(np.ones((5, 3))).places.tolist() == [[0.5, 0.5]] * 5
 
 
-def test_a_dot_stands_at_its_point_in_its_colour():
+def test_a_dot_is_at_its_point_in_its_colour():
     seen = clouds.View(np.array([[0.25, 0.125], [0.75, 0.5]]), np.array([0.0, 1.0]))
     pixels = dots(seen, np.array([[[1.0, 0, 0], [0, 1.0, 0]]]), 160, 1, 1)
     assert pixels.shape == (160, 160, 3)
@@ -80,12 +80,12 @@ def test_a_dot_stands_at_its_point_in_its_colour():
     assert pixels[80, 40].tolist() == list(BLACK)
 
 
-def test_nearer_dots_lie_over_farther_ones():
+def test_nearer_dots_are_over_farther_ones():
     seen = clouds.View(np.full((2, 2), 0.5), np.array([1.0, 0.0]))
     assert dots(seen, np.array([[[1.0, 0, 0], [0, 1.0, 0]]]), 160, 1, 1)[80, 80].tolist() == [255, 0, 0]
 
 
-def test_tiles_stand_row_by_row_with_white_lines_between_them():
+def test_tiles_are_row_by_row_with_white_lines_between_them():
     seen = clouds.View(np.full((1, 2), 0.5), np.ones(1))
     colours = np.array([[[1.0, 0, 0]], [[0, 1.0, 0]], [[0, 0, 1.0]]])
     pixels = dots(seen, colours, 20, 2, 2)

@@ -166,7 +166,7 @@ def test_tensorboard_gets_the_same_numbers_under_split_and_name(tmp_path):
     ]
 
 
-def test_resuming_tells_tensorboard_to_hide_what_lies_beyond(tmp_path):
+def test_resuming_makes_tensorboard_hide_later_steps(tmp_path):
     train(tmp_path, 0, 40)
     train(tmp_path, 20, 40)
     starts = [event.step for event in events(tmp_path) if event.HasField("session_log")]

@@ -157,7 +157,7 @@ def test_twenty_columns_keep_the_step_and_the_time_left(screen):
     assert last_line(stream) == "100/1250  1:55 left"
 
 
-def test_a_note_stands_above_the_bar(screen):
+def test_a_note_is_above_the_bar(screen):
     stream = screen(80)
     with Progress(1250, 0, stream) as progress:
         progress.update(50, METRICS)

@@ -76,7 +76,7 @@ def test_what_is_not_there_is_reported(run, launcher, tmp_path, flag, code, repo
     assert (ended, err[: len(reported)]) == (code, reported)
 
 
-def test_a_file_that_is_no_picture_is_reported_with_its_name(run, launcher, tmp_path):
+def test_a_file_that_is_not_a_picture_is_reported_with_its_name(run, launcher, tmp_path):
     (tmp_path / "page.png").write_text("<html>")
     code, err = refused(launcher, run, tmp_path, tmp_path / "page.png")
     assert code == 3

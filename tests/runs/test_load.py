@@ -230,7 +230,7 @@ def opened(request, clouds, pictures, monkeypatch):
 
 
 def by_views(opened, count):
-    """The metrics of a run's test split from so many views of each example."""
+    """The metrics of a run's test split from several views of each example."""
     problem, config = opened.problem, opened.problem.config
     views = config.views.model_copy(update={"num_evaluation": count})
     programs = Programs(problem_from(config.model_copy(update={"views": views}), dump(problem)))

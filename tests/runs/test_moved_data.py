@@ -1,4 +1,4 @@
-"""Data that were renamed, changed, moved, damaged or lost: a run says so, goes on where it can, and answers without them."""
+"""Data that were renamed, changed, moved, damaged or lost: a run reports it, resumes where it can, and predicts without them."""
 
 import json
 import shutil
@@ -83,7 +83,7 @@ def test_after_a_class_was_added_evaluation_says_which(place, launcher):
     assert command.stderr.startswith("error[3] the run was not trained on class new\n  expected: one of ")
 
 
-def test_after_a_class_was_renamed_training_says_which_and_goes_on_when_it_has_its_name_again(place, launcher):
+def test_after_a_class_was_renamed_training_says_which_and_resumes_when_it_has_its_name_again(place, launcher):
     end = folder.unfinish(place)
     rename(place)
     run = folder.train(launcher, place)
@@ -100,7 +100,7 @@ def test_after_a_class_was_renamed_training_says_which_and_goes_on_when_it_has_i
 # Pictures
 
 
-def test_after_a_test_picture_was_added_evaluation_goes_on_with_a_note_of_the_counts(place, launcher):
+def test_after_a_test_picture_was_added_evaluation_continues_with_a_note_of_the_counts(place, launcher):
     folder.write_picture(place / "pictures/test/low/more.png", np.random.default_rng(1))
     found, err = evaluated(launcher, place)
     assert err == "note: the data have changed since the run began: test has 9 examples, had 8\n"
@@ -193,7 +193,7 @@ def cut(place, name):
 
 
 @pytest.mark.parametrize("split", folder.COUNTS)
-def test_a_cut_picture_is_named_before_training_and_once_it_is_removed_the_same_command_goes_on(split, fresh, launcher):
+def test_a_cut_picture_is_named_before_training_and_once_it_is_removed_the_same_command_resumes(split, fresh, launcher):
     cut(fresh, f"{split}/low/3.png")
     run = folder.train(launcher, fresh)
     assert run.wait() == Code.DATA

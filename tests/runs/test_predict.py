@@ -1,4 +1,4 @@
-"""Predictions say what a run takes files for, each by itself, whatever else is asked."""
+"""Predictions of files, each by itself, whatever else is asked."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a run learns is stored with it: what is damaged is named, and made anew from the same data alone."""
+"""What a run learns is stored with it: what is damaged is named, and made again only from the same data."""
 
 import json
 import re
@@ -171,7 +171,7 @@ def test_every_command_ends_at_a_damaged_problem_file(module, run, launcher, tmp
     assert f"error[4] {run}/problem.json: is damaged\n" in command.stderr
 
 
-def test_deleted_it_is_made_again_and_the_run_goes_on_to_the_same_end(original, run, launcher):
+def test_deleted_it_is_made_again_and_the_run_resumes_to_the_same_end(original, run, launcher):
     (run / "result.json").unlink()
     shutil.rmtree(run / "checkpoints" / "4")
     (run / "problem.json").unlink()

@@ -164,7 +164,7 @@ def test_workers_hash_seed_directory_and_a_cold_cache_change_nothing(quiet, tmp_
     environment |= {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-m", "experiments.train", "--config", f"{root}/configs/digits.py", "--workdir", "a/run"]
     changes = ["--config.data.num_workers=1", "--config.data.prefetch_batches=1", "--config.data.eval_batch_size=64"]
-    changes += [f"--config.train.eval_every={STEPS} steps"]  # each evaluation starts the workers anew: seconds
+    changes += [f"--config.train.eval_every={STEPS} steps"]  # each evaluation restarts the workers: seconds
     settings = [setting for setting in SETTINGS if "eval_" not in setting]
     run = subprocess.run([*command, *settings, *changes], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

@@ -338,7 +338,7 @@ def test_fault_is_reported_in_these_words_shrunk_or_not(changes, message):
     assert fault(config, tiny=True) == reported
 
 
-def test_a_resnet_is_refused_inputs_that_are_no_pictures():
+def test_a_resnet_is_refused_inputs_that_are_not_pictures():
     reported = fault(with_changes(mnist5k_points.get_config(), {"model": {**RESNET, "positions": {"kind": "none"}}}))
     assert reported == "model.kind resnet: expected inputs on 2 axes, points has 256"
 

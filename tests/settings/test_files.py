@@ -69,7 +69,7 @@ def test_a_config_file_is_found_by_a_path_from_here(tmp_path, monkeypatch):
     assert load_config(Path("x.py")).seed == 7
 
 
-def test_a_neighbour_does_not_stand_before_what_is_installed(tmp_path):
+def test_a_neighbour_does_not_shadow_what_is_installed(tmp_path):
     written(tmp_path, "json.py", "raise RuntimeError\n")
     text = "import json\nfrom configs.digits import get_config\nassert json.loads('3') == 3\n"
     assert load_config(written(tmp_path, "x.py", text)) == digits.get_config()

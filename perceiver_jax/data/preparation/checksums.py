@@ -30,7 +30,7 @@ class Checksum(NamedTuple):
 def read(path: Path, root: Path) -> list[Checksum]:
     """The checksums in a list of lines `HEX  NAME`, names below `root`; blank lines are passed over.
 
-    Raises Failure(DATA) naming the first line that holds no checksum, or whose file is not there.
+    Raises Failure(DATA) naming the first line that holds no checksum, or whose file does not exist.
     """
     try:
         size = path.stat().st_size
@@ -58,7 +58,7 @@ def read(path: Path, root: Path) -> list[Checksum]:
 def check(checksums: Sequence[Checksum], observe: Callable[[int], None]) -> None:
     """Reads the files and compares; `observe(bytes read)` is called often and may raise to stop.
 
-    Archives must have been listed before: then one that differs is known to be no download that ended early. Raises
+    Archives must have been listed before: then one that differs is known to be a complete download. Raises
     Failure(DATA) naming those that differ.
     """
     wrong, done = [], 0

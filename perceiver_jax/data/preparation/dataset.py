@@ -88,9 +88,9 @@ def prepare(
 
 
 def verify(final: Path, observe: Callable[[int], None]) -> None:
-    """Reads every shard of a finished data set of ours; `observe(shards done)` may raise to stop.
+    """Reads every shard of a finished data set; `observe(shards done)` may raise to stop.
 
-    Raises Failure(DATA) naming all that are not, byte for byte, what was written: also those that have changed places.
+    Raises Failure(DATA) naming all that are not, byte for byte, what was written, also if swapped.
     """
     shards = json.loads((final / MANIFEST).read_bytes())["shards"]
     wrong = []

@@ -1,4 +1,4 @@
-"""What a preparation says of its source: the items that cannot be read, the unusual ones, and those that are in two splits.
+"""What a preparation reports about its source: items that cannot be read, unusual ones, and those in two splits.
 
 On the screen are the first of them, in files beside the shards all. Both are the same however the shards were written.
 """
@@ -41,7 +41,7 @@ def warn(
     folder: Path,
     report: Callable[[str], None],
 ) -> None:
-    """Lists what is unusual and what was ignored; says how many items there are of each code, and in two splits."""
+    """Lists what is unusual and what was ignored; reports how many items there are of each code, and in two splits."""
     by_code, rows = collections.defaultdict(list), [{"key": name, "code": "ignored"} for name in ignored]
     for unit in units:
         for code, keys in records[unit.shard].warnings.items():

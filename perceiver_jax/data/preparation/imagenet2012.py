@@ -1,4 +1,4 @@
-"""ImageNet as its archives or class folders hold it: which picture is where, with which label, and what is not right.
+"""ImageNet as its archives or class folders hold it: which picture is where, with which label, and what is wrong.
 
 Everything here is known from headers and names; no picture is read. A validation picture's label goes by the number in
 its name: lists by position are wrong from the first missing picture on.

@@ -14,7 +14,7 @@ from perceiver_jax.errors import Code, Failure, some
 
 
 class BadEntry(NamedTuple):
-    """An item of which its listing shows that it gives no example."""
+    """An item that its listing shows to be bad."""
 
     split: str
     key: str

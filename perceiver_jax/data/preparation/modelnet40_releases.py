@@ -1,4 +1,4 @@
-"""Which release of ModelNet40 a source is, and which shape is where in it, with which label.
+"""Which release of ModelNet40 a source is, and where each shape is in it, with which label.
 
 Three are in use: the meshes (`ModelNet40.zip`, packed or not), clouds of 10,000 points as text
 (`modelnet40_normal_resampled`) and clouds of 2,048 points as arrays (`modelnet40_ply_hdf5_2048`).
@@ -28,11 +28,11 @@ Entries = dict[str, Item]  # by path below the source, with slashes
 
 
 class Release(NamedTuple):
-    """A form in which ModelNet40 is handed out."""
+    """A form in which ModelNet40 is published."""
 
     title: str
-    num_points: int | None  # of each shape; None: as many as one likes
-    sign: str  # what the name of a file looks like that only this one has
+    num_points: int | None  # of each shape; None: any number
+    sign: str  # a pattern of file names that only this release has
     fill: Callable[[Entries, Listing], None]  # the listing; raises Failure(DATA)
     published: dict[str, int]
 
@@ -170,7 +170,7 @@ def _fill_hdf5(entries: Entries, listing: Listing) -> None:
 
 
 def _labels(item: Item, title: str, num_names: int) -> list[int]:
-    """The label of each row of a file; raises Failure(DATA) where it has not the arrays that it should have."""
+    """The label of each row of a file; raises Failure(DATA) where it does not have the arrays that it should have."""
     if item.form is not None:
         raise Failure(Code.DATA, f"{title} in an archive", item.path, hint="unpack it: HDF5 files are read where they are")
     if item.size < 0:
@@ -222,7 +222,7 @@ def _lines(entries: Entries, title: str, used: set[str]) -> Iterator[tuple[int, 
 
 
 def class_of(key: str) -> str:
-    """The class that a shape's name says: up to the last underscore, as `night_stand_0001`."""
+    """The class in a shape's name: up to the last underscore, as `night_stand_0001`."""
     return key.rpartition("_")[0]
 
 

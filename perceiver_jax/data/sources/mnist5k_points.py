@@ -18,7 +18,7 @@ from perceiver_jax.data.sources.mnist5k import Mnist5k
 from perceiver_jax.modalities.points import PointStream
 from perceiver_jax.section import Count, Tiny
 
-NUM_POINTS = 512  # of each digit: more than a run takes, so that it may take others every time
+NUM_POINTS = 512  # of each digit: more than a run uses, so that it can sample others every time
 THICKNESS = 0.05  # of the slab, of the picture's width
 
 

@@ -1,4 +1,4 @@
-"""ModelNet40: 12,311 shapes of 40 classes as clouds of points, as `scripts.prepare_modelnet40` prepares them."""
+"""ModelNet40: 12,311 shapes of 40 classes as point clouds, as `scripts.prepare_modelnet40` prepares them."""
 
 import math
 from typing import Annotated, Literal
@@ -56,7 +56,7 @@ class ModelNet40:
         return Contents(classes=CLASSES, num_examples=sizes)
 
     def identity(self) -> str:
-        """A text that changes when the contents of the data set do; raises Failure(DATA) where it is not there."""
+        """A text that changes when the contents of the data set do; raises Failure(DATA) where it is missing."""
         return self._prepared.identity()
 
     def load(self, split: Literal["train", "test"]) -> "Clouds":

@@ -1,7 +1,7 @@
 """Point clouds: from files to coordinates in a cube, random for training and the same every time for evaluation.
 
 A point has no features but its coordinates, which each example brings with it. Where a stream is masked, a cloud of fewer
-points than the inputs have room for is those points; else there must be enough.
+points than the inputs have room for is those points; otherwise there must be enough.
 """
 
 import math
@@ -26,7 +26,7 @@ Features = Float32[np.ndarray, "*grid 3"]
 
 
 class PointStream(Stream):
-    """Clouds of points; their grid is how many there are, or how they are arranged for models of pictures."""
+    """Point clouds; their grid is how many there are, or how they are arranged for models of pictures."""
 
     modality: Literal["points"]
     channels: Literal[0]
@@ -43,7 +43,7 @@ class PointCloud:
         self.stream, self.augment = stream, augment
 
     def read(self, given: bytes | Cloud, name: str) -> Cloud:
-        """The points; raises Failure(DATA) with the name where there are no two different ones."""
+        """The points; raises Failure(DATA) with the name where all are equal."""
         cloud = self.read_file(given, name) if isinstance(given, bytes) else given
         if not np.isfinite(cloud).all():
             raise Failure(Code.DATA, "point cloud non-finite", name, found="a coordinate that is not finite")
@@ -85,7 +85,7 @@ class PointCloud:
         return self._features(_in_cube(cloud[order], self.augment.extent))
 
     def mixed(self, first: Features, second: Features, slot: int, rng: np.random.Generator) -> tuple[Features, float]:
-        """Nothing: clouds are never mixed."""
+        """Not used: clouds have no mixup."""
         raise NotImplementedError("clouds are never mixed")
 
     def normalize(self, features: Float32[np.ndarray, "*shape 3"]) -> Float32[np.ndarray, "*shape 3"]:

@@ -1,4 +1,4 @@
-"""Lists of checksums: which are read, which files are not what they say, and what is reported of files that are not lists."""
+"""Lists of checksums: which are read, which files differ, and what is reported of files that are not lists."""
 
 import hashlib
 
@@ -105,7 +105,7 @@ def test_a_line_that_is_none_is_reported_with_its_number(tmp_path, read, line, s
     assert refusal(read, text).startswith(f"error[3] {tmp_path}/SUMS line 5: {shown}\n  expected: 32 digits of MD5 or 64")
 
 
-def test_what_is_no_list_is_reported(tmp_path, source, read, monkeypatch):
+def test_what_is_not_a_list_is_reported(tmp_path, source, read, monkeypatch):
     assert refusal(read, "\n \n") == f"error[3] checksums {tmp_path}/SUMS: is no list\n  found: 3 bytes"
     for path, reason in ((tmp_path / "nowhere", "no such file or directory"), (source, "is a directory")):
         message = f"error[3] checksums {path}: cannot be read\n  found: {reason}"

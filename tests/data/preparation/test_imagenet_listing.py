@@ -83,7 +83,7 @@ def test_labels_are_the_published_ones():
     assert {synset: NUMBERS.count(synset) for synset in CLASSES} == dict.fromkeys(CLASSES, 50)
 
 
-def test_what_is_no_picture_by_its_name_is_ignored_and_listed(tmp_path):
+def test_what_is_not_a_picture_by_its_name_is_ignored_and_listed(tmp_path):
     write_folders(tmp_path)
     files = [
         "train/readme.txt",
@@ -121,7 +121,7 @@ def make_device(place):
 
 @pytest.mark.parametrize("make", [link_out, link_to_itself, os.mkfifo, os.mkdir, make_socket, make_device])
 @pytest.mark.parametrize("name", ["train/n01440764/n01440764_99.JPEG", "val/ILSVRC2012_val_00000099.JPEG"])
-def test_what_is_no_regular_file_is_bad(tmp_path, make, name):
+def test_what_is_not_a_regular_file_is_bad(tmp_path, make, name):
     write_folders(tmp_path)
     make(tmp_path / name)
     listing = listing_of(tmp_path)
@@ -173,7 +173,7 @@ def test_an_empty_class_folder_is_reported_as_a_missing_class(tmp_path, monkeypa
     assert failure.value.what == "3 of 4 classes in train; missing n01491361"
 
 
-def test_a_name_that_is_no_utf8_is_bad(tmp_path):
+def test_a_name_that_is_not_utf8_is_bad(tmp_path):
     write_folders(tmp_path)
     with open(os.fsencode(tmp_path / "train/n01440764") + b"/n01440764_\xff.JPEG", "wb"):
         pass

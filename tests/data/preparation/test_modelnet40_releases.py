@@ -235,7 +235,7 @@ def test_other_arrays_than_published_are_reported(tmp_path, changes, message):
 
 
 @pytest.mark.parametrize("data", [b"", b"garbage" * 99, None], ids=["empty", "garbage", "cut in half"])
-def test_a_file_that_is_no_whole_hdf5_file_is_reported(tmp_path, data):
+def test_a_file_that_is_not_a_complete_hdf5_file_is_reported(tmp_path, data):
     folder = write_hdf5(tmp_path)
     path = folder / "ply_data_test0.h5"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if data is None else data)

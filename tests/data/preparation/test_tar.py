@@ -132,7 +132,7 @@ def zipped():
         (gzip.compress(os.urandom(2000)), "x.tar: is not a tar archive", "found: compressed by gzip"),
     ],
 )
-def test_what_is_no_tar_is_reported_as_what_it_is(tmp_path, data, message, found):
+def test_what_is_not_a_tar_is_reported_as_what_it_is(tmp_path, data, message, found):
     path = tmp_path / "x.tar"
     path.write_bytes(data)
     with pytest.raises(Failure) as failure:

@@ -72,7 +72,7 @@ def with_mode(mode):
         (stat.S_IFCHR, "is no regular file"),
     ],
 )
-def test_what_is_no_file_is_refused(tmp_path, mode, what):
+def test_what_is_not_a_file_is_refused(tmp_path, mode, what):
     assert refusal(tmp_path, with_mode(mode)) == f"error[3] archive member {what}: evil: x.zip"
 
 
@@ -115,7 +115,7 @@ def changed(field, value, form, data=None):
     ],
     ids=range(16),
 )
-def test_what_is_no_whole_or_harmless_archive_is_refused(tmp_path, data, message):
+def test_what_is_not_a_complete_or_safe_archive_is_refused(tmp_path, data, message):
     assert refusal(tmp_path, data).startswith(f"error[3] {message}")
 
 
