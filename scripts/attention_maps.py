@@ -21,7 +21,7 @@ _EXAMPLES = flags.DEFINE_list("examples", ["0"], "Which examples of the split, c
 _CROSS_ATTENDS = flags.DEFINE_list("cross_attends", None, "Which, counted from 1; default: the first, second and last.")
 _LATENTS = flags.DEFINE_list("latents", None, "Which, counted from 0; default: as many as fit.")
 _OVERLAY = flags.DEFINE_bool(
-    "overlay", False, "Show the picture itself, dark where a latent looks least; clouds always are."
+    "overlay", False, "Show the picture itself, dark where a latent attends least; clouds always are."
 )
 
 

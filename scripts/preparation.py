@@ -1,4 +1,4 @@
-"""What the commands that prepare data sets share: their flags, and how they run to the end of a plan."""
+"""What the commands that prepare data sets share: their flags, and running a plan."""
 
 import os
 import sys
@@ -30,7 +30,7 @@ def define_flags(source: str, noun: str) -> None:
     flags.DEFINE_string("data_dir", None, "Directory of prepared data sets: the configs' data.data_dir.")
     flags.DEFINE_integer("num_workers", os.cpu_count(), "Processes that decode and write.", lower_bound=1)
     flags.DEFINE_string("checksums", None, "Output of md5sum or sha256sum for files in --source; checked first.")
-    flags.DEFINE_bool("verify", False, "In the end read all that was written and compare it with its checksums.")
+    flags.DEFINE_bool("verify", False, "Finally read all that was written and compare it with its checksums.")
     flags.DEFINE_bool("allow_partial", False, "Prepare a subset, recorded as such.")
     flags.DEFINE_integer("max_bad", 0, f"{noun.capitalize()} that may be left out as unreadable.", lower_bound=0)
 
@@ -72,7 +72,7 @@ def _checksums(source: Path) -> list[Checksum]:
 
 
 def _compare(published: Sequence[Checksum], stop: StopFlag) -> None:
-    """Reads what has checksums; raises Failure(DATA) where others come out, Stopped on request."""
+    """Reads what has checksums; raises Failure(DATA) where they differ, Stopped on request."""
     megabytes = sum(checksum.size for checksum in published) // MEGABYTE
     report_above(f"comparing {len(published):,} files, {megabytes:,} MB, with their checksums")
     with Progress(megabytes, 0) as progress:
@@ -123,7 +123,7 @@ def report_above(line: str) -> None:
 
 
 class Observer:
-    """Called with what is done: moves the bar, now and then and in the end says the rate, and stops on request."""
+    """Called with what is done: moves the bar, reports the rate now and then and at the end, and stops on request."""
 
     def __init__(
         self, progress: Progress, stop: StopFlag, total: int, resumes: bool = True, rate: str = "examples_per_second"

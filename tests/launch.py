@@ -64,7 +64,7 @@ def problem_of(*settings: str, tiny: bool = False) -> Problem:
 
 
 def on_devices(count: int) -> dict[str, str]:
-    """The environment of a process with so many devices, all of them this computer's processor."""
+    """The environment of a process with `count` devices, all of them this computer's processor."""
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={count}"
     return os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 

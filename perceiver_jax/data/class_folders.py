@@ -22,7 +22,7 @@ TEST_NAMES = ("test", "val", "validation")
 class Kind(NamedTuple):
     """What the files are: by which suffixes they are known, and their words in messages."""
 
-    suffixes: tuple[str, ...]  # in small letters
+    suffixes: tuple[str, ...]  # in lower case
     items: str  # what they are called: pictures
     files: str  # what a class folder has to hold: JPEG or PNG files
     pattern: str  # of their names, as in the layout: *.jpg
@@ -169,7 +169,7 @@ def _check_case(names: Iterable[str], where: str) -> None:
 
 
 def _split(files: ByClass, test_percent: float) -> dict[str, ByClass]:
-    """Train and test of a folder that has one set: a file's own name decides, so adding or removing others does not matter."""
+    """Train and test of a folder that has one set: a file's own name decides, independently of all others."""
 
     def is_test(label: str, name: str) -> bool:
         return int.from_bytes(_digest(label, name)[:8], "big") < test_percent / 100 * 2**64

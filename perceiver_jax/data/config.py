@@ -24,7 +24,7 @@ class DataConfig(Section):
 
 
 class DirectoryConfig(DataConfig):
-    """Data in a directory; it may change between the launches of one run, for what is in it is compared."""
+    """Data in a directory; it may change between the launches of one run, since its contents are compared."""
 
     data_dir: Annotated[str, HARMLESS]
 

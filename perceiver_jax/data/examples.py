@@ -59,7 +59,7 @@ class DataSet:
         return any(modality.mixes for modality in self.modalities.values())
 
     def size(self, split: str) -> int:
-        """The examples of one split of this run; raises Failure(CONFIG) for one that it has not."""
+        """The examples of one split of this run; raises Failure(CONFIG) for one that it does not have."""
         if split not in self.sizes:
             near = nearest(split, self.sizes)
             names = ", ".join(sorted(self.sizes, key=lambda name: (name != near, name)))

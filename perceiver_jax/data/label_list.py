@@ -1,7 +1,7 @@
 """The labels of files from a CSV file: one line per file, `file,label;label`, names relative to the CSV file's folder.
 
-Splits are the folders `train` and `test` (or `val`, or `validation`) where every name begins with one, otherwise a part is held out
-as test. Classes are numbered in the order of their sorted names. A first line `file,...` is a heading. Files of the
+Splits are the folders `train` and `test` (or `val`, or `validation`) where every name begins with one; otherwise a part is
+held out as test. Classes are numbered in the order of their sorted names. A first line `file,...` is a header. Files of the
 folder that are not listed are left out, and counted.
 """
 
@@ -93,7 +93,7 @@ def _split(files: list[str], test_percent: float) -> dict[str, list[str]]:
     if names and "train" in folders and set(folders) <= {"train", *TEST_NAMES}:
         others = sum(folder not in ("train", names[0]) for folder in folders)
         if others:
-            print(f"left out {others:,} files of other splits than train and {names[0]}", file=sys.stderr)
+            print(f"left out {others:,} files of splits other than train and {names[0]}", file=sys.stderr)
         of = {"train": "train", "test": names[0]}
         return {split: [file for file, folder in zip(files, folders, strict=True) if folder == of[split]] for split in of}
     is_test = [int.from_bytes(_digest(file)[:8], "big") < test_percent / 100 * 2**64 for file in files]

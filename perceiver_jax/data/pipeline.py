@@ -121,7 +121,7 @@ def _ids(data: DataSet, seed: int) -> "grain.MapDataset":
 def _read_ahead(batches: "grain.MapDataset", config: DataConfig) -> Batches:
     """The dataset's iterator, already at work: one thread builds batches, or collects those that the processes build.
 
-    More threads than one would only take turns, since most of the work holds Python's lock.
+    More threads than one would only take turns, since most of the work holds the GIL.
     """
     import grain
 

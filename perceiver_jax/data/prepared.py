@@ -168,7 +168,7 @@ class Records:
         for label in labels:
             if not 0 <= label < self._num_classes:
                 raise self._wrong(index, f"label {label} not in 0..{self._num_classes - 1}", key)
-        return Record(values, labels, self._place(index, key))
+        return Record(values, labels, self._position(index, key))
 
     def _fields(self, index: int) -> tuple[dict[str, bytes], tuple[int, ...]]:
         """One example's features, its key and its labels; raises Failure(DATA) where they are missing."""
@@ -194,7 +194,7 @@ class Records:
 
     def _wrong(self, index: int, what: str, key: str = "unknown") -> Failure:
         hint = "restore that file from a copy, or prepare the data set again"
-        return Failure(Code.DATA, f"{self._place(index, key)}: {what}", self._at(index)[0].filename, hint=hint)
+        return Failure(Code.DATA, f"{self._position(index, key)}: {what}", self._at(index)[0].filename, hint=hint)
 
     def _at(self, index: int) -> "tuple[FileInstruction, int, int]":
         """The file of an example, the file's number and the example's in it."""
@@ -202,7 +202,7 @@ class Records:
         instruction = self._instructions[number]
         return instruction, number, instruction.skip + index - (self._ends[number] - instruction.take)
 
-    def _place(self, index: int, key: str) -> str:
+    def _position(self, index: int, key: str) -> str:
         _, number, record = self._at(index)
         return f"shard {number:05} record {record} (key {key})"
 

@@ -171,11 +171,11 @@ def _wide_tables(segment: Segment) -> list[Float[Array, "n P"]]:
     Picking each axis' channels out of u instead would make the gradient a scatter over all queries.
     """
     width = sum(len(own) for own in segment.columns)
-    place = [np.full(width, len(own)) for own in segment.columns]  # of each channel in a table, or after its last column
-    for places, own in zip(place, segment.columns, strict=True):
-        places[np.asarray(own)] = np.arange(len(own))
+    slots = [np.full(width, len(own)) for own in segment.columns]  # of each channel in a table, or after its last column
+    for columns, own in zip(slots, segment.columns, strict=True):
+        columns[np.asarray(own)] = np.arange(len(own))
     padded = [jnp.pad(as_statistics(table), ((0, 0), (0, 1))) for table in segment.tables]
-    return [table[:, places] for table, places in zip(padded, place, strict=True)]
+    return [table[:, columns] for table, columns in zip(padded, slots, strict=True)]
 
 
 def _split(u: Float[Array, "B Q C"], segment: Segment) -> Weights:

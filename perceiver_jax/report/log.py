@@ -56,25 +56,25 @@ class MetricsLog:
 
     def __init__(self, workdir_path: str | Path, resume_step: int):
         workdir = Path(workdir_path)
-        self._places = (
-            _Place("metrics.jsonl", lambda: _JsonLines(workdir / "metrics.jsonl", resume_step)),
-            _Place("tensorboard", lambda: _Events(workdir / "tensorboard", resume_step)),
+        self._writers = (
+            _Writer("metrics.jsonl", lambda: _JsonLines(workdir / "metrics.jsonl", resume_step)),
+            _Writer("tensorboard", lambda: _Events(workdir / "tensorboard", resume_step)),
         )
 
     def __enter__(self) -> "MetricsLog":
-        for place in self._places:
-            place.open()
+        for writer in self._writers:
+            writer.open()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for place in self._places:
-            place.close()
+        for writer in self._writers:
+            writer.close()
 
     def write(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
         """Records the numbers of one split at one step; an earlier record of the same (step, split) gives way."""
         numbers = {name: float(value) for name, value in metrics.items()}
-        for place in self._places:
-            place.write(step, split, numbers)
+        for writer in self._writers:
+            writer.write(step, split, numbers)
 
 
 class _JsonLines:
@@ -142,7 +142,7 @@ class _Events:
         self._writer.close()
 
 
-class _Place:
+class _Writer:
     """A writer whose faults stay inside."""
 
     def __init__(self, name: str, make: Callable[[], _JsonLines | _Events]):

@@ -20,8 +20,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     right = [len(column) > 1 and all(map(_is_number, column[1:])) for column in columns]
 
     def line(cells: Sequence[str]) -> str:
-        places = zip(cells, widths, right, strict=True)
-        return "  ".join(cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in places).rstrip()
+        aligned = zip(cells, widths, right, strict=True)
+        return "  ".join(cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in aligned).rstrip()
 
     return "\n".join([line(header), line(["-" * width for width in widths]), *map(line, texts)])
 

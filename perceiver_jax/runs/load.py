@@ -31,10 +31,10 @@ def load(path: str | Path, step: int | None = None) -> "TrainedRun":
 
     Raises Failure(CHECKPOINT) where there is no run, no such step, or one is damaged.
     """
-    place = workdirs.Workdir(Path(path).expanduser().absolute())
-    config = workdirs.read_config(str(place.path))
-    problem = workdirs.read_problem(place, config)
-    return TrainedRun(place, problem, manifest.chosen_step(place.checkpoints, step))
+    workdir = workdirs.Workdir(Path(path).expanduser().absolute())
+    config = workdirs.read_config(str(workdir.path))
+    problem = workdirs.read_problem(workdir, config)
+    return TrainedRun(workdir, problem, manifest.chosen_step(workdir.checkpoints, step))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

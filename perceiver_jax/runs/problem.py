@@ -43,7 +43,7 @@ class Problem:
 
     @functools.cached_property
     def modalities(self) -> dict[str, Modality]:
-        """What is done to the inputs of each stream, by its name."""
+        """The modality of each stream, by its name."""
         found = {}
         for stream in self.streams:
             make = member(modalities, stream.modality, f"modality of stream {stream.name}")

@@ -82,7 +82,7 @@ class Config(Section):
 
     @functools.cached_property
     def modalities(self) -> dict[str, Modality]:
-        """What is done to the inputs of each stream, by its name."""
+        """The modality of each stream, by its name."""
         streams = sorted(self.source().streams(), key=lambda stream: stream.name)
         return {stream.name: _modality(stream)(stream, of_stream(self.augment, stream.name)) for stream in streams}
 

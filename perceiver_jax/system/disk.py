@@ -66,7 +66,7 @@ def unusable(what: str, path: Path, error: OSError, needed: str = "") -> Failure
 
 
 def reason(error: Exception) -> str:
-    """What an error says, in small letters and without its number."""
+    """What an error says, in lower case and without its number."""
     return os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else str(error)
 
 

@@ -3,8 +3,8 @@
 python -m scripts.kicad.prepare --source /usr/share/kicad/3dmodels --data_dir DIR [--num_points 4096] [--num_workers 2]
 
 --source is where Debian's package kicad-packages3d puts them. It writes DIR/{train,test}/CLASS/NAME.npy, points drawn
-uniformly from each surface, and DIR/bad_items.jsonl, the files that gave none: the same bytes with any number of workers.
-Nothing has the name DIR before all is there.
+uniformly from each surface, and DIR/bad_items.jsonl, the files that could not be read: the same bytes with any number of
+workers. DIR does not exist until everything is written.
 
 The models are under CC-BY-SA 4.0 with an exception for designs that use them, which does not cover collections of models.
 The points are one: pass them on only under that licence, with the names of the authors, and put none into a repository.
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def prepare(listed: Sequence[Model], folder: Path) -> list[Model]:
-    """The models that gave points, which are written into `folder`.
+    """The models that could be read; their points are written into `folder`.
 
     Raises Stopped on request, and Failure(DATA) where a class has lost all that it had in a split.
     """

@@ -194,8 +194,8 @@ def test_a_shard_that_is_not_as_recorded_is_named(tree, damage, found):
 
 def test_a_damaged_record_is_named_by_shard_and_number(tree):
     whole = bytearray(shard_of(tree).read_bytes())
-    place = whole.index(b"\xff\xd8\xff") + 500  # in the first picture of the shard
-    whole[place] ^= 1
+    position = whole.index(b"\xff\xd8\xff") + 500  # in the first picture of the shard
+    whole[position] ^= 1
     shard_of(tree).write_bytes(whole)
     source = source_of(tree.parents[1]).load("train")
     assert len([source[i] for i in range(15) if i != 5]) == 14
@@ -259,8 +259,8 @@ def recount(tree):
 def resum(tree):
     path = tree / "preparation.json"
     text = path.read_text()
-    place = text.index('"sha256": "') + 11
-    path.write_text(text[:place] + ("0" if text[place] != "0" else "1") + text[place + 1 :])
+    position = text.index('"sha256": "') + 11
+    path.write_text(text[:position] + ("0" if text[position] != "0" else "1") + text[position + 1 :])
 
 
 @pytest.mark.parametrize("change", [remove, grow, recount, resum])

@@ -192,7 +192,7 @@ def test_a_full_disk_stops_the_log_after_three_faults_with_one_line_and_not_the_
 
 def test_faults_that_pass_do_not_stop_the_log_and_tear_one_line_only(tmp_path, caplog):
     with MetricsLog(tmp_path, 0) as metrics_log:
-        lines = metrics_log._places[0]._writer
+        lines = metrics_log._writers[0]._writer
         whole, lines._file = lines._file, HalfFull(lines._file)
         metrics_log.write(10, "train", {"loss": 1.0})
         metrics_log.write(20, "train", {"loss": 1.0})

@@ -1,4 +1,4 @@
-"""Data that were renamed, changed, moved, damaged or lost: a run reports it, resumes where it can, and predicts without them."""
+"""Data renamed, changed, moved, damaged or lost: a run reports it, resumes where it can, and predicts without them."""
 
 import json
 import shutil

@@ -38,7 +38,7 @@ def list_source(source: Path, validation: Sequence[str]) -> Listing:
     """All that can be known of a source without reading a picture. `validation` holds the class of each number.
 
     A class folder may be a link to a folder, on another disk say; a picture that is a link is bad. Raises Failure(DATA):
-    archives that are not whole, classes that do not exist, two pictures of one name.
+    incomplete archives, classes that do not exist, two pictures of one name.
     """
     listing, labels = Listing(PUBLISHED), {synset: label for label, synset in enumerate(synsets())}
     for split in PUBLISHED:
@@ -100,17 +100,17 @@ def _entries(source: Path, split: str, listing: Listing, labels: dict[str, int])
         return
     folder = source / FOLDERS[split]
     for entry in scan(folder) if folder.is_dir() else ():
-        place, synset = f"{FOLDERS[split]}/{entry.name}", entry.name if _CLASS.fullmatch(entry.name) else ""
+        path, synset = f"{FOLDERS[split]}/{entry.name}", entry.name if _CLASS.fullmatch(entry.name) else ""
         if synset and is_folder(entry):
             _check_class(synset, labels, entry.path)
-            files = {f"{place}/{file.name}": file for file in scan(Path(entry.path))}
+            files = {f"{path}/{file.name}": file for file in scan(Path(entry.path))}
         elif synset and entry.is_symlink():
             listing.bad.append(BadEntry(split, synset, "not-a-regular-file", "is a link that leads to no folder"))
             continue
         elif split == "validation":
-            files = {place: entry}
+            files = {path: entry}
         else:
-            listing.ignored.append(place)
+            listing.ignored.append(path)
             continue
         for name, file in files.items():
             yield name, synset, file_item(file)

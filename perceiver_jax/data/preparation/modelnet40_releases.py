@@ -40,7 +40,7 @@ class Release(NamedTuple):
 def list_source(source: Path) -> tuple[str, Listing]:
     """The name of the release, one of RELEASES, and all that can be known of it without reading a shape.
 
-    Raises Failure(DATA): no release or several, archives that are not whole, classes that do not exist.
+    Raises Failure(DATA): no release or several, incomplete archives, classes that do not exist.
     """
     entries, ignored = _entries(source)
     found = [name for name, release in RELEASES.items() if any(map(re.compile(release.sign).search, entries))]
@@ -122,7 +122,7 @@ def _fill_meshes(entries: Entries, listing: Listing) -> None:
 
 def _fill_resampled(entries: Entries, listing: Listing) -> None:
     """Shapes at CLASS/CLASS_0001.txt; lists say which are of which split."""
-    by_place = {"/".join(name.split("/")[-2:]): name for name in entries}
+    by_path = {"/".join(name.split("/")[-2:]): name for name in entries}
     used, seen = set(), {}
     for split in listing.published:
         title = f"modelnet40_{split}.txt"
@@ -135,12 +135,12 @@ def _fill_resampled(entries: Entries, listing: Listing) -> None:
             if key in seen:
                 raise Failure(Code.DATA, f"duplicate key {key}", f"{seen[key]}, {where}")
             seen[key] = where
-            place = f"{label}/{key}.txt"
-            if place not in by_place:
-                listing.absent.append(place)
+            path = f"{label}/{key}.txt"
+            if path not in by_path:
+                listing.absent.append(path)
                 continue
-            used.add(by_place[place])
-            item = entries[by_place[place]]
+            used.add(by_path[path])
+            item = entries[by_path[path]]
             if item.size < 0:
                 listing.bad.append(BadEntry(split, key, "not-a-regular-file", "is a link, a pipe or a device"))
             else:
@@ -186,7 +186,7 @@ def _labels(item: Item, title: str, num_names: int) -> list[int]:
                 expected = "data (N, 2048, 3), label (N, 1)"
                 raise Failure(Code.DATA, f"{title}: unexpected arrays", found=found, expected=expected)
             labels = np.asarray(file["label"]).reshape(len(file["label"]), -1)[:, 0].astype(np.int64)  # (N, 1) or (N,)
-    except (OSError, RuntimeError, ValueError, AttributeError) as error:  # AttributeError: a group in an array's place
+    except (OSError, RuntimeError, ValueError, AttributeError) as error:  # AttributeError: a group instead of an array
         found, hint = f"{error}".partition("\n")[0], "download it again"
         raise Failure(Code.DATA, f"{title}: not a complete HDF5 file", found=found, hint=hint) from None
     unknown = np.flatnonzero((labels < 0) | (labels >= num_names))

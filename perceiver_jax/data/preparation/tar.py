@@ -53,7 +53,7 @@ class Archive:
     def members(self, within: Member | None = None) -> Iterator[Member]:
         """The regular files of the archive, or of the tar that is its member `within`, in their order.
 
-        Raises Failure(DATA) for anything but a whole tar archive and for members that do not belong into one of data.
+        Raises Failure(DATA) for anything but a complete tar archive and for members that do not belong in a data set.
         """
         title = self.path.name + (f", {printable(within.name)}" if within else "")
         start, size = (within.offset, within.size) if within else (0, self.size)
@@ -64,7 +64,7 @@ class Archive:
             with tarfile.open(fileobj=window, mode="r:") as archive:
                 while (info := archive.next()) is not None:
                     archive.members = []  # the module would keep them all
-                    if info.size < 0:  # would lead back to where it has been
+                    if info.size < 0:  # would seek backwards
                         raise Failure(Code.DATA, f"{title}: damaged", f"member {printable(info.name)} has {info.size} bytes")
                     if info.offset_data + info.size > size:
                         raise self._ends_early(title, start + size)
@@ -73,7 +73,7 @@ class Archive:
                 end = archive.offset
         except tarfile.TarError:
             raise self._ends_early(title, start + size) from None
-        # The module takes a damaged header for the end; the true end is marked by zeros.
+        # The module treats a damaged header as the end; the true end is marked by zeros.
         window.seek(end)
         mark = window.read(tarfile.BLOCKSIZE)
         if len(mark) < tarfile.BLOCKSIZE:

@@ -1,4 +1,4 @@
-"""Labels of ImageNet's validation pictures from a file of one's own, checked line by line."""
+"""Labels of ImageNet's validation pictures from a user's file, checked line by line."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from perceiver_jax.errors import Code, Failure
 def read(path: Path, usual: Sequence[str], classes: Sequence[str]) -> list[str]:
     """The class of each validation picture by its number less 1: a line of the file each, a synset or an id of the devkit.
 
-    The devkit's ids, from 1, are in an order of their own: which class each one is follows from the `usual` labels, and
+    The devkit's ids, from 1, are in a different order: which class each one is follows from the `usual` labels, and
     must be the same class on all its lines. Raises Failure(DATA) naming the first line that is wrong.
     """
     try:

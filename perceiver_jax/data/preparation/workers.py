@@ -1,4 +1,4 @@
-"""Many shards at once, each in a process of its own: one that hangs, crashes or is killed costs its own shard alone.
+"""Many shards at once, each in a process of its own: one that hangs, crashes or is killed costs only its own shard.
 
 Nothing depends on how many there are: a shard is a function of its unit. Processes are forked from one that has imported
 what they need and nothing else, in milliseconds.
@@ -51,7 +51,7 @@ class Pool:
         """The records of all shards, by name. `observe(items done)` is called often and may raise to end all.
 
         Raises what it raises, and Failure: DATA where a source has changed, WORKDIR for a full disk, MEMORY where a
-        process was killed, FAULT for an error of ours.
+        process was killed, FAULT for a bug of ours.
         """
         pending, records, done = list(reversed(units)), {}, 0
         try:

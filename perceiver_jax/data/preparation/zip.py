@@ -24,7 +24,7 @@ _ENCRYPTED = 0x41  # flags: by password, or strongly
 def members(path: Path) -> Iterator[tuple[str, Item]]:
     """The regular files of a zip archive by name, each as an item without key and label.
 
-    Raises Failure(DATA) for anything but a whole zip archive and for members that do not belong into one of data.
+    Raises Failure(DATA) for anything but a complete zip archive and for members that do not belong in a data set.
     """
     title, names = path.name, set()
     try:
@@ -63,7 +63,7 @@ def _directory(file: BinaryIO, title: str) -> list[zipfile.ZipInfo]:
         if "not a zip file" in str(error):  # the directory's end is not there
             raise Failure(Code.DATA, f"{title}: ends early at {size:,} bytes", hint=hint) from None
         raise Failure(Code.DATA, f"{title}: damaged", str(error).lower(), hint=hint) from None
-    except (NotImplementedError, ValueError, struct.error) as error:  # all that damage to its bytes has led to
+    except (NotImplementedError, ValueError, struct.error) as error:  # everything that damaged bytes have raised so far
         raise Failure(Code.DATA, f"{title}: damaged", str(error).lower(), hint=hint) from None
 
 

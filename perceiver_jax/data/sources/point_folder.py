@@ -1,4 +1,4 @@
-"""A folder of shapes: a user's own meshes and point clouds, in class folders (`data.class_folders`) or with a list of labels.
+"""A folder of shapes: a user's own meshes and point clouds, in class folders (`data.class_folders`) or with a list.
 
 Every file is read once a process, at its first use, and kept as float32: a mesh as `DENSITY` times the inputs, which for
 2,048 inputs is 98 kB, so 1 GB for 10,000 meshes. With `num_workers` each of the processes has its own.

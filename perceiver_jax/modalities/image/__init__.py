@@ -30,7 +30,7 @@ class ImageStream(Stream):
 
 
 class Image:
-    """What is done to pictures: a Modality."""
+    """Processing of pictures: a Modality."""
 
     Stream, Augment = ImageStream, AugmentConfig
 
@@ -53,7 +53,7 @@ class Image:
         return isinstance(self.augment, Inception) and isinstance(self.augment.mix, MixupCutmix)
 
     def read(self, given: bytes | Picture, name: str) -> Picture:
-        """The picture; raises Failure(DATA) with its name where the bytes hold none."""
+        """The picture; raises Failure(DATA) with its name where the bytes are not a picture."""
         return self.read_file(given, name) if isinstance(given, bytes) else given
 
     def read_file(self, data: bytes, name: str) -> Picture:
@@ -75,7 +75,7 @@ class Image:
             part = randaugment.random_operations(part, config.randaugment, rng)
         features = resize(part, grid)
         # RandAugment's moves leave the coordinates alone: a pixel says where it would have been seen.
-        return _placed(features, coordinates(whole, box, grid, flip)) if self.num_coordinates else features
+        return _with_positions(features, coordinates(whole, box, grid, flip)) if self.num_coordinates else features
 
     def evaluation(self, picture: Picture, view: int) -> Features:
         """The picture at the inputs' size; of pictures of any size the centre, or another view of `max_views`."""
@@ -85,10 +85,10 @@ class Image:
         whole = picture.shape[:2]
         box, flip = view_box(whole, config.evaluation_crop, grid, view)
         features = resize(cut(picture, box, flip), grid)
-        return _placed(features, coordinates(whole, box, grid, flip)) if self.num_coordinates else features
+        return _with_positions(features, coordinates(whole, box, grid, flip)) if self.num_coordinates else features
 
     def mixed(self, first: Features, second: Features, slot: int, rng: np.random.Generator) -> tuple[Features, float]:
-        """One picture out of two, for a slot of the global batch, and the portion of it that is the first's."""
+        """One picture from two, for a slot of the global batch, and the portion of it that is the first's."""
         return mix.mixed(first, second, self.augment.mix, slot, rng)
 
     def normalize(
@@ -116,7 +116,7 @@ class Image:
         latents: Sequence[int] | None,
         overlay: bool,
     ) -> None:
-        """Draws figure 3 for one picture; with `overlay` each map is the picture itself, dark where a latent looks least."""
+        """Draws figure 3 for one picture; with `overlay` each map is the picture, dark where a latent attends least."""
         on_grid = [(title, logits.reshape(-1, *self.stream.grid)) for title, logits in maps]
         draw_attention_maps(self.picture(inputs), on_grid, output, latents, overlay)
 
@@ -132,8 +132,10 @@ class Image:
         return picture
 
 
-def _placed(features: Float32[np.ndarray, "h w C"], places: Float32[np.ndarray, "h w 2"]) -> Float32[np.ndarray, "h w F"]:
-    return np.concatenate([features, places], axis=-1)
+def _with_positions(
+    features: Float32[np.ndarray, "h w C"], positions: Float32[np.ndarray, "h w 2"]
+) -> Float32[np.ndarray, "h w F"]:
+    return np.concatenate([features, positions], axis=-1)
 
 
 MEMBER = Image

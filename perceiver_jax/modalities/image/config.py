@@ -1,4 +1,4 @@
-"""The settings of what is done to pictures. Nothing here needs JAX."""
+"""The settings of the processing of pictures. Nothing here needs JAX."""
 
 from typing import Annotated, Literal
 

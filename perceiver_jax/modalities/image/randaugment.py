@@ -137,7 +137,7 @@ def translate_y(image: Picture, pixels: float, fill: int) -> Picture:
 def cutout(image: Picture, centre: tuple[int, int], half: int, fill: int) -> Picture:
     """The picture without the square of `2 half` pixels a side about a position (y, x), as far as it is inside."""
     result = image.copy()
-    (top, bottom), (left, right) = ((max(0, place - half), place + half) for place in centre)
+    (top, bottom), (left, right) = ((max(0, middle - half), middle + half) for middle in centre)
     result[top:bottom, left:right] = fill
     return result
 

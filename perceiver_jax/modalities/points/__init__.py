@@ -34,7 +34,7 @@ class PointStream(Stream):
 
 
 class PointCloud:
-    """What is done to clouds: a Modality."""
+    """Processing of point clouds: a Modality."""
 
     Stream, Augment = PointStream, AugmentConfig
     num_coordinates, max_views, mixes = 3, None, False

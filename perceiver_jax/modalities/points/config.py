@@ -1,4 +1,4 @@
-"""The settings of what is done to point clouds. Nothing here needs JAX.
+"""The settings of the processing of point clouds. Nothing here needs JAX.
 
 Lengths are in halves of the cube's side: 0.02 is a hundredth of the side.
 """
