@@ -106,12 +106,12 @@ def test_a_line_that_is_none_is_reported_with_its_number(tmp_path, read, line, s
 
 
 def test_what_is_not_a_list_is_reported(tmp_path, source, read, monkeypatch):
-    assert refusal(read, "\n \n") == f"error[3] checksums {tmp_path}/SUMS: is no list\n  found: 3 bytes"
+    assert refusal(read, "\n \n") == f"error[3] checksums {tmp_path}/SUMS: is not a list of checksums\n  found: 3 bytes"
     for path, reason in ((tmp_path / "nowhere", "no such file or directory"), (source, "is a directory")):
         message = f"error[3] checksums {path}: cannot be read\n  found: {reason}"
         assert refusal(checksums.read, path, source) == message
     monkeypatch.setattr(checksums, "MAX_LIST_BYTES", 10)
-    assert refusal(read, lines()).startswith(f"error[3] checksums {tmp_path}/SUMS: is no list\n")
+    assert refusal(read, lines()).startswith(f"error[3] checksums {tmp_path}/SUMS: is not a list of checksums\n")
 
 
 def test_whoever_observes_can_end_it(read):

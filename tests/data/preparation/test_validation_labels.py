@@ -51,5 +51,5 @@ def test_the_line_that_is_wrong_is_named(tmp_path, lines, message):
 
 
 def test_a_picture_left_out_is_noticed_by_ids_that_no_longer_fit(tmp_path):
-    with pytest.raises(Failure, match=r"error\[3\] validation labels line \d+: \d+ stands for n\d+, on an earlier line for"):
+    with pytest.raises(Failure, match=r"error\[3\] validation labels line \d+: \d+ is n\d+, on an earlier line n"):
         read(tmp_path, [*IDS[:2], *IDS[3:], IDS[0]])

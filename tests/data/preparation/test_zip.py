@@ -68,8 +68,8 @@ def with_mode(mode):
     ("mode", "what"),
     [
         (stat.S_IFLNK | 0o777, "is a link"),
-        (stat.S_IFIFO | 0o644, "is no regular file"),
-        (stat.S_IFCHR, "is no regular file"),
+        (stat.S_IFIFO | 0o644, "is not a regular file"),
+        (stat.S_IFCHR, "is not a regular file"),
     ],
 )
 def test_what_is_not_a_file_is_refused(tmp_path, mode, what):
