@@ -440,7 +440,7 @@ def test_running_out_of_memory_names_what_to_lower(end_of, error, found):
     assert code == Code.MEMORY
     assert err.startswith("error[7] out of memory\n" + (f"  found: {found}" if found else ""))
     assert err.endswith('  try: a smaller data.batch_size, more optim.accumulation_steps, or model.remat="layer"\n')
-    assert "more" not in err
+    assert "and more" not in err
 
 
 def test_a_bug_leaves_its_traceback_in_a_file(end_of, tmp_path, monkeypatch):

@@ -236,7 +236,7 @@ def test_what_is_unusual_and_what_was_ignored_is_listed_whole(tmp_path, launch, 
     for name, workers in (("one", 1), ("two", 2)):
         code, _, err = launch(source, tmp_path / name, "--allow_partial", f"--num_workers={workers}")
         assert code == 0, err
-        assert "ignored 2 files that are no pictures by their names: Thumbs.db, ... (all in warnings.jsonl)\n" in err
+        assert "ignored 2 files whose names are not those of pictures: Thumbs.db, ... (all in warnings.jsonl)\n" in err
         assert "warning: 2 items cmyk: n01440764_3.JPEG, ... (all in warnings.jsonl)\n" in err
         assert "warning: 1 items format-mismatch: n01443537_1.JPEG\n" in err
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two")

@@ -127,7 +127,7 @@ REFUSED = {
     "absent": ([], "data.data_dir is not a directory: {root}" + EXPECTED),
     "empty": (["x.txt"], "has no pictures: {root}" + EXPECTED),
     "no test": (["train/cat/1.jpg"], "found train but no test, val or validation: {root}" + EXPECTED),
-    "no train": (["val/cat/1.jpg"], "has val but no train: {root}" + EXPECTED),
+    "no train": (["val/cat/1.jpg"], "found val but no train: {root}" + EXPECTED),
     "empty class": (
         ["train/cat/1.txt", "test/cat/1.jpg"],
         "class cat has no pictures: {root}/train/cat\n  expected: JPEG or PNG files",

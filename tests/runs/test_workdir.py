@@ -109,7 +109,7 @@ def test_a_file_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EIO])
-def test_a_place_that_refuses_writes_is_named_with_the_reason(tmp_path, monkeypatch, number):
+def test_a_directory_that_refuses_writes_is_named_with_the_reason(tmp_path, monkeypatch, number):
     def refuse(*args, **kwargs):
         raise OSError(number, os.strerror(number))
 
@@ -193,7 +193,7 @@ def test_a_damaged_config_json_is_named_with_the_remedy(tmp_path, text):
     with pytest.raises(Failure) as caught:
         workdir.read_config(str(tmp_path))
     for failure in (fail(tmp_path), caught.value):
-        assert str(failure).startswith(f"error[4] {tmp_path}/config.json: is damaged\n  found: no ")
+        assert str(failure).startswith(f"error[4] {tmp_path}/config.json: is damaged\n  found: no")
         assert "delete it and launch training" in failure.hint
     assert (tmp_path / "config.json").read_text() == text
 
