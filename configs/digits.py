@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
                 num_self_attends_per_block=2,
                 arrangement="interleaved",
                 sharing="paper",
-                num_cross_attend_heads=5,  # of 7 channels each; the paper's single head reads so small a picture less well
+                num_cross_attend_heads=5,  # of 7 channels each; the paper's single head does worse on so small a picture
                 num_self_attend_heads=4,
                 widening_factor=1,
                 modality_vectors=None,

@@ -1,4 +1,4 @@
-"""Any folder of pictures, a folder a class: a moderate Perceiver with ImageNet's recipe.
+"""Any folder of pictures, one folder per class: a moderate Perceiver with ImageNet's recipe.
 
 Not in the paper. FOLDER/train/CLASS/*.jpg beside FOLDER/test/CLASS/*.jpg (or val, or validation), or FOLDER/CLASS/*.jpg, of
 which a part is held out as the split test. JPEG and PNG of any size.

@@ -1,12 +1,13 @@
 """Electronic parts in 30 classes: KiCad's models as clouds of 512 points, in a few minutes on a laptop.
 
 Not in the paper. The models are Debian's package kicad-packages3d; whole families are in one split,
-so test shapes have no siblings among those that are trained on. A part's size tells much of its kind: coordinates keep it.
+so test shapes have no siblings among those that are trained on. A part's size says much about its class, so coordinates
+keep it.
 
     python -m scripts.kicad.prepare --source /usr/share/kicad/3dmodels --data_dir ~/kicad
     python -m experiments.train --config configs/kicad.py --config.data.data_dir=~/kicad --workdir runs/kicad
 
-`plain` has no augmentation: what it does is told in docs/results.md.
+`plain` has no augmentation: its effect is in docs/results.md.
 """
 
 from ml_collections import ConfigDict

@@ -1,7 +1,7 @@
-"""The same handwritten digit as a picture and as a cloud of points in one input array: a Perceiver of two streams.
+"""The same handwritten digit as a picture and as a point cloud in one input array: a Perceiver of two streams.
 
 Not in the paper, and a sample: never quote its accuracy as MNIST's. As with AudioSet's sound and video (section 4.2), the
-streams' inputs stand one after the other, made equally wide by a learned vector for each, and a training example comes
+streams' inputs follow one another, made equally wide by a learned vector for each, and a training example comes
 without one of them now and then, so that either alone is enough.
 
     python -m experiments.train --config configs/mnist5k_image_points.py --workdir runs/image_points

@@ -1,4 +1,4 @@
-"""28 x 28 handwritten digits as clouds of 256 points drawn where the ink is: a Perceiver of points in minutes on a laptop.
+"""28 x 28 handwritten digits as clouds of 256 points sampled where the ink is: a Perceiver of points in minutes on a laptop.
 
 Not in the paper, and a sample: never quote its accuracy as MNIST's. A simple baseline on the same clouds and split: a random
 forest on counts of points in 12 x 12 squares, 92.7 % test accuracy. Here: 95.9, the mean of seeds 0, 1, 2
@@ -29,7 +29,7 @@ def get_config() -> ConfigDict:
                 num_self_attend_heads=4,
                 widening_factor=1,
                 modality_vectors=None,
-                positions=dict(kind="fourier", num_bands=8, max_resolution=(28.0, 28.0, 2.0)),  # z tells nothing
+                positions=dict(kind="fourier", num_bands=8, max_resolution=(28.0, 28.0, 2.0)),  # z carries no information
                 head="mean_linear",
                 compute_dtype="float32",
                 remat="none",

@@ -16,7 +16,7 @@ Paper: Jaegle et al. 2021, "Perceiver: General Perception with Iterative Attenti
 Top-1: the authors', on the test split, and the best of a run by that very score. None of ours yet.
 GFLOPs: one forward pass, multiply and add counted apart. A run: forward and backward of all steps, in 10^18 FLOPs.
 
-1,936 of a cloud's points stand on the grid in an order drawn anew every time in training, always the same in evaluation:
+1,936 of a cloud's points are on the grid in an order redrawn every time in training, always the same in evaluation:
 neighbours mean nothing. Zeros complete the patches of 8 and 16 that do not divide 44.
 
 The paper gives these models' names and the grid, and no more. All other settings are choices: sizes as in
@@ -34,7 +34,7 @@ from perceiver_jax.settings.config import with_variant
 SHARED = dict(
     # The paper's 1,120 is the highest frequency, which is half of this.
     positions=dict(kind="fourier", num_bands=64, max_resolution=(2240.0, 2240.0, 2240.0)),
-    permutation_seed=None,  # points are placed by chance already
+    permutation_seed=None,  # points are placed at random already
     compute_dtype="float32",
 )
 TRANSFORMER = dict(

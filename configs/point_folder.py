@@ -1,10 +1,10 @@
-"""Any folder of shapes, a folder a class: a moderate Perceiver of 2,048 points.
+"""Any folder of shapes, one folder per class: a moderate Perceiver of 2,048 points.
 
 Not in the paper. FOLDER/train/CLASS/* beside FOLDER/test/CLASS/* (or val, or validation), or FOLDER/CLASS/*, of which a part
 is held out as the split test. Meshes: .off .obj .ply .stl .glb; points: .npy .npz .ply .xyz .txt .csv .pts.
 
-The highest band, 32, has a wave of 1/32 of the cube's side. 2,048 points on the cube's surface stand 1/18 of a side apart,
-on slimmer shapes nearer; ModelNet40's 1,120 (configs/modelnet40.py) is far finer than what so many points can show.
+The highest band, 32, has a wave of 1/32 of the cube's side. 2,048 points on the cube's surface are 1/18 of a side apart,
+on slimmer shapes nearer; ModelNet40's 1,120 (configs/modelnet40.py) is far finer than what this many points can show.
 
     python -m experiments.train --config configs/point_folder.py --config.data.data_dir=FOLDER --workdir runs/shapes
 

@@ -21,9 +21,9 @@ from perceiver_jax.system import disk
 from perceiver_jax.system.signals import StopFlag
 
 flags.DEFINE_string("workdir", None, "Directory of the run.")
-_STEP = flags.DEFINE_integer("step", None, "Step of the checkpoint to evaluate; default: the newest valid one.")
+_STEP = flags.DEFINE_integer("step", None, "Step of the checkpoint; default: the newest valid one.")
 _SPLIT = flags.DEFINE_string("split", "test", "Split of the data.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Where the data are now; default: where the run was trained on them.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Directory of the data; default: where they were in training.")
 _STREAMS = flags.DEFINE_list("streams", None, "Streams to evaluate with, the others zero; default: all.")
 _VOTES = flags.DEFINE_integer(
     "votes",

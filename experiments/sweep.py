@@ -1,4 +1,4 @@
-"""Trains a config once for each setting of a sweep, one after the other; run again, it goes on where it was stopped.
+"""Trains a config once for each setting of a sweep, one after the other; run again, it resumes.
 
 python -m experiments.sweep --config configs/imagenet.py:fig5 --sweep experiments/sweeps/fig5.py --workdir runs/fig5
 
@@ -20,7 +20,7 @@ from perceiver_jax.report.selection import reported_split
 from perceiver_jax.report.tables import table
 from perceiver_jax.settings import files
 
-flags.DEFINE_string("workdir", None, "Directory for the runs, one in it for each setting.")
+flags.DEFINE_string("workdir", None, "Directory for the runs, one subdirectory per setting.")
 flags.DEFINE_string("sweep", None, "File whose get_sweep() lists what each run changes.")
 command.define_config()
 
@@ -28,13 +28,13 @@ command.define_config()
 def main() -> None:
     settings = files.call(Path(command.require("sweep")), "sweep", "get_sweep")
     if not isinstance(settings, list) or not all(isinstance(changes, dict) for changes in settings):
-        raise Failure(Code.CONFIG, f"sweep {flags.FLAGS.sweep}", "get_sweep returned no list of dictionaries")
+        raise Failure(Code.CONFIG, f"sweep {flags.FLAGS.sweep}", "get_sweep must return a list of dictionaries")
     workdir = Path(command.require("workdir"))
     for changes in settings:
         command.config(changes)  # a wrong one ends here, before the first has begun
     runs = {name_of(changes): changes for changes in settings}
     codes = {name: train(workdir / name, changes) for name, changes in runs.items()}
-    tell(workdir, codes)
+    report(workdir, codes)
     failed = [name for name, code in codes.items() if code != Code.DONE]
     if failed:
         raise Failure(Code(codes[failed[0]]), f"{len(failed)} of {len(codes)} runs failed", ", ".join(failed))
@@ -53,12 +53,12 @@ def train(workdir: Path, changes: dict[str, Any]) -> int:
     say(f"\n{workdir}")
     code = subprocess.run([sys.executable, "-m", "experiments.train", *arguments, *overrides]).returncode
     if code in (Code.TERMINATED, Code.INTERRUPTED) or code < 0:
-        raise Failure(Code.INTERRUPTED, f"{workdir} was stopped", hint="the same command goes on")
+        raise Failure(Code.INTERRUPTED, f"{workdir} was stopped", hint="the same command resumes")
     return code
 
 
-def tell(workdir: Path, codes: dict[str, int]) -> None:
-    """Prints what every run came to."""
+def report(workdir: Path, codes: dict[str, int]) -> None:
+    """Prints the result of every run."""
     rows = []
     for name in codes:
         file = workdir / name / "result.json"

@@ -1,4 +1,4 @@
-"""The door of every command: flags, the config they name, and how it ends: one message, one exit code."""
+"""The entry point of every command: flags, the config they name, and the end: one message, one exit code."""
 
 import ast
 import os
@@ -21,7 +21,7 @@ _DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
 
 def define_config() -> None:
     """Adds the flags `--config FILE.py[:variant]`, overridden by `--config.section.field=value`, and `--tiny`."""
-    flags.DEFINE_string("config", None, "Config file, after a colon its variant; --config.NAME=VALUE overrides a field.")
+    flags.DEFINE_string("config", None, "Config file, with a variant after a colon; --config.NAME=VALUE overrides a field.")
     flags.DEFINE_bool("tiny", False, "Shrink the config until it runs in seconds.")
 
 
@@ -48,7 +48,7 @@ def require(name: str) -> str:
 
 
 def run(main: Callable[[], None] | Callable[[list[Path]], None], takes_files: bool = False) -> None:
-    """Parses the flags, calls `main`, with the files beside them if it takes any, and exits with the code of its end."""
+    """Parses the flags, calls `main`, with the files beside them if it takes any, and exits with its exit code."""
     sys.exit(int(_outcome(main, takes_files)))
 
 
@@ -69,7 +69,7 @@ def _outcome(main: Callable, takes_files: bool) -> Code:
         return stopped.code
     except KeyboardInterrupt:
         return Code.INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has left
+    except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Code.DONE
     except Exception as error:  # noqa: BLE001 every end has a message
@@ -81,14 +81,14 @@ def _outcome(main: Callable, takes_files: bool) -> Code:
 
 
 def _as_failure(error: Exception) -> Failure:
-    """What an unexpected exception means to a person; its traceback goes to a file."""
+    """What an unexpected exception means to a user; its traceback goes to a file."""
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error) or "bad_alloc" in str(error):
         return Failure(Code.MEMORY, "out of memory", found=str(error).splitlines()[0] if str(error) else "",
-                       hint='a smaller data.batch_size, optim.accumulation_steps, or model.remat="layer"')  # fmt: skip
+                       hint='a smaller data.batch_size, more optim.accumulation_steps, or model.remat="layer"')  # fmt: skip
     with tempfile.NamedTemporaryFile("w", prefix="perceiver_jax-", suffix=".txt", delete=False) as file:
         traceback.print_exception(error, file=file)
     return Failure(Code.FAULT, f"{type(error).__name__}", where=str(error).strip().partition("\n")[0],
-                   hint=f"this is a fault of ours: please report it with {file.name}")  # fmt: skip
+                   hint=f"this is a bug in perceiver_jax; please report it with {file.name}")  # fmt: skip
 
 
 def _help() -> None:
@@ -142,7 +142,7 @@ def _override(values: ConfigDict, name: str, value: Any) -> None:
             raise faults.unknown_key(name, faults.known_keys(values.to_dict()))
         section = section[part]
         if not isinstance(section, ConfigDict):
-            raise Failure(Code.CONFIG, f"--config.{name}: {'.'.join(parents[: i + 1])} is no section, but {section!r}")
+            raise Failure(Code.CONFIG, f"--config.{name}: {'.'.join(parents[: i + 1])} is not a section but {section!r}")
     if leaf not in section and len(section):  # what is in an empty one is by the streams' names
         raise faults.unknown_key(name, faults.known_keys(values.to_dict()))
     if leaf in section and isinstance(section[leaf], ConfigDict) and not isinstance(value, dict | None):

@@ -1,4 +1,4 @@
-"""How the programs stop: one exit code per kind of end, one grammar for every message."""
+"""How the programs end: one exit code per kind of end, one grammar for every message."""
 
 import dataclasses
 import difflib
@@ -24,7 +24,7 @@ class Code(enum.IntEnum):
 
 @dataclasses.dataclass
 class Failure(Exception):
-    """An end that the person at the terminal can act on.
+    """An end that the user can act on.
 
     Prints as `error[CODE] what: where`, then `found:`, `expected:` and `try:` as far as they are given.
     """
@@ -43,7 +43,7 @@ class Failure(Exception):
 
 
 class Stopped(Exception):
-    """A run that a signal ended in good order; `code` is the exit code of that signal, `then` says how to go on."""
+    """A run that a signal ended in good order; `code` is the exit code of that signal, `then` says how to resume."""
 
     def __init__(self, code: Code, step: int, then: str = "the same command resumes"):
         super().__init__(f"stopped at step {step}; {then}")
@@ -51,13 +51,13 @@ class Stopped(Exception):
 
 
 def printable(text: str, length: int = 200) -> str:
-    """What stands in a file, as it may be printed: one line, of a decent length."""
+    """Text from a file, made printable: one line, of limited length."""
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: length + 1])
     return shown if len(shown) <= length else f"{shown[:length]}..."
 
 
 def some(names: Sequence[str], most: int, rest: str = "...") -> str:
-    """The first of the names, and in the place of the others, where there are some, `rest`."""
+    """The first `most` names, and `rest` in place of the others, if there are any."""
     return ", ".join([*names[:most], *([rest] if len(names) > most else [])])
 
 

@@ -16,7 +16,7 @@ def kinds(room: ModuleType) -> list[str]:
 def member(room: ModuleType, kind: Any, field: str) -> Any:
     """The class that a room's module `kind` names as its MEMBER.
 
-    Raises Failure(CONFIG), naming the kinds there are, for one that is not there; `field` is where a config names it.
+    Raises Failure(CONFIG), naming the kinds there are, for an unknown one; `field` is where a config names it.
     """
     there = kinds(room)
     if kind not in there:

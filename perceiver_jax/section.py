@@ -24,7 +24,7 @@ class Tiny:
 
 @dataclasses.dataclass(frozen=True)
 class Harmless:
-    """Marks a field that may change between the launches of one run: it changes nothing of what is learned."""
+    """Marks a field that may change between the launches of one run: it does not affect what is learned."""
 
 
 HARMLESS = Harmless()
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class Frozen(dict[str, T]):
-    """A mapping that nobody changes: part of a frozen section, it has a hash as that has."""
+    """An immutable mapping: hashable, as part of a frozen section."""
 
     def __hash__(self) -> int:
         return hash(frozenset(self.items()))

@@ -1,4 +1,4 @@
-"""Draws what the latents of a trained run look at (figure 3 of the paper), in the run's test examples or in any files.
+"""Draws the attention maps of a trained run (figure 3 of the paper), for the run's test examples or for any files.
 
 python -m scripts.attention_maps --workdir runs/a --output DIR [--cross_attends 1,2,8] [--latents 0,17] [--overlay] [FILE...]
 """
@@ -14,14 +14,14 @@ from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.runs.load import example_of, load
 
 flags.DEFINE_string("workdir", None, "Directory of the run.")
-flags.DEFINE_string("output", None, "Directory for the pictures, one a file or example.")
-_STEP = flags.DEFINE_integer("step", None, "Checkpoint to look into; without it the newest valid one.")
+flags.DEFINE_string("output", None, "Directory for the pictures, one per file or example.")
+_STEP = flags.DEFINE_integer("step", None, "Step of the checkpoint; default: the newest valid one.")
 _SPLIT = flags.DEFINE_string("split", "test", "Split of the examples, where no files are given.")
 _EXAMPLES = flags.DEFINE_list("examples", ["0"], "Which examples of the split, counted from 0.")
-_CROSS_ATTENDS = flags.DEFINE_list("cross_attends", None, "Which, counted from 1; without it the first, second and last.")
-_LATENTS = flags.DEFINE_list("latents", None, "Which, counted from 0; without it the first that there is room for.")
+_CROSS_ATTENDS = flags.DEFINE_list("cross_attends", None, "Which, counted from 1; default: the first, second and last.")
+_LATENTS = flags.DEFINE_list("latents", None, "Which, counted from 0; default: as many as fit.")
 _OVERLAY = flags.DEFINE_bool(
-    "overlay", False, "Show the picture itself, dark where a latent looks least; clouds always are."
+    "overlay", False, "Show the picture itself, dark where a latent attends least; clouds always are."
 )
 
 
@@ -29,7 +29,7 @@ def main(files: list[Path]) -> None:
     run, output = load(command.require("workdir"), _STEP.value), Path(command.require("output"))
     model = run.problem.config.model
     if not model.figure_3:
-        raise Failure(Code.CONFIG, f"a model of kind {model.kind} has no cross-attends to look at")
+        raise Failure(Code.CONFIG, f"a model of kind {model.kind} has no cross-attends to draw")
     count = model.num_cross_attends
     cross_attends = model.figure_3 if _CROSS_ATTENDS.value is None else chosen(_CROSS_ATTENDS, range(1, count + 1))
     latents = None if _LATENTS.value is None else chosen(_LATENTS, range(model.num_latents))
@@ -54,7 +54,7 @@ def main(files: list[Path]) -> None:
 
 
 def chosen(flag: flags.FlagHolder[list[str]], there: range) -> list[int]:
-    """The numbers that a flag gives; raises Failure(CONFIG) for one that is not there."""
+    """The numbers that a flag gives; raises Failure(CONFIG) for one out of range."""
     for text in flag.value:
         if not text.isdecimal() or int(text) not in there:
             raise Failure(Code.CONFIG, f"--{flag.name}: {text!r}", expected=f"numbers from {there[0]} to {there[-1]}")

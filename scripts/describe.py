@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def problem_of(config: Config) -> Problem:
-    """The config with what its data are; where they are not there, with a stand-in, which is said on stderr."""
+    """The config with what its data are; where they are not there, with a stand-in, which is reported on stderr."""
     try:
         return make(config, config.source().contents(), fingerprint="")
     except Failure as failure:

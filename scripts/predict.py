@@ -2,9 +2,9 @@
 
 python -m scripts.predict --workdir runs/a [--step 5000] [--top 5] [--json] FILE...
 
-Files are classified one by one, so that the answer for one does not depend on the others. An example of a run with several
-streams is as many files, joined by commas in the order of the streams' names. Files that cannot be read are named and
-skipped, and the exit code is then 3.
+Files are classified one by one, so that the prediction for one does not depend on the others. An example of a run with
+several streams is one file per stream, joined by commas in the order of the streams' names. Files that cannot be read are
+named and skipped, and the exit code is then 3.
 """
 
 import itertools
@@ -22,7 +22,7 @@ from perceiver_jax.report.tables import table
 from perceiver_jax.runs.load import TrainedRun, example_of, load
 
 flags.DEFINE_string("workdir", None, "Directory of the run.")
-_STEP = flags.DEFINE_integer("step", None, "Step of the checkpoint to ask; default: the newest valid one.")
+_STEP = flags.DEFINE_integer("step", None, "Step of the checkpoint; default: the newest valid one.")
 _TOP = flags.DEFINE_integer("top", 5, "How many classes to name.", lower_bound=1)
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object per file, one per line, instead of a table.")
 
@@ -36,7 +36,7 @@ def main(files: list[Path]) -> None:
     bad: list[Failure] = []
     with Progress(len(files), 0) as progress:
         readable = inputs_of(files, run, bad, progress)
-        first = list(itertools.islice(readable, 1))  # before JAX: that none can be read is told at once
+        first = list(itertools.islice(readable, 1))  # before JAX: that none can be read is reported at once
         for file, inputs, masks in itertools.chain(first, readable):
             answers = run.problem.task.answers(run.scores_of(inputs, masks, file), _TOP.value)
             if _JSON.value:

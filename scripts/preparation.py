@@ -1,4 +1,4 @@
-"""What the commands that prepare data sets share: their flags, and how they run to the end of a plan."""
+"""What the commands that prepare data sets share: their flags, and running a plan."""
 
 import os
 import sys
@@ -29,8 +29,8 @@ def define_flags(source: str, noun: str) -> None:
     flags.DEFINE_string("source", None, source)
     flags.DEFINE_string("data_dir", None, "Directory of prepared data sets: the configs' data.data_dir.")
     flags.DEFINE_integer("num_workers", os.cpu_count(), "Processes that decode and write.", lower_bound=1)
-    flags.DEFINE_string("checksums", None, "List of what md5sum or sha256sum says of files in --source, compared first.")
-    flags.DEFINE_bool("verify", False, "In the end read all that was written and compare it with its checksums.")
+    flags.DEFINE_string("checksums", None, "Output of md5sum or sha256sum for files in --source; checked first.")
+    flags.DEFINE_bool("verify", False, "Finally read all that was written and compare it with its checksums.")
     flags.DEFINE_bool("allow_partial", False, "Prepare a subset, recorded as such.")
     flags.DEFINE_integer("max_bad", 0, f"{noun.capitalize()} that may be left out as unreadable.", lower_bound=0)
 
@@ -51,7 +51,7 @@ def prepare(make_plan: Callable[[Path], dataset.Plan]) -> None:
             observe = Observer(progress, stop, count)
             final = dataset.prepare(plan, data_dir, num_workers, max_bad, observe, progress.note)
         if flags.FLAGS["verify"].value:
-            say_above(f"reading {final}")
+            report_above(f"reading {final}")
             with Progress(len(plan.units), 0) as progress:
                 dataset.verify(final, Observer(progress, stop, len(plan.units)))
     say(f"{final} is ready: --config.data.data_dir={data_dir}")
@@ -61,7 +61,7 @@ def check_outside(data_dir: Path, source: Path) -> None:
     """Raises Failure(WORKDIR) for a directory inside the source's folder."""
     # realpath: unlike Path.resolve, it leaves a link to itself to those who would write there.
     if source.is_dir() and Path(os.path.realpath(data_dir)).is_relative_to(os.path.realpath(source)):
-        raise Failure(Code.WORKDIR, f"--data_dir {data_dir}", "lies in --source", hint="another --data_dir")
+        raise Failure(Code.WORKDIR, f"--data_dir {data_dir}", "is in --source", hint="another --data_dir")
 
 
 def _checksums(source: Path) -> list[Checksum]:
@@ -72,9 +72,9 @@ def _checksums(source: Path) -> list[Checksum]:
 
 
 def _compare(published: Sequence[Checksum], stop: StopFlag) -> None:
-    """Reads what has checksums; raises Failure(DATA) where others come out, Stopped on request."""
+    """Reads what has checksums; raises Failure(DATA) where they differ, Stopped on request."""
     megabytes = sum(checksum.size for checksum in published) // MEGABYTE
-    say_above(f"comparing {len(published):,} files, {megabytes:,} MB, with their checksums")
+    report_above(f"comparing {len(published):,} files, {megabytes:,} MB, with their checksums")
     with Progress(megabytes, 0) as progress:
         observe = Observer(progress, stop, megabytes, resumes=False, rate="megabytes_per_second")
         checksums.check(published, lambda done: observe(done // MEGABYTE))
@@ -94,9 +94,9 @@ def plan(
     """
     if listing.ignored:
         shown = findings.first(sorted(listing.ignored))
-        say_above(f"ignored {len(listing.ignored):,} files that are no {data_set.NOUN} by their names: {shown}")
+        report_above(f"ignored {len(listing.ignored):,} files whose names are not those of {data_set.NOUN}: {shown}")
     for line in check_complete(listing, flags.FLAGS["allow_partial"].value):
-        say_above(line)
+        report_above(line)
     units = [
         unit
         for split, found in listing.items.items()
@@ -117,13 +117,13 @@ def plan(
     )
 
 
-def say_above(line: str) -> None:
-    """Tells a line on stderr, where the progress goes."""
+def report_above(line: str) -> None:
+    """Prints a line on stderr, where the progress goes."""
     print(line, file=sys.stderr)
 
 
 class Observer:
-    """Called with what is done: moves the bar, now and then and in the end says the rate, and stops on request."""
+    """Called with what is done: moves the bar, reports the rate now and then and at the end, and stops on request."""
 
     def __init__(
         self, progress: Progress, stop: StopFlag, total: int, resumes: bool = True, rate: str = "examples_per_second"

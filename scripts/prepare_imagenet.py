@@ -5,9 +5,9 @@ python -m scripts.prepare_imagenet --source DIR --data_dir DIR [--num_workers 8]
 
 DIR of --source holds ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar as downloaded (nothing is unpacked), or class
 folders: train/nXXXXXXXX/*.JPEG and val/*.JPEG or val/nXXXXXXXX/*.JPEG. A class folder may be a link to a folder;
-pictures that are links are bad items. The same command again goes on where it was stopped.
+pictures that are links are bad items. The same command again resumes where it stopped.
 
-A picture whose bytes were changed without breaking the file cannot be told from a good one, unless FILE of --checksums holds
+A picture whose bytes were changed without breaking the file cannot be detected unless FILE of --checksums holds
 lines `MD5  NAME` (or SHA-256) of files in --source, such as the two archives' sums from their download page.
 """
 
@@ -19,10 +19,14 @@ from perceiver_jax import command
 from perceiver_jax.data.preparation import dataset, imagenet2012, validation_labels
 from perceiver_jax.errors import Code, Failure
 from scripts import preparation
-from scripts.preparation import say_above
+from scripts.preparation import report_above
 
 preparation.define_flags("Directory of the archives or class folders.", "pictures")
-_VALIDATION_LABELS = flags.DEFINE_string("validation_labels", None, "A label a line for the validation pictures, by number.")
+_VALIDATION_LABELS = flags.DEFINE_string(
+    "validation_labels",
+    None,
+    "File with one label per line for the validation pictures, in order of their numbers.",
+)
 
 
 def main() -> None:
@@ -32,8 +36,8 @@ def main() -> None:
 def make_plan(source: Path) -> dataset.Plan:
     """What is to be prepared, listed and checked."""
     if not source.is_dir():
-        raise Failure(Code.DATA, f"--source {source}", "is no directory")
-    say_above(f"listing {source}")
+        raise Failure(Code.DATA, f"--source {source}", "is not a directory")
+    report_above(f"listing {source}")
     validation = imagenet2012.validation_synsets()
     if _VALIDATION_LABELS.value is not None:
         path = Path(_VALIDATION_LABELS.value).expanduser()

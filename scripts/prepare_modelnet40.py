@@ -3,11 +3,11 @@
 python -m scripts.prepare_modelnet40 --source PATH --data_dir DIR [--num_points 2048] [--seed 0] [--num_workers 2]
     [--allow_partial] [--max_bad 0] [--checksums FILE]
 
-PATH is one of the three releases in use, which is found out: ModelNet40.zip or the folder that holds it (nothing is
+PATH is one of the three releases in use, detected automatically: ModelNet40.zip or the folder that holds it (nothing is
 unpacked), or its class folders CLASS/{train,test}/CLASS_0001.off; modelnet40_normal_resampled; modelnet40_ply_hdf5_2048.
-Meshes are sampled on their surface, five times as many points as wanted, of which those farthest from each other are kept;
+Meshes are sampled on their surface, five times as many points as needed, of which those farthest from each other are kept;
 the text release is thinned likewise; the HDF5 release, which lacks three shapes, is taken as it is. Points are stored in an
-order in which any beginning is well spread. The same command again goes on where it was stopped.
+order in which every prefix is well spread. The same command again resumes where it stopped.
 FILE holds lines `MD5  NAME` or `SHA256  NAME` of what is in the folder, which is compared with them first.
 """
 
@@ -20,7 +20,7 @@ from perceiver_jax.data.preparation import dataset, modelnet40
 from perceiver_jax.data.preparation.modelnet40_releases import RELEASES, check_complete, list_source
 from perceiver_jax.errors import Code, Failure
 from scripts import preparation
-from scripts.preparation import say_above
+from scripts.preparation import report_above
 
 preparation.define_flags("ModelNet40.zip, or the folder of a release.", "shapes")
 _NUM_POINTS = flags.DEFINE_integer("num_points", 2048, "Points of each shape.", lower_bound=1)
@@ -35,14 +35,14 @@ def make_plan(source: Path) -> dataset.Plan:
     """What is to be prepared, listed and checked."""
     if not source.exists():
         raise Failure(Code.DATA, f"--source {source}", "does not exist")
-    say_above(f"listing {source}")
+    report_above(f"listing {source}")
     name, listing = list_source(source)
     release = RELEASES[name]
     if release.num_points is not None and _NUM_POINTS.value > release.num_points:
         expected = f"at most {release.num_points:,} points, or the meshes"
         what = f"found {release.title}"
         raise Failure(Code.DATA, what, f"{source}", found=f"--num_points={_NUM_POINTS.value}", expected=expected)
-    say_above(f"found {release.title}")
+    report_above(f"found {release.title}")
     description = {
         "description": f"ModelNet40, prepared by perceiver_jax from {release.title}.",
         "homepage": "https://modelnet.cs.princeton.edu/",

@@ -14,7 +14,7 @@ _made = CACHE not in os.environ
 if _made:
     os.environ[CACHE] = tempfile.mkdtemp(prefix="perceiver_jax-xla-")
 
-os.environ.setdefault("GLIBC_TUNABLES", "")  # set: no command starts itself anew, in the place of pytest
+os.environ.setdefault("GLIBC_TUNABLES", "")  # set: no command restarts itself, in place of pytest
 # Programs are compiled for far longer than tests run them; the other emitters and no optimisations take half the time.
 EMITTERS = "--xla_cpu_use_fusion_emitters=false"
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"

@@ -64,7 +64,7 @@ def problem_of(*settings: str, tiny: bool = False) -> Problem:
 
 
 def on_devices(count: int) -> dict[str, str]:
-    """The environment of a process with so many devices, all of them this computer's processor."""
+    """The environment of a process with `count` devices, all of them this computer's processor."""
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={count}"
     return os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
 
@@ -84,7 +84,7 @@ class Run:
 
     @property
     def stderr(self) -> str:
-        """What it has told on stderr so far."""
+        """What it has printed on stderr so far."""
         return self.log.with_suffix(".err").read_text()
 
     def poll(self) -> int | None:
@@ -96,7 +96,7 @@ class Run:
         return self._until(self.poll)
 
     def until(self, text: str) -> "Run":
-        """Itself, as soon as it has told `text` on stderr."""
+        """Itself, as soon as it has printed `text` on stderr."""
         self._until(lambda: True if text in self.stderr else self._fail(f"ended before {text!r}") if self.ended else None)
         return self
 

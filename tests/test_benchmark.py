@@ -1,4 +1,4 @@
-"""What the benchmark compares is the same function, and what it tells is complete. Its times are not tested."""
+"""What the benchmark compares is the same function, and what it reports is complete. Its times are not tested."""
 
 import functools
 import json
@@ -69,13 +69,13 @@ def test_remat_changes_the_program_it_is_asked_of():
 # The command
 
 
-def test_a_run_tells_of_all_contestants_and_their_numbers(launcher, tmp_path):
+def test_a_run_reports_all_contestants_and_their_numbers(launcher, tmp_path):
     flags = ("--suite", "forward", "--shapes", "small", "--tiny", "--rounds", "2", "--json", tmp_path / "all.json")
     run = launcher.start("scripts.benchmark", *flags, "--plot", tmp_path / "all.png")
     assert run.wait() == 0, run.stderr
-    told = json.loads((tmp_path / "all.json").read_text())
-    assert told["machine"]["matmul_gflops"] > 0
-    rows = told["suites"]["forward"]
+    reported = json.loads((tmp_path / "all.json").read_text())
+    assert reported["machine"]["matmul_gflops"] > 0
+    rows = reported["suites"]["forward"]
     here = [peer for peer in peers.PACKAGES if not peers.missing(peer)]
     assert [row["contestant"] for row in rows] == ["ours", "plain", *here]
     for row in rows:
@@ -88,7 +88,7 @@ def test_a_run_tells_of_all_contestants_and_their_numbers(launcher, tmp_path):
         assert f"peer {peer} not installed: pip install " in run.stderr
 
 
-def test_compilation_tells_bytes_and_seconds():
+def test_compilation_reports_bytes_and_seconds():
     cached = jax.config.jax_enable_compilation_cache
     try:
         facts = Compiled("ours_remat_layer", "forward", SMALL)().facts
@@ -103,8 +103,8 @@ def test_memory_is_compared_in_every_form_there_is(monkeypatch):
     sizes = shapes.shapes()
     rows = memory(a_run(lambda text: None, sizes["small"], sizes["imagenet"]))
     kept = ["ours", "ours_remat_block", "ours_remat_layer"]
-    told = [(row["shape"], row["operation"], row["contestant"]) for row in rows]
-    assert told == [
+    reported = [(row["shape"], row["operation"], row["contestant"]) for row in rows]
+    assert reported == [
         *(("small", "forward", name) for name in ("ours", "plain")),
         *(("small", "train_step", name) for name in (*kept, "plain")),
         *(("imagenet", "forward", name) for name in ("ours", "plain")),
@@ -120,8 +120,8 @@ def test_memory_is_compared_in_every_form_there_is(monkeypatch):
     [
         (("--suite", "forwrd"), "error[2] --suite: unknown 'forwrd'"),
         (("--shapes", "imagnet"), "error[2] --shapes: unknown 'imagnet'"),
-        (("--suite", "all,forward"), "error[2] --suite: all is given beside others"),
-        (("--json", "nowhere/x.json"), "error[6] --json nowhere/x.json: nowhere is no directory"),
+        (("--suite", "all,forward"), "error[2] --suite: all cannot be combined with names"),
+        (("--json", "nowhere/x.json"), "error[6] --json nowhere/x.json: nowhere is not a directory"),
     ],
     ids=["suite", "shape", "all", "file"],
 )
@@ -196,11 +196,11 @@ def test_a_contestant_that_fails_says_so(contestant, build, code, word):
 
 
 def test_a_contestant_that_fails_does_not_end_the_run():
-    told = []
-    run = a_run(told.append)
+    reported = []
+    run = a_run(reported.append)
     row = run.build("here", Named("one"), {"shape": "small"})
     assert row == {"shape": "small", "contestant": "one", "error": run.failures[0].what}
-    assert told[0].startswith("here: error[1]")
+    assert reported[0].startswith("here: error[1]")
 
 
 class Named(functools.partial):
@@ -217,7 +217,7 @@ class Named(functools.partial):
 # What is made of the numbers
 
 
-def test_the_line_through_fewer_blocks_goes_on_to_all():
+def test_the_line_through_fewer_blocks_extends_to_all():
     shape = shapes.shapes()["imagenet"]
     (row,) = extrapolated(shape, [{"min_seconds": 2.0}, {"min_seconds": 5.0}])
     assert row["min_seconds"] == 11.0

@@ -1,4 +1,4 @@
-"""The door of every command: what each wrong word on the command line, and each kind of end, looks like."""
+"""The entry point of every command: what each wrong word on the command line, and each kind of end, looks like."""
 
 import ast
 import re
@@ -93,7 +93,7 @@ MISTAKES = [
     ([*DIGITS, "--wrkdir=x"], "Unknown command line flag 'wrkdir'. Did you mean: workdir?"),
     ([*DIGITS, "--tiny=maybe"], "flag --tiny=maybe: ('Non-boolean argument to boolean flag', 'maybe')"),
     ([*DIGITS, "extra"], "unexpected argument 'extra'\n  try: every setting is a flag: --name=value"),
-    (["--config", "configs/digits.py:big"], "config configs/digits.py: has no variants, so none is called 'big'"),
+    (["--config", "configs/digits.py:big"], "config configs/digits.py: has no variants; got 'big'"),
     (
         ["--config", "configs/imagenet.py:io2"],
         "variant: unknown value 'io2'\n  expected: one of io, fourier, ",
@@ -104,7 +104,7 @@ MISTAKES = [
     ([*DIGITS, "--config.seed"], "--config.seed: no value"),
     ([*DIGITS, "--config.seed", "--tiny"], "--config.seed: no value"),
     ([*DIGITS, "--config.seed=1", "--config.seed=2"], "--config.seed: given twice, 1 and 2"),
-    ([*DIGITS, "--config.seed.x=3"], "--config.seed.x: seed is no section, but 0"),
+    ([*DIGITS, "--config.seed.x=3"], "--config.seed.x: seed is not a section but 0"),
     ([*DIGITS, "--config.model=3"], "--config.model: is a section\n  try: --config.model.FIELD=VALUE"),
     ([*DIGITS, "--config.model=None"], "model: expected a section, got None"),
     ([*DIGITS, "--config.optim.name=lamb"], f"unknown key optim.name{OPTIM}"),
@@ -145,7 +145,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[" ".join(words)[-50:] or "-" for words, _ in MISTAKES])
-def test_a_wrong_command_line_is_told_in_these_words(train, arguments, message):
+def test_a_wrong_command_line_is_reported_in_these_words(train, arguments, message):
     code, err = train(*arguments)
     assert code == Code.CONFIG
     if message.endswith(", "):  # the other variants follow
@@ -159,8 +159,8 @@ def test_training_needs_a_workdir(launch):
 
 
 def test_a_command_without_config_takes_no_override(launch):
-    told = "error[2] --config.seed: this command takes no config\n"
-    assert launch("experiments/evaluate.py", "--workdir", "x", "--config.seed=3") == (2, told)
+    reported = "error[2] --config.seed: this command takes no config\n"
+    assert launch("experiments/evaluate.py", "--workdir", "x", "--config.seed=3") == (2, reported)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ CONFIG_FILES = {
 
 
 @pytest.mark.parametrize(("content", "message"), CONFIG_FILES.values(), ids=list(CONFIG_FILES))
-def test_a_broken_config_file_is_told_by_line(train, tmp_path, content, message):
+def test_a_broken_config_file_is_reported_by_line(train, tmp_path, content, message):
     path = tmp_path / "x.py"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     assert train("--config", path) == (2, f"error[2] config {path}{message}\n")
@@ -291,7 +291,7 @@ def test_a_config_file_without_end_is_given_up(train, tmp_path, monkeypatch):
     path = tmp_path / "x.py"
     path.write_text("def get_config():\n    while True: pass\n")
     began = time.monotonic()
-    assert train("--config", path) == (2, f"error[2] config {path}: still running after 0.2 s\n")
+    assert train("--config", path) == (2, f"error[2] config {path}: did not return within 0.2 s\n")
     assert time.monotonic() - began < 5
 
 
@@ -314,7 +314,7 @@ def test_a_workdir_that_is_a_file_is_refused(launch, tmp_path):
 
 def test_an_empty_workdir_is_refused(launch):
     code, err = launch("experiments/train.py", *DIGITS, "--workdir=")
-    assert (code, err) == (6, "error[6] workdir '': is no path\n  try: --workdir runs/NAME\n")
+    assert (code, err) == (6, "error[6] workdir '': is not a path\n  try: --workdir runs/NAME\n")
 
 
 def test_a_workdir_of_another_run_is_refused(launch, tmp_path):
@@ -329,14 +329,14 @@ def test_a_workdir_of_another_run_is_refused(launch, tmp_path):
     )
 
 
-def test_a_missing_data_package_is_told_with_its_name(launch, tmp_path, monkeypatch):
+def test_a_missing_data_package_is_reported_with_its_name(launch, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)  # as if it were not installed
     code, err = launch("experiments/train.py", *DIGITS, "--workdir", tmp_path)
-    told = "error[3] data set digits needs the package scikit-learn\n  try: pip install -e .[examples]\n"
-    assert (code, err) == (3, told)
+    reported = "error[3] data set digits needs the package scikit-learn\n  try: pip install -e .[examples]\n"
+    assert (code, err) == (3, reported)
 
 
-def test_data_that_are_not_there_are_told_with_their_place(launch, tmp_path):
+def test_data_that_are_not_there_are_reported_with_their_place(launch, tmp_path):
     place = f"--config.data.data_dir={tmp_path}"
     code, err = launch("experiments/train.py", "--config", "configs/imagenet.py", "--workdir", tmp_path / "run", place)
     assert code == Code.DATA
@@ -359,9 +359,9 @@ def run_of_one_step(run_without_checkpoints):
     return run_without_checkpoints
 
 
-def test_an_evaluation_of_a_run_without_checkpoints_is_told_so(launch, run_without_checkpoints):
-    told = launch("experiments/evaluate.py", "--workdir", run_without_checkpoints)
-    assert told == (4, f"error[4] no checkpoint: {run_without_checkpoints}/checkpoints\n  found: nothing saved yet\n")
+def test_an_evaluation_of_a_run_without_checkpoints_is_reported_so(launch, run_without_checkpoints):
+    reported = launch("experiments/evaluate.py", "--workdir", run_without_checkpoints)
+    assert reported == (4, f"error[4] no checkpoint: {run_without_checkpoints}/checkpoints\n  found: nothing saved yet\n")
 
 
 @pytest.mark.parametrize(
@@ -376,20 +376,20 @@ def test_an_evaluation_of_a_run_without_checkpoints_is_told_so(launch, run_witho
         ),
         (["--step=x"], 2, "error[2] flag --step=x: invalid literal for int() with base 10: 'x'\n"),
         (["--step=2"], 4, "error[4] no checkpoint at {run}/checkpoints/2\n  found: steps 1 in {run}/checkpoints\n"),
-        (["--streams=imag"], 2, "error[2] stream imag is not there\n  expected: one or more of image\n"),
-        (["--data_dir=x"], 2, "error[2] --data_dir: data set digits lies in no directory of its own\n"),
+        (["--streams=imag"], 2, "error[2] stream imag not found\n  expected: one or more of image\n"),
+        (["--data_dir=x"], 2, "error[2] --data_dir: data set digits is not in a directory of its own\n"),
         (["--votes=0"], 2, "error[2] flag --votes=0: 0 is not a positive integer\n"),
     ],
     ids=str,
 )
-def test_an_evaluation_that_cannot_be_is_told_why(launch, run_of_one_step, arguments, code, message):
-    told = launch("experiments/evaluate.py", "--workdir", run_of_one_step, *arguments)
-    assert told == (code, message.format(run=run_of_one_step))
+def test_an_evaluation_that_cannot_be_is_reported_why(launch, run_of_one_step, arguments, code, message):
+    reported = launch("experiments/evaluate.py", "--workdir", run_of_one_step, *arguments)
+    assert reported == (code, message.format(run=run_of_one_step))
 
 
-def test_an_evaluation_of_no_run_is_told_what_is_there(launch, tmp_path):
-    told = f"error[4] no run at {tmp_path}/x\n  found: nothing there\n"
-    assert launch("experiments/evaluate.py", "--workdir", tmp_path / "x") == (4, told)
+def test_an_evaluation_of_no_run_is_reported_what_is_there(launch, tmp_path):
+    reported = f"error[4] no run at {tmp_path}/x\n  found: nothing there\n"
+    assert launch("experiments/evaluate.py", "--workdir", tmp_path / "x") == (4, reported)
 
 
 # Ends
@@ -414,11 +414,11 @@ def test_a_failure_ends_with_its_code_and_message(end_of, code):
 
 @pytest.mark.parametrize("code", [Code.TERMINATED, Code.INTERRUPTED])
 def test_a_stopped_run_says_how_to_go_on(end_of, code):
-    told = "stopped at step 12; the same command resumes\n"
-    assert end_of(raising(Stopped(code, 12))) == (int(code), "", told)
+    reported = "stopped at step 12; the same command resumes\n"
+    assert end_of(raising(Stopped(code, 12))) == (int(code), "", reported)
 
 
-def test_an_interrupt_is_no_error(end_of):
+def test_an_interrupt_is_not_an_error(end_of):
     assert end_of(raising(KeyboardInterrupt())) == (130, "", "")
 
 
@@ -439,16 +439,18 @@ def test_running_out_of_memory_names_what_to_lower(end_of, error, found):
     code, _, err = end_of(raising(error))
     assert code == Code.MEMORY
     assert err.startswith("error[7] out of memory\n" + (f"  found: {found}" if found else ""))
-    assert err.endswith('  try: a smaller data.batch_size, optim.accumulation_steps, or model.remat="layer"\n')
-    assert "more" not in err
+    assert err.endswith('  try: a smaller data.batch_size, more optim.accumulation_steps, or model.remat="layer"\n')
+    assert "and more" not in err
 
 
-def test_a_fault_of_ours_leaves_its_traceback_in_a_file(end_of, tmp_path, monkeypatch):
+def test_a_bug_leaves_its_traceback_in_a_file(end_of, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     code, out, err = end_of(raising(ZeroDivisionError("by zero\nand more")))
     assert (code, out) == (1, "")
     match = re.fullmatch(
-        r"error\[1\] ZeroDivisionError: by zero\n  try: this is a fault of ours: please report it with (.+\.txt)\n", err
+        r"error\[1\] ZeroDivisionError: by zero\n"
+        r"  try: this is a bug in perceiver_jax; please report it with (.+\.txt)\n",
+        err,
     )
     text = Path(match[1]).read_text()
     assert text.startswith("Traceback (most recent call last):\n")
@@ -494,7 +496,7 @@ SPEAK = "from perceiver_jax import command; command.run(lambda: [print('x' * 100
 
 
 @pytest.mark.parametrize("lines", [1, 10_000])
-def test_a_reader_that_leaves_is_no_error(lines):
+def test_a_reader_that_leaves_is_not_an_error(lines):
     process = subprocess.Popen(
         [sys.executable, "-c", SPEAK.format(lines=lines)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -504,7 +506,7 @@ def test_a_reader_that_leaves_is_no_error(lines):
     assert process.wait() == 0
 
 
-def test_a_closed_stdout_is_no_error():
+def test_a_closed_stdout_is_not_an_error():
     code = [sys.executable, "-c", SPEAK.format(lines=1)]
     done = subprocess.run(["sh", "-c", '"$0" "$@" >&-', *code], cwd=ROOT, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -515,11 +517,11 @@ def test_a_batch_that_does_not_divide_among_the_devices_is_refused(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "experiments.train", *arguments], cwd=ROOT, env=on_devices(8), capture_output=True, text=True
     )
-    told = "error[2] data.batch_size 100 is not divisible by 8 devices; try 96 or 104\n"
-    assert (done.returncode, done.stderr) == (2, told)
+    reported = "error[2] data.batch_size 100 is not divisible by 8 devices; try 96 or 104\n"
+    assert (done.returncode, done.stderr) == (2, reported)
 
 
-def test_a_platform_without_devices_is_told_by_name(monkeypatch):
+def test_a_platform_without_devices_is_reported_by_name(monkeypatch):
     import jax
 
     from perceiver_jax.system import devices
@@ -532,8 +534,8 @@ def test_a_platform_without_devices_is_told_by_name(monkeypatch):
         devices.make_mesh(1, 1, {})
     assert caught.value.code == Code.CONFIG
     assert re.fullmatch(
-        r"error\[2\] platform .*: no device visible\n  found: Unable to initialize backend 'gpu': nothing there\n"
-        r"  try: another value of JAX_PLATFORMS, or none",
+        r"error\[2\] platform .*: no devices found\n  found: Unable to initialize backend 'gpu': nothing there\n"
+        r"  try: another value of JAX_PLATFORMS, or unset it",
         str(caught.value),
     )
 

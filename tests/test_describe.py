@@ -1,4 +1,4 @@
-"""What `describe` says of a config, to people and to programs."""
+"""What `describe` says of a config, to users and to programs."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def test_json_has_the_promised_keys_and_types(imagenet):
     }
 
 
-def test_json_tells_the_papers_best_model(imagenet):
+def test_json_reports_the_papers_best_model(imagenet):
     facts, _ = imagenet
     assert facts["parameters"] == 44_912_254 == sum(facts["modules"].values())
     assert facts["flops_per_example"] == 707_197_648_896
@@ -81,12 +81,12 @@ def test_the_largest_config_is_described_in_five_seconds(imagenet):
 
 @pytest.fixture
 def printed(monkeypatch, capsys):
-    def printed(*arguments, told=""):
+    def printed(*arguments, reported=""):
         monkeypatch.setattr(sys, "argv", ["describe", *arguments])
         with fresh_flags(), pytest.raises(SystemExit) as end:
             runpy.run_path(f"{ROOT}/scripts/describe.py", run_name="__main__")
         out, err = capsys.readouterr()
-        assert (end.value.code, err) == (0, told)
+        assert (end.value.code, err) == (0, reported)
         return out
 
     return printed
@@ -120,9 +120,9 @@ def test_the_table_shows_schedule_sizes_and_parts(printed):
 
 
 def test_data_that_are_not_there_are_counted_as_others_would_be_and_that_is_said(printed, tmp_path):
-    told = f"note: data.data_dir is no folder: {tmp_path}/x; counted as for 2 classes of 1,000 examples\n"
+    reported = f"note: data.data_dir is not a directory: {tmp_path}/x; counted as for 2 classes of 1,000 examples\n"
     place = f"--config.data.data_dir={tmp_path}/x"
-    facts = json.loads(printed("--config", f"{ROOT}/configs/image_folder.py", place, "--json", told=told))
+    facts = json.loads(printed("--config", f"{ROOT}/configs/image_folder.py", place, "--json", reported=reported))
     assert facts["classes"] == 2
     assert facts["streams"] == {"image": {"grid": [128, 128], "features": 3}}
 

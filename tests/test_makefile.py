@@ -1,4 +1,4 @@
-"""The two commands of a fresh machine run what they say, and tell a modality that is not there."""
+"""The two commands for a fresh machine run what they say, and report an unknown modality."""
 
 import shutil
 import subprocess
@@ -28,14 +28,14 @@ def dry_run(*arguments):
     ],
 )
 def test_each_modality_has_a_first_run(arguments, config, workdir):
-    code, told = dry_run("quickstart", *arguments)
+    code, reported = dry_run("quickstart", *arguments)
     assert code == 0
-    assert told.splitlines()[-1].endswith(f"python -m experiments.train --config {config} --workdir {workdir}")
+    assert reported.splitlines()[-1].endswith(f"python -m experiments.train --config {config} --workdir {workdir}")
     assert (ROOT / config.partition(":")[0]).is_file()
 
 
 @pytest.mark.parametrize("name", ["smells", ""])
-def test_an_unknown_modality_is_told(name):
-    code, told = dry_run("quickstart", f"MODALITY={name}")
+def test_an_unknown_modality_is_reported(name):
+    code, reported = dry_run("quickstart", f"MODALITY={name}")
     assert code != 0
-    assert f"MODALITY={name}: expected images or points" in told
+    assert f"MODALITY={name}: expected images or points" in reported

@@ -60,7 +60,7 @@ def test_a_member_that_is_not_there_is_refused_with_those_that_are_the_nearest_f
 
 
 def in_folders(save):
-    """Writes a data set of people's own: four files of two classes in each split."""
+    """Writes a user's data set: four files of two classes in each split."""
 
     def write(folder):
         for split, i in itertools.product(("train", "test"), range(4)):
@@ -81,7 +81,7 @@ def save_cloud(parent, i):
 
 
 def own(name, save):
-    """Makes a folder of people's own files once."""
+    """Makes a folder of a user's files once."""
     return lambda once: once(name, in_folders(save))
 
 
@@ -405,7 +405,7 @@ def test_the_label_of_padding_is_as_any_other(task):
 
 
 @of_kinds(tasks)
-def test_a_label_that_is_no_class_is_refused_by_name(task):
+def test_a_label_that_is_not_a_class_is_refused_by_name(task):
     with pytest.raises(Failure, match="an example: label 7") as failure:
         task.encode((7,), "an example")
     assert failure.value.code == Code.DATA
@@ -496,7 +496,7 @@ def test_scores_that_are_rounded_to_none_or_all_have_a_finite_loss(task, labels)
 
 
 @of_kinds(tasks)
-def test_scores_that_are_no_numbers_stay_so(task):
+def test_scores_that_are_nan_stay_so(task):
     assert np.isnan(task.logits(jnp.full((1, len(CLASSES)), jnp.nan))).all()
 
 

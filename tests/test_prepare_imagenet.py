@@ -137,7 +137,7 @@ def test_verifying_names_every_shard_that_is_not_what_was_written(tmp_path, laun
     folder = tmp_path / "out/imagenet2012/5.1.0"
     damaged = next(iter(sorted(folder.glob("*train.array_record*"))))
     data = bytearray(damaged.read_bytes())
-    data[len(data) // 2] ^= 1  # of the same size: `load` cannot tell
+    data[len(data) // 2] ^= 1  # of the same size: `load` cannot detect it
     damaged.write_bytes(data)
     code, _, err = launch(*arguments)
     assert code == 3
@@ -147,7 +147,7 @@ def test_verifying_names_every_shard_that_is_not_what_was_written(tmp_path, laun
     )
 
 
-def test_an_archive_whose_checksum_differs_is_told_before_anything_is_written(tmp_path, launch):
+def test_an_archive_whose_checksum_differs_is_reported_before_anything_is_written(tmp_path, launch):
     source = write_archives(tmp_path / "source")
     names = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar")
     lines = "".join(f"{hashlib.md5((source / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
@@ -160,7 +160,7 @@ def test_an_archive_whose_checksum_differs_is_told_before_anything_is_written(tm
     assert code == 3
     assert f"error[3] md5 differs: {names[1]}: the file is complete but altered\n  found: " in err
     assert not (tmp_path / "out").exists()
-    (source / names[1]).write_bytes(good[:5000])  # what the headers show is told without reading all
+    (source / names[1]).write_bytes(good[:5000])  # what the headers show is reported without reading all
     assert f"error[3] {names[1]}: ends early at " in launch(*arguments)[2]
     (source / names[1]).write_bytes(good)
     code, _, err = launch(*arguments)
@@ -200,7 +200,7 @@ def test_bad_pictures_are_all_named_and_then_left_out_by_budget(tmp_path, launch
         assert f"bad item {key}: {reason}: {sentence}\n" in err
     assert err.endswith(
         f"error[3] 4 bad items: all in {incomplete}/bad_items.jsonl\n  expected: at most 0 (--max_bad)\n"
-        "  try: repair the source and give the same command again, or leave them out: --max_bad=4\n"
+        "  try: repair the source and run the command again, or skip them: --max_bad=4\n"
     )
     lines = [json.loads(line) for line in (incomplete / "bad_items.jsonl").read_text().splitlines()]
     assert {line["key"]: (line["code"], line["what"]) for line in lines} == BAD
@@ -236,7 +236,7 @@ def test_what_is_unusual_and_what_was_ignored_is_listed_whole(tmp_path, launch, 
     for name, workers in (("one", 1), ("two", 2)):
         code, _, err = launch(source, tmp_path / name, "--allow_partial", f"--num_workers={workers}")
         assert code == 0, err
-        assert "ignored 2 files that are no pictures by their names: Thumbs.db, ... (all in warnings.jsonl)\n" in err
+        assert "ignored 2 files whose names are not those of pictures: Thumbs.db, ... (all in warnings.jsonl)\n" in err
         assert "warning: 2 items cmyk: n01440764_3.JPEG, ... (all in warnings.jsonl)\n" in err
         assert "warning: 1 items format-mismatch: n01443537_1.JPEG\n" in err
     assert hashes(tmp_path / "one") == hashes(tmp_path / "two")
@@ -267,7 +267,7 @@ def test_ordinary_pictures_are_stored_as_they_came(tmp_path, launch):
     assert all(data.startswith(b"\xff\xd8\xff") for data in stored.values())
 
 
-def test_a_repaired_picture_is_read_anew(tmp_path, launch):
+def test_a_repaired_picture_is_read_again(tmp_path, launch):
     source = write_folders(tmp_path / "source")
     path = source / "train/n01440764/n01440764_0.JPEG"
     good = path.read_bytes()
@@ -286,16 +286,16 @@ def test_a_repaired_picture_is_read_anew(tmp_path, launch):
         (["--num_workers=0"], 2, "error[2] flag --num_workers=0: 0 is not a positive integer"),
         (["--max_bad=-1"], 2, "error[2] flag --max_bad=-1: -1 is not a non-negative integer"),
         (["--allow_partial", "--validation_labels=nowhere"], 3, "error[3] validation labels nowhere: cannot be read"),
-        (["--source=nowhere"], 3, "error[3] --source nowhere: is no directory"),
-        (["--source=nowhere", "--checksums=nowhere"], 3, "error[3] --source nowhere: is no directory"),
+        (["--source=nowhere"], 3, "error[3] --source nowhere: is not a directory"),
+        (["--source=nowhere", "--checksums=nowhere"], 3, "error[3] --source nowhere: is not a directory"),
         (["--checksums=nowhere"], 3, "error[3] checksums nowhere: cannot be read"),
-        (["--data_dir={source}"], 6, "error[6] --data_dir {source}: lies in --source"),
-        (["--data_dir={source}/a"], 6, "error[6] --data_dir {source}/a: lies in --source"),
+        (["--data_dir={source}"], 6, "error[6] --data_dir {source}: is in --source"),
+        (["--data_dir={source}/a"], 6, "error[6] --data_dir {source}/a: is in --source"),
         (["--data_dir={source}-loop", "--allow_partial"], 6, "error[6] cannot write to {source}-loop/imagenet2012/5.1.0."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_done_is_told(tmp_path, launch, arguments, code, message):
+def test_what_cannot_be_done_is_reported(tmp_path, launch, arguments, code, message):
     source = write_archives(tmp_path / "source")
     (tmp_path / "source-loop").symlink_to(tmp_path / "source-loop")
     found, _, err = launch(source, tmp_path / "out", *(word.format(source=source) for word in arguments))
@@ -333,7 +333,7 @@ def test_two_runs_do_not_write_into_one_folder(tmp_path, start, launch):
     assert f"error[6] {tmp_path}/out/imagenet2012/5.1.0.incomplete is in use by another process\n" in err
 
 
-def test_too_little_space_is_told_before_anything_is_read(tmp_path, launch, monkeypatch):
+def test_too_little_space_is_reported_before_anything_is_read(tmp_path, launch, monkeypatch):
     import shutil
 
     class Usage:
@@ -346,11 +346,11 @@ def test_too_little_space_is_told_before_anything_is_read(tmp_path, launch, monk
     assert "\n  found: 1,000 bytes free\n  expected: " in err
 
 
-def test_a_full_disk_is_told_and_leaves_nothing_half_written(tmp_path, start):
+def test_a_full_disk_is_reported_and_leaves_nothing_half_written(tmp_path, start):
     source = write_archives(tmp_path / "source")
     run = start(source, tmp_path / "out", "--num_workers=1", LARGEST_FILE="20000")
     _, err = run.communicate()
     assert run.returncode == 6
     assert f"error[6] cannot write {tmp_path}/out/imagenet2012/5.1.0.incomplete/imagenet2012-train.array_record-" in err
-    assert "\n  try: free some space; the same command goes on\n" in err
+    assert "\n  try: free some space; the same command resumes\n" in err
     assert not [name for name in hashes(tmp_path / "out") if "array_record" in name]

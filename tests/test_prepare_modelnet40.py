@@ -95,12 +95,12 @@ def test_the_zip_and_the_unpacked_meshes_give_the_same_shards(tmp_path, launch):
     assert shards[0] == shards[1] != {}
 
 
-def test_what_was_found_ignored_and_missing_is_told(tmp_path, launch):
+def test_what_was_found_ignored_and_missing_is_reported(tmp_path, launch):
     code, out, err = launch(write_zip(tmp_path / "source"), tmp_path / "out", "--allow_partial")
     assert (code, out) == (0, f"{tmp_path}/out/modelnet40/1.0.0 is ready: --config.data.data_dir={tmp_path}/out\n")
     assert err.startswith(
         f"listing {tmp_path}/source\nfound the meshes\n"
-        "ignored 3 files that are no shapes by their names: ModelNet40/.DS_Store, ModelNet40/README.txt, __MACOSX/"
+        "ignored 3 files whose names are not those of shapes: ModelNet40/.DS_Store, ModelNet40/README.txt, __MACOSX/"
     )
     assert "train: 3 of 40 classes, 12 of 9,843 shapes\ntest: 3 of 40 classes, 6 of 2,468 shapes\n" in err
     assert "test lacks airplane, bathtub, bed, " in err
@@ -196,11 +196,11 @@ def test_an_archive_is_compared_with_its_checksum(tmp_path, launch, place):
         (["--num_points=0"], 2, "error[2] flag --num_points=0: 0 is not a positive integer"),
         (["--seed=-1"], 2, "error[2] flag --seed=-1: -1 is not a non-negative integer"),
         (["--source=nowhere"], 3, "error[3] --source nowhere: does not exist"),
-        (["--data_dir={source}/a"], 6, "error[6] --data_dir {source}/a: lies in --source"),
+        (["--data_dir={source}/a"], 6, "error[6] --data_dir {source}/a: is in --source"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_done_is_told(tmp_path, launch, arguments, code, message):
+def test_what_cannot_be_done_is_reported(tmp_path, launch, arguments, code, message):
     source = write_zip(tmp_path / "source")
     found, _, err = launch(source, tmp_path / "out", *(word.format(source=source) for word in arguments))
     assert found == code
@@ -226,7 +226,7 @@ def test_a_release_that_lacks_a_listed_file_is_refused(tmp_path, launch):
     source = write_resampled(tmp_path)
     (source / "vase/vase_0001.txt").unlink()
     code, _, err = launch(source, tmp_path / "out")
-    assert (code, "error[3] 1 files that the release lists are not there\n  found: no vase/vase_0001.txt" in err) == (
+    assert (code, "error[3] 1 files listed by the release are missing\n  found: no vase/vase_0001.txt" in err) == (
         3,
         True,
     )

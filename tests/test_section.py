@@ -60,6 +60,6 @@ def test_sections_that_are_made_already_are_taken():
 
 
 @pytest.mark.parametrize("positions", [{}, {"knd": "none"}, {"image": {"kind": "non"}}, "none"], ids=repr)
-def test_what_is_no_section_is_refused(positions):
+def test_what_is_not_a_section_is_refused(positions):
     with pytest.raises(pydantic.ValidationError):
         Settings(positions=positions)

@@ -1,4 +1,4 @@
-"""A sweep trains its config once for each setting, goes on where it was, and says what came of it."""
+"""A sweep trains its config once for each setting, resumes where it was, and reports the results."""
 
 import json
 import runpy
@@ -20,7 +20,7 @@ TWO = "def get_sweep():\n    return [{}, {'model.num_latents': 8, 'optim.schedul
 
 @pytest.fixture
 def swept(monkeypatch, capsys, tmp_path):
-    """Runs `experiments.sweep` on digits, training replaced: the exit code, the commands launched, what is told."""
+    """Runs `experiments.sweep` on digits, training replaced: the exit code, the commands launched, what is reported."""
 
     def swept(text, *arguments, codes=(0, 0)):
         (tmp_path / "sweep.py").write_text(text)
@@ -57,7 +57,7 @@ def program():
 
 
 def test_each_setting_is_trained_once_in_a_directory_of_its_name(swept, tmp_path):
-    code, launched, told = swept(TWO, "--config.seed=3", "--tiny")
+    code, launched, reported = swept(TWO, "--config.seed=3", "--tiny")
     assert code == 0
     first, second = launched
     common = ["--config", "configs/digits.py", "--workdir"]
@@ -69,41 +69,41 @@ def test_each_setting_is_trained_once_in_a_directory_of_its_name(swept, tmp_path
         "--config.model.num_latents=8",
         "--config.optim.schedule={'kind': 'constant'}",
     ]
-    assert "base" in told
-    assert "test       0.25" in told
+    assert "base" in reported
+    assert "test       0.25" in reported
 
 
 def test_a_wrong_setting_ends_the_sweep_before_its_first_run(swept):
-    code, launched, told = swept("def get_sweep():\n    return [{}, {'model.num_latent': 8}]\n")
+    code, launched, reported = swept("def get_sweep():\n    return [{}, {'model.num_latent': 8}]\n")
     assert (code, launched) == (2, [])
-    assert "unknown key model.num_latent; did you mean model.num_latents?" in told
+    assert "unknown key model.num_latent; did you mean model.num_latents?" in reported
 
 
-def test_a_run_that_fails_does_not_stop_the_others_and_is_told_at_the_end(swept):
-    code, launched, told = swept(TWO, codes=(5, 0))
+def test_a_run_that_fails_does_not_stop_the_others_and_is_reported_at_the_end(swept):
+    code, launched, reported = swept(TWO, codes=(5, 0))
     assert (code, len(launched)) == (5, 2)
-    assert "error[5] 1 of 2 runs failed: base" in told
+    assert "error[5] 1 of 2 runs failed: base" in reported
 
 
 @pytest.mark.parametrize("ended", [130, 143, -9])
 def test_a_run_that_was_stopped_stops_the_sweep(swept, ended):
-    code, launched, told = swept(TWO, codes=(ended, 0))
+    code, launched, reported = swept(TWO, codes=(ended, 0))
     assert (code, len(launched)) == (130, 1)
-    assert "the same command goes on" in told
+    assert "the same command resumes" in reported
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
-        ("def get_sweep():\n    return {}\n", "get_sweep returned no list of dictionaries"),
+        ("def get_sweep():\n    return {}\n", "get_sweep must return a list of dictionaries"),
         ("def sweep():\n    return []\n", "has no function get_sweep"),
         ("x = 1\nraise ValueError('no')\n", "line 2: ValueError: no"),
     ],
 )
-def test_a_sweep_file_that_cannot_be_used_is_told_with_its_line(swept, text, told):
+def test_a_sweep_file_that_cannot_be_used_is_reported_with_its_line(swept, text, reported):
     code, launched, printed = swept(text)
     assert (code, launched) == (2, [])
-    assert told in printed
+    assert reported in printed
 
 
 @pytest.mark.parametrize(("variant", "settings"), [("fig5", fig5.get_sweep()), ("fig6", fig6.get_sweep())])

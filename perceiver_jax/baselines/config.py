@@ -37,7 +37,7 @@ class LayersConfig(BaselineConfig):
     num_layers: Annotated[Count, Tiny(2)]
     num_heads: Annotated[Count, Tiny(1)]  # so that they divide a tiny D
     widening_factor: Count  # of the MLP
-    remat: Literal["none", "layer"]  # what the backward pass computes again instead of keeping
+    remat: Literal["none", "layer"]  # what the backward pass recomputes instead of keeping
 
     @model_validator(mode="after")
     def _check(self) -> "LayersConfig":
@@ -111,10 +111,10 @@ class ResNetConfig(BaselineConfig):
     stage_blocks: Annotated[tuple[Count, ...], Field(min_length=1), Tiny(1)]
     stem_channels: Annotated[Count, Tiny(8)]
     statistics_decay: Fraction  # of the running mean of batch norms' statistics, by update
-    remat: Literal["none", "block"]  # what the backward pass computes again instead of keeping
+    remat: Literal["none", "block"]  # what the backward pass recomputes instead of keeping
 
     def check_inputs(self, inputs: Sequence[InputSpec], num_sharing: int) -> None:
-        """Raises ValueError for inputs that are no picture."""
+        """Raises ValueError for inputs that are not a picture."""
         super().check_inputs(inputs, num_sharing)
         name, grid, *_ = inputs[0]
         if len(grid) != 2:
@@ -157,7 +157,7 @@ Baseline = TransformerConfig | VitConfig | ResNetConfig
 
 
 def num_patches(grid: Sequence[int], size: int) -> int:
-    """The patches of `size` inputs along every axis that cover a grid; those at its ends may stand over."""
+    """The patches of `size` inputs along every axis that cover a grid; those at its ends may extend beyond it."""
     return math.prod(-(-length // size) for length in grid)
 
 

@@ -39,7 +39,7 @@ class GridArray(nnx.Module):
         self.permutation_seed = config.permutation_seed
 
     def __call__(self, inputs: Streams, masks: Streams | None) -> Parts:
-        """The input array; shuffled, each input keeps its position's channels and stands where another stood.
+        """The input array; shuffled, each input keeps its position's channels and moves to another's position.
 
         Raises ValueError for inputs by name that are not this one stream, and where inputs are masked.
         """
@@ -64,7 +64,7 @@ class GridArray(nnx.Module):
 
 
 def permutation(seed: int, num_inputs: int) -> np.ndarray:
-    """Which input stands at each place: a function of the seed and the number of inputs."""
+    """Which input is at each position: a function of the seed and the number of inputs."""
     return np.random.default_rng(seed).permutation(num_inputs)
 
 
@@ -94,7 +94,7 @@ class Embed(nnx.Module):
 
 
 def patches(x: Float[Array, "b *grid c"], size: int) -> Float[Array, "b n pc"]:
-    """The patches of a grid as rows, zeros where the last ones stand over."""
+    """The patches of a grid as rows, zeros where the last ones extend beyond it."""
     grid = x.shape[1:-1]
     x = jnp.pad(x, [(0, 0), *((0, -length % size) for length in grid), (0, 0)])
     axes = range(1, 2 * len(grid), 2)

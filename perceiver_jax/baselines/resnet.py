@@ -24,7 +24,7 @@ from perceiver_jax.model.norm import EPSILON
 
 
 class BatchNorm(nnx.Module):
-    """x^ g + b, x^ each channel with mean 0 and variance 1 over all examples and pixels of a batch."""
+    """x̂ g + b, x̂ each channel with mean 0 and variance 1 over all examples and pixels of a batch."""
 
     def __init__(self, channels: int, dtype: jnp.dtype | None, zero: bool):
         self.scale = nnx.Param(jnp.zeros(channels) if zero else jnp.ones(channels))
@@ -34,7 +34,7 @@ class BatchNorm(nnx.Module):
         self.use_running_average = False  # what `eval` and `train` of a module set
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        """The normalised x: in training by its own moments, which stay in `mean` and `variance`, else by those there."""
+        """The normalised x: in training by its own moments, kept in `mean` and `variance`, otherwise by those stored."""
         dtype = self.dtype or x.dtype
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         mean, variance = self.mean[...], self.variance[...]
@@ -101,7 +101,7 @@ class Bottleneck(nnx.Module):
 
 
 class ResNet(nnx.Module):
-    """A 7 x 7 convolution of the input array, a pool, stages of bottlenecks, the mean over places, one linear layer.
+    """A 7 x 7 convolution of the input array, a pool, stages of bottlenecks, the mean over positions, one linear layer.
 
     Kernels start He-normal in what comes in, the classifier from zero.
     """
@@ -132,5 +132,5 @@ class ResNet(nnx.Module):
 
 
 def _pooled(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:
-    """The highest of 3 x 3 places around every second place."""
+    """The highest of 3 x 3 positions around every second position."""
     return nnx.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))

@@ -19,7 +19,7 @@ EMBEDDING_SCALE = 0.02  # of ViT's position embeddings before training
 
 
 class Vit(nnx.Module):
-    """Patches, a class token before them, a vector added to each by its place, layers, norm, one linear layer.
+    """Patches, a class token before them, a vector added to each by its position, layers, norm, one linear layer.
 
     The layers are the Perceiver's own: the tanh form of GELU, norms with an epsilon of 1e-5, no dropout.
     """

@@ -1,1 +1,1 @@
-"""Files and order: what the data sets hold, and which example stands where in which batch."""
+"""Files and order: what the data sets contain, and which example is at which position of which batch."""

@@ -1,4 +1,4 @@
-"""The files of people's own data that give no example, found before training rather than in the midst of it."""
+"""The files of users' own data that cannot be read, found before training instead of during it."""
 
 import dataclasses
 import math
@@ -33,7 +33,7 @@ def check_files(
     files = [(split, index) for split in splits for index in range(len(split))]
     bad: list[tuple[str, Failure]] = []
     masked: set[str] = set()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders let go of Python's lock
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders release the GIL
         for done, found in enumerate(pool.map(lambda one: _checked(*one, modalities), files)):
             if isinstance(found, Failure):
                 owner, index = files[done]

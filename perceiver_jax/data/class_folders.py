@@ -1,8 +1,8 @@
-"""Class folders: data as people have them, a folder a class.
+"""Class folders: one folder per class.
 
 Either `train/<class>/*` beside `test/<class>/*` (or `val`, or `validation`), or `<class>/*`, of which a part is held out as
-test. Classes are numbered in the order of their sorted names. What has another suffix is left out and reported; no link is
-followed. Whether a file holds what its name says shows when it is read.
+test. Classes are numbered in the order of their sorted names. Files with another suffix are left out and reported; links are
+not followed. The contents of a file are checked when it is read.
 """
 
 import functools
@@ -22,14 +22,14 @@ TEST_NAMES = ("test", "val", "validation")
 class Kind(NamedTuple):
     """What the files are: by which suffixes they are known, and their words in messages."""
 
-    suffixes: tuple[str, ...]  # in small letters
+    suffixes: tuple[str, ...]  # in lower case
     items: str  # what they are called: pictures
     files: str  # what a class folder has to hold: JPEG or PNG files
     pattern: str  # of their names, as in the layout: *.jpg
 
     @property
     def layout(self) -> str:
-        """How a data set has to lie in its folder."""
+        """How a data set has to be laid out in its folder."""
         return f"train/CLASS/{self.pattern} with test/CLASS/{self.pattern}, or CLASS/{self.pattern}"
 
 
@@ -79,17 +79,17 @@ def read_file(path: str, what: str) -> bytes:
 def list_folder(root: Path, test_percent: float, kind: Kind) -> Folder:
     """The classes and files of a folder; what is left out of it is reported once, on stderr.
 
-    Raises Failure(DATA) where the folder is absent or its names make no data set.
+    Raises Failure(DATA) where the folder is absent or its names do not make a data set.
     """
     if not root.is_dir():
-        raise Failure(Code.DATA, "data.data_dir is no folder", f"{root}", expected=kind.layout)
+        raise Failure(Code.DATA, "data.data_dir is not a directory", f"{root}", expected=kind.layout)
     ignored: Counter[str] = Counter()
     names = [name for name in ("train", *TEST_NAMES) if _has_folders(root / name)]
     if not names:
         folders, files = {"train": "", "test": ""}, _split(_files(root, kind, ignored), test_percent)
     elif names[0] != "train" or len(names) == 1:
         missing = "train" if names[0] != "train" else "test, val or validation"
-        raise Failure(Code.DATA, f"has {names[0]} but no {missing}", f"{root}", expected=kind.layout)
+        raise Failure(Code.DATA, f"found {names[0]} but no {missing}", f"{root}", expected=kind.layout)
     else:
         folders = {"train": "train", "test": names[1]}
         files = {split: _files(root / folder, kind, ignored) for split, folder in folders.items()}
@@ -122,7 +122,7 @@ def _files(folder: Path, kind: Kind, ignored: Counter[str]) -> ByClass:
 
 
 def _entries(folder: Path, ignored: Counter[str]) -> Iterator[os.DirEntry]:
-    """What is in a folder, but for hidden files and names that are no text."""
+    """What is in a folder, but for hidden files and names that are not UTF-8."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -160,7 +160,7 @@ def _has_folders(path: Path) -> bool:
 
 
 def _check_case(names: Iterable[str], where: str) -> None:
-    """Raises Failure(DATA) for two names that would be one where case does not count: the data would be others there."""
+    """Raises Failure(DATA) for two names that are equal on a case-insensitive file system."""
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(name.casefold(), name)
@@ -169,7 +169,7 @@ def _check_case(names: Iterable[str], where: str) -> None:
 
 
 def _split(files: ByClass, test_percent: float) -> dict[str, ByClass]:
-    """Train and test of a folder that has one set: a file's own name decides, so others can come and go."""
+    """Train and test of a folder that has one set: a file's own name decides, independently of all others."""
 
     def is_test(label: str, name: str) -> bool:
         return int.from_bytes(_digest(label, name)[:8], "big") < test_percent / 100 * 2**64

@@ -1,4 +1,4 @@
-"""What the settings of every data source have in common, and how examples are looked at. Nothing here needs JAX."""
+"""What the settings of every data source have in common, and views of examples. Nothing here needs JAX."""
 
 from typing import Annotated
 
@@ -24,7 +24,7 @@ class DataConfig(Section):
 
 
 class DirectoryConfig(DataConfig):
-    """Data in a directory; it may change between the launches of one run, for what is in it is compared."""
+    """Data in a directory; it may change between the launches of one run, since its contents are compared."""
 
     data_dir: Annotated[str, HARMLESS]
 
@@ -35,7 +35,7 @@ class DirectoryConfig(DataConfig):
 
 
 class ViewsConfig(Section):
-    """How an example is looked at as a whole, all its streams together."""
+    """Views of an example as a whole, all its streams together."""
 
     num_evaluation: Annotated[Count, HARMLESS]  # views of an example whose scores are averaged; 1: the plain one
     # By stream, the probability that a training example comes without it, its inputs zero: never without two at once.

@@ -26,10 +26,10 @@ class Batch(TypedDict):
 
     inputs: Inputs
     masks: Masks
-    labels: Num[np.ndarray, "B *label"]  # mixed examples: of the one with the larger portion
-    other_labels: NotRequired[Num[np.ndarray, "B *label"]]  # mixed examples: of the one with the smaller portion
-    portions: NotRequired[Float32[np.ndarray, " B"]]  # mixed examples: that `labels` have
-    weights: NotRequired[Float32[np.ndarray, " B"]]  # evaluation: 0 for the padding of the last batch, else 1
+    labels: Num[np.ndarray, "B *label"]  # mixup, CutMix: of the example with the larger portion
+    other_labels: NotRequired[Num[np.ndarray, "B *label"]]  # mixup, CutMix: of the example with the smaller portion
+    portions: NotRequired[Float32[np.ndarray, " B"]]  # mixup, CutMix: that `labels` have
+    weights: NotRequired[Float32[np.ndarray, " B"]]  # evaluation: 0 for the padding of the last batch, otherwise 1
 
 
 class Item(NamedTuple):
@@ -59,7 +59,7 @@ class DataSet:
         return any(modality.mixes for modality in self.modalities.values())
 
     def size(self, split: str) -> int:
-        """The examples of one split of this run; raises Failure(CONFIG) for one that it has not."""
+        """The examples of one split of this run; raises Failure(CONFIG) for one that it does not have."""
         if split not in self.sizes:
             near = nearest(split, self.sizes)
             names = ", ".join(sorted(self.sizes, key=lambda name: (name != near, name)))
@@ -69,7 +69,7 @@ class DataSet:
         return self.sizes[split]
 
     def example(self, split: str, index: int) -> tuple[Inputs, Masks]:
-        """One example of a split, as evaluation sees it. Raises Failure(CONFIG) for one that is not there."""
+        """One example of a split, as evaluation sees it. Raises Failure(CONFIG) for an index out of range."""
         examples = Split(self, split)
         if not 0 <= index < len(examples):
             raise Failure(Code.CONFIG, f"split {split} has no example {index}", expected=f"0 to {len(examples) - 1}")
@@ -192,7 +192,7 @@ def _put(inputs: Inputs, masks: Masks, stream: str, row: int, features: Features
 
 
 def train_batch(step: int, split: Split, ids: "grain.MapDataset", slots: range, partner: int, seed: int) -> Batch:
-    """One host's slots of a step's batch; `partner` is how many positions after a slot the example mixed into it has."""
+    """One host's slots of a step's batch; `partner` is how many positions after a slot its mixup or CutMix partner is."""
     positions = ids[step].tolist()
     others, portions = [], []
 
@@ -218,7 +218,7 @@ def train_batch(step: int, split: Split, ids: "grain.MapDataset", slots: range, 
 
 
 class Share(NamedTuple):
-    """One host's part of an evaluation batch, looked at in one way."""
+    """One host's part of an evaluation batch, one view of its examples."""
 
     number: int
     view: int

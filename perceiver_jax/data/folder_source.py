@@ -1,4 +1,4 @@
-"""What sources of people's own files share: a folder, where its classes come from, and the files left out of it."""
+"""What sources of users' own files share: a folder, where its classes come from, and the files left out of it."""
 
 import functools
 import os
@@ -24,7 +24,7 @@ class FolderConfig(DirectoryConfig):
 
 
 class FolderSource:
-    """A Source of one stream from the files of a folder; `read` gives a file's raw input, or its bytes."""
+    """A Source of one stream from the files of a folder; `read` returns a file's raw input, or its bytes."""
 
     def __init__(self, config: FolderConfig, kind: Kind, stream: str, read: Callable[[str], Any], left_out: Collection[str]):
         self.config, self._kind, self._stream, self._read = config, kind, stream, read
@@ -44,7 +44,7 @@ class FolderSource:
         return listing._replace(splits=kept)
 
     def contents(self) -> Contents:
-        """What the folder's names say; raises Failure(DATA) where it is not there or they make no data set."""
+        """What the folder's names say; raises Failure(DATA) where it is missing or they do not make a data set."""
         return Contents(self._listing.classes, self._listing.num_examples)
 
     def identity(self) -> str:
@@ -71,5 +71,5 @@ class Files:
         return Example({self._stream: self._read(path)}, labels, path)
 
     def file(self, index: int) -> str:
-        """The name below the folder of the file that gives an example."""
+        """The path, relative to the folder, of the file of an example."""
         return self._files[index][0]

@@ -1,7 +1,7 @@
-"""The labels of files from a CSV file: a line a file, `file,label;label`, names relative to the CSV file's folder.
+"""The labels of files from a CSV file: one line per file, `file,label;label`, names relative to the CSV file's folder.
 
-Splits are the folders `train` and `test` (or `val`, or `validation`) where every name begins with one, else a part is held
-out as test. Classes are numbered in the order of their sorted names. A first line `file,...` is a heading. Files of the
+Splits are the folders `train` and `test` (or `val`, or `validation`) where every name begins with one; otherwise a part is
+held out as test. Classes are numbered in the order of their sorted names. A first line `file,...` is a header. Files of the
 folder that are not listed are left out, and counted.
 """
 
@@ -26,7 +26,7 @@ Labels = dict[str, tuple[str, ...]]  # by file, in the order of the list
 def list_files(root: Path, name: str, test_percent: float, kind: Kind) -> Folder:
     """The classes and files that a list in the folder names.
 
-    Raises Failure(DATA), with the line, where the list is absent or wrong or names a file that is not there.
+    Raises Failure(DATA), with the line, where the list is absent or wrong or names a file that does not exist.
     """
     labels = _read(root, name, kind)
     classes = tuple(sorted({label for each in labels.values() for label in each}))
@@ -61,11 +61,11 @@ def _read(root: Path, name: str, kind: Kind) -> Labels:
                 if row and not (rows.line_num == 1 and row[0].strip().lower() in HEADING):
                     _add(labels, row, root, f"{path} line {rows.line_num}", kind)
     except FileNotFoundError:
-        raise Failure(Code.DATA, "no list of labels", f"{path}", expected="lines `file,label;label`") from None
+        raise Failure(Code.DATA, "not a list of labels", f"{path}", expected="lines `file,label;label`") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Failure(Code.DATA, "cannot read the list of labels", f"{path}", found=str(error)) from None
     if not labels:
-        raise Failure(Code.DATA, "the list of labels names no file", f"{path}", expected="lines `file,label;label`")
+        raise Failure(Code.DATA, "the list of labels is empty", f"{path}", expected="lines `file,label;label`")
     return labels
 
 
@@ -78,11 +78,11 @@ def _add(labels: Labels, row: list[str], root: Path, where: str, kind: Kind) -> 
     if not file.lower().endswith(kind.suffixes):
         raise Failure(Code.DATA, where, found=name, expected=kind.files)
     if os.path.isabs(file) or ".." in PurePosixPath(file).parts:
-        raise Failure(Code.DATA, where, found=name, expected="a name below the folder of the list")
+        raise Failure(Code.DATA, where, found=name, expected="a path inside the folder of the list")
     if file in labels:
         raise Failure(Code.DATA, where, f"{name} is listed twice", hint=f"one line with its labels, between {SEPARATOR}")
     if not (root / file).is_file():
-        raise Failure(Code.DATA, where, f"{name} is not there")
+        raise Failure(Code.DATA, where, f"{name} not found")
     labels[file] = tuple(dict.fromkeys(label for label in given if label))
 
 
@@ -93,7 +93,7 @@ def _split(files: list[str], test_percent: float) -> dict[str, list[str]]:
     if names and "train" in folders and set(folders) <= {"train", *TEST_NAMES}:
         others = sum(folder not in ("train", names[0]) for folder in folders)
         if others:
-            print(f"left out {others:,} files of other splits than train and {names[0]}", file=sys.stderr)
+            print(f"left out {others:,} files of splits other than train and {names[0]}", file=sys.stderr)
         of = {"train": "train", "test": names[0]}
         return {split: [file for file, folder in zip(files, folders, strict=True) if folder == of[split]] for split in of}
     is_test = [int.from_bytes(_digest(file)[:8], "big") < test_percent / 100 * 2**64 for file in files]

@@ -1,7 +1,7 @@
-"""Which example stands where in which batch, and the batches themselves, read ahead by Grain.
+"""Which example is at which position of which batch, and the batches themselves, read ahead by Grain.
 
 Batch k is a pure function of (config, seed, k): the data position of a run is its step, neither workers nor reading
-ahead can change what is trained on, and any step is reached without replay. Grain takes up to 2 s to import and brings
+ahead can change what is trained on, and any step is resumed without replay. Grain takes up to 2 s to import and brings
 JAX, so functions import it.
 """
 
@@ -50,8 +50,8 @@ def train_batches(data: DataSet, seed: int, first_step: int, *, host: int = 0, n
     """The batches of steps `first_step`, `first_step` + 1, ... without end; each host gets its slice of every one.
 
     Each epoch has its own shuffle, and epochs follow each other without a gap: a batch may hold the end of one and the
-    start of the next. All that is random in one example comes from (seed, step, position among the step's examples). Where
-    examples are mixed, a step has twice as many as slots: slot i is of the examples at positions i and B + i. An epoch of
+    start of the next. All that is random in one example comes from (seed, step, position among the step's examples). With
+    mixup or CutMix, a step has twice as many as slots: slot i is of the examples at positions i and B + i. An epoch of
     a run still is as many slots as the split has examples, of which each is then seen twice.
     """
     import grain
@@ -85,7 +85,7 @@ def eval_batches(data: DataSet, split: str, dropped: Collection[str] = (), *, ho
 def vote_batches(data: DataSet, split: str, seed: int, votes: int, *, host: int = 0, num_hosts: int = 1) -> Batches:
     """The same, each batch `votes` times in a row, its examples changed at random as in training.
 
-    What is random in vote v of example i of the split comes from (seed, v, i). No examples are mixed.
+    What is random in vote v of example i of the split comes from (seed, v, i). No mixup or CutMix.
     """
     import grain
 
@@ -101,12 +101,12 @@ def _shares(data: DataSet, split: str, views: int, host: int, num_hosts: int) ->
 
 
 def num_eval_batches(data: DataSet, split: str) -> int:
-    """How many batches of different examples `eval_batches` gives."""
+    """How many batches of different examples `eval_batches` yields."""
     return math.ceil(data.size(split) / data.config.eval_batch_size)
 
 
 def example_ids(data: DataSet, seed: int, step: int) -> Integer[np.ndarray, " examples"]:
-    """The indices in the train split of one step's examples, by position: a slot's own, then those mixed into them."""
+    """The train indices of one step's examples, by position: a slot's own, then their mixup and CutMix partners."""
     return _ids(data, seed)[step]
 
 
@@ -121,7 +121,7 @@ def _ids(data: DataSet, seed: int) -> "grain.MapDataset":
 def _read_ahead(batches: "grain.MapDataset", config: DataConfig) -> Batches:
     """The dataset's iterator, already at work: one thread builds batches, or collects those that the processes build.
 
-    More threads than one would only take turns, since most of the work holds Python's lock.
+    More threads than one would only take turns, since most of the work holds the GIL.
     """
     import grain
 

@@ -1,4 +1,4 @@
-"""Data sets as TFDS trees on disk, made by a script of ours or by TFDS: found, checked, read at random.
+"""Data sets as TFDS trees on disk, made by a script of ours or by TFDS: found, checked, read by index.
 
 Any tree is read whose files are array_record; TensorFlow is not needed.
 """
@@ -38,14 +38,14 @@ class Tree:
         self.settings: Mapping[str, Any] = manifest["settings"]  # likewise
 
     def length(self, split: str) -> int:
-        """The examples of a split by TFDS's name; 0 where it is not there."""
+        """The examples of a split by TFDS's name; 0 where it is missing."""
         splits = [entry for entry in self.info["splits"] if entry["name"] == split]
         return sum(int(length) for entry in splits for length in entry["shardLengths"])
 
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A data set that lies below `data_dir`, as `name`/`version`, or ought to."""
+    """A data set in `data_dir`, as `name`/`version`, perhaps not prepared yet."""
 
     name: str
     data_dir: str
@@ -66,7 +66,7 @@ class Prepared:
             if re.fullmatch(r"\d+\.\d+\.\d+", path.name) and (path / "dataset_info.json").is_file()
         }
         if len(finished) > 1:
-            _tell_choice(finished[max(finished)])
+            _report_choice(finished[max(finished)])
         return Tree(finished[max(finished)]) if finished else None
 
     def require(self, split: str) -> Tree:
@@ -88,7 +88,7 @@ class Prepared:
     def identity(self) -> str:
         """A text that changes when the contents do: of the metadata, shards' names and sizes, recorded sums.
 
-        Raises Failure(DATA) where it is not there.
+        Raises Failure(DATA) where it is missing.
         """
         tree = self.require("train")
         sizes = {path.name: path.stat().st_size for path in sorted(tree.folder.glob(f"*{_FORMAT}*"))}
@@ -117,12 +117,12 @@ class Prepared:
         return instructions
 
     def missing(self, split: str, folder: Path, found: str, expected: str = "") -> Failure:
-        """The failure for a split that is not there as it should be."""
+        """The failure for a split that is missing or incomplete."""
         what = f"data set {self.name}, split {split}"
         return Failure(Code.DATA, what, f"{folder}", found=found, expected=expected, hint=self.command)
 
     def _check_shard(self, path: Path, tree: Tree) -> None:
-        """Raises Failure(DATA) where a shard has not the size that it was written with."""
+        """Raises Failure(DATA) where a shard does not have the size that it was written with."""
         size = path.stat().st_size if path.is_file() else None
         recorded = tree.shards[path.name]["size"] if path.name in tree.shards else size or None
         if size is None or size != recorded:
@@ -168,10 +168,10 @@ class Records:
         for label in labels:
             if not 0 <= label < self._num_classes:
                 raise self._wrong(index, f"label {label} not in 0..{self._num_classes - 1}", key)
-        return Record(values, labels, self._place(index, key))
+        return Record(values, labels, self._position(index, key))
 
     def _fields(self, index: int) -> tuple[dict[str, bytes], tuple[int, ...]]:
-        """One example's features, its key and its labels; raises Failure(DATA) where they are not there."""
+        """One example's features, its key and its labels; raises Failure(DATA) where they are missing."""
         from google.protobuf.message import DecodeError
         from tensorflow_datasets.proto import tf_example_pb2
 
@@ -182,7 +182,7 @@ class Records:
         try:
             feature = tf_example_pb2.Example.FromString(record).features.feature
         except DecodeError:
-            raise self._wrong(index, "is no tf.Example") from None
+            raise self._wrong(index, "is not a tf.Example") from None
         values = {name: feature[name].bytes_list.value for name in (self._key, *self._features)}
         for name, value in values.items():
             if len(value) != 1:
@@ -194,7 +194,7 @@ class Records:
 
     def _wrong(self, index: int, what: str, key: str = "unknown") -> Failure:
         hint = "restore that file from a copy, or prepare the data set again"
-        return Failure(Code.DATA, f"{self._place(index, key)}: {what}", self._at(index)[0].filename, hint=hint)
+        return Failure(Code.DATA, f"{self._position(index, key)}: {what}", self._at(index)[0].filename, hint=hint)
 
     def _at(self, index: int) -> "tuple[FileInstruction, int, int]":
         """The file of an example, the file's number and the example's in it."""
@@ -202,13 +202,13 @@ class Records:
         instruction = self._instructions[number]
         return instruction, number, instruction.skip + index - (self._ends[number] - instruction.take)
 
-    def _place(self, index: int, key: str) -> str:
+    def _position(self, index: int, key: str) -> str:
         _, number, record = self._at(index)
         return f"shard {number:05} record {record} (key {key})"
 
 
 @functools.cache
-def _tell_choice(path: Path) -> None:
+def _report_choice(path: Path) -> None:
     print(f"several versions in {path.parent}: using {path.name}", file=sys.stderr)
 
 

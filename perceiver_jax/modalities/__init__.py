@@ -1,4 +1,4 @@
-"""What is done to one stream of inputs before the model, without parameters: reading, augmentation, normalisation, maps.
+"""Processing of one stream of inputs before the model, without parameters: reading, augmentation, normalisation, maps.
 
 A modality is a file or folder here whose MEMBER is a class with what `Modality` lists. NumPy and OpenCV alone, for processes
 that need no JAX.
@@ -23,13 +23,13 @@ class Stream(Section):
     name: str
     modality: str  # a module of perceiver_jax.modalities
     grid: Annotated[tuple[Count, ...], Field(min_length=1)]  # the lengths of its axes; their product is M
-    channels: Annotated[int, Field(ge=0)]  # of each input; coordinates that the modality adds come behind them
+    channels: Annotated[int, Field(ge=0)]  # of each input; coordinates that the modality adds come after them
     masked: bool  # whether an example may have fewer inputs than the grid; the others are then masked
 
 
 @runtime_checkable
 class Modality(Protocol):
-    """What is done to one stream's inputs: an object for a stream and its settings, which worker processes copy."""
+    """Processing of one stream's inputs: an object for a stream and its settings, which worker processes copy."""
 
     Stream: ClassVar[type[Stream]]
     Augment: ClassVar[Any]  # the type of its settings: a Section, or an annotated union of several by `kind`
@@ -40,7 +40,7 @@ class Modality(Protocol):
 
     @property
     def num_coordinates(self) -> int:
-        """How many channels, the last ones, say where each input stands; 0: its position on the grid does."""
+        """How many channels, the last ones, are each input's position; 0: the grid gives it."""
 
     @property
     def max_views(self) -> int | None:
@@ -51,10 +51,10 @@ class Modality(Protocol):
         """Whether each slot of a training batch is made of two examples."""
 
     def read(self, given: Any, name: str) -> Any:
-        """The raw input that a data source gives, as a file's bytes or as it is; raises Failure(DATA) with its name."""
+        """The raw input from a data source, as a file's bytes or as it is; raises Failure(DATA) with its name."""
 
     def read_file(self, data: bytes, name: str) -> Any:
-        """The raw input in a person's own file, made like those that the data set holds; raises Failure(DATA)."""
+        """The raw input in a user's own file, made like those that the data set holds; raises Failure(DATA)."""
 
     def training(self, raw: Any, rng: np.random.Generator) -> Features:
         """What is trained on, not yet normalised, changed at random; all randomness comes from `rng`."""

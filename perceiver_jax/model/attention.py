@@ -33,7 +33,7 @@ def merge_heads(x: Float[Array, "B H S K"]) -> Float[Array, "B S HK"]:
 
 
 class CrossAttend(nnx.Module):
-    """Latents look at the inputs, then pass an MLP. Query, key and value are as wide as the inputs (appendix C)."""
+    """Latents attend to the inputs, then pass an MLP. Query, key and value are as wide as the inputs (appendix C)."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class CrossAttend(nnx.Module):
     def read_plain(
         self, query: Float[Array, "B N C"], inputs: Sequence[Segment], capture: bool
     ) -> tuple[Float[Array, "B N C"], Logits | None]:
-        """The paper's own words: keys and values of every input. The reference of `read_folded`."""
+        """As in the paper: keys and values of every input. The reference of `read_folded`."""
         x = self.input_norm(jnp.concatenate([segment.array() for segment in inputs], axis=1))
         query, key, value = (split_heads(y, self.num_heads) for y in (query, self.key(x), self.value(x)))
         mask = whole_mask(inputs)
@@ -120,7 +120,7 @@ class CrossAttend(nnx.Module):
 
 
 class SelfAttend(nnx.Module):
-    """Latents look at each other, then pass an MLP: one layer of the latent Transformer."""
+    """Latents attend to each other, then pass an MLP: one layer of the latent Transformer."""
 
     def __init__(self, channels: int, num_heads: int, widening_factor: int, dtype: jnp.dtype | None, rngs: nnx.Rngs):
         self.num_heads = num_heads

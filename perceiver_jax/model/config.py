@@ -18,7 +18,7 @@ class InputSpec(NamedTuple):
     name: str
     grid: tuple[int, ...]
     num_features: int  # all channels of the data, coordinates included
-    num_coordinates: int = 0  # the last of them say where each input stands; 0: the grid does
+    num_coordinates: int = 0  # the last of them are each input's position; 0: the grid gives it
     masked: bool = False  # whether inputs may be missing
 
     @property
@@ -91,7 +91,7 @@ class ModalityVectors(Section):
 
 
 class ModelConfig(Section):
-    """What every model has: an input array for each stream. Whoever makes or describes a model asks nothing but this."""
+    """What every model has: an input array for each stream. All that making or describing a model uses."""
 
     model_class: ClassVar[str]  # module:class, imported when a model is made
 
@@ -156,7 +156,7 @@ class PerceiverConfig(ModelConfig):
     widening_factor: Count  # of both kinds of MLP
     modality_vectors: ModalityVectors | None  # None: a single stream
     head: Literal["mean_linear", "query"]
-    remat: Literal["none", "block", "layer"]  # what the backward pass computes again instead of keeping
+    remat: Literal["none", "block", "layer"]  # what the backward pass recomputes instead of keeping
 
     @model_validator(mode="after")
     def _check(self) -> "PerceiverConfig":

@@ -1,4 +1,4 @@
-"""softmax(u x^T) x^ over inputs that are a sum of parts: the two maps of `read`, chunk by chunk, with their own gradient.
+"""softmax(u x̂^T) x̂ over inputs that are a sum of parts: the two maps of `read`, chunk by chunk, with their own gradient.
 
 `scores` makes logits from weights and inputs, `sums` is its transpose: the forward pass is sums(softmax(scores)), and the
 backward pass scores twice and sums once. Nothing of size M x Q or M x C exists; a chunk's logits stay in the cache.

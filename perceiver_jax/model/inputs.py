@@ -1,6 +1,6 @@
 """The input array: each input's features, then its position (section 3.2). Concatenated, never added.
 
-Where an input stands is its place on the grid, or, for points and for pictures that keep their frame, coordinates that each
+An input's position is its place on the grid, or, for points and for pictures that keep their frame, coordinates that each
 example brings with it as its last features. Several streams of inputs are one array, one stream after the other in
 alphabetical order; a learned vector a stream makes their inputs equally wide (section 4.2).
 """
@@ -27,8 +27,8 @@ from perceiver_jax.model.positions import axis_table, channel_order, encoded
 from perceiver_jax.model.segment import Segment
 from perceiver_jax.section import of_stream
 
-Given = Shaped[Array | np.ndarray, "..."]  # looked at here, so that what is wrong is told in words
-Streams = Given | Mapping[str, Given]  # one array where there is one stream, else by the streams' names
+Given = Shaped[Array | np.ndarray, "..."]  # checked here, so that errors are reported in words
+Streams = Given | Mapping[str, Given]  # one array where there is one stream, otherwise by the streams' names
 Masks = Given | Mapping[str, Given | None]  # likewise; None, or no entry: every input is seen
 
 
@@ -58,7 +58,7 @@ class InputArray(nnx.Module):
     def __call__(self, features: Given, mask: Given | None = None) -> Segment:
         """The inputs, row-major, features first.
 
-        Raises TypeError for features that are no floating-point numbers, ValueError for those of other channels, or on
+        Raises TypeError for features that are not floating-point numbers, ValueError for a wrong number of channels, or on
         another grid than on-grid positions were made for, and for a mask that is not one truth value for each input.
         """
         features = self._checked(features)
@@ -84,7 +84,7 @@ class InputArray(nnx.Module):
         if not jnp.issubdtype(features.dtype, jnp.floating):
             rule = "pictures of bytes are normalised first" if features.dtype == jnp.uint8 else "convert them first"
             raise TypeError(f"{name}: expected floating-point inputs, got {features.dtype}: {rule}")
-        moves = self.spec.num_coordinates > 0 or isinstance(self.config, NoPositions)  # positions are no matter of the grid
+        moves = self.spec.num_coordinates > 0 or isinstance(self.config, NoPositions)  # positions do not depend on the grid
         if not moves or features.ndim != 2 + len(self.spec.grid):
             check_grid(self.spec, features)
         if features.shape[-1] != num_features:
@@ -141,6 +141,6 @@ def by_name(what: str, given: Masks, names: Sequence[str]) -> Mapping[str, Given
 
 
 def check_grid(spec: InputSpec, features: Given) -> None:
-    """Raises ValueError where features lie on another grid than their description says."""
+    """Raises ValueError where features are on another grid than their description says."""
     if features.ndim < 2 or features.shape[1:-1] != spec.grid:
         raise ValueError(f"{spec.name}: features on a grid of {features.shape[1:-1]}: expected {spec.grid}")

@@ -16,7 +16,7 @@ class Linear(nnx.Module):
         self.dtype = dtype
 
     def __call__(self, x: Float[Array, "*batch fan_in"]) -> Float[Array, "*batch fan_out"]:
-        """The layer's output, in `dtype` or else in the type of its input."""
+        """The layer's output, in `dtype`, or in the type of its input if None."""
         dtype = self.dtype or x.dtype
         return affine(x.astype(dtype), self.kernel[...].astype(dtype), self.bias[...].astype(dtype))
 

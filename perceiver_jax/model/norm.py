@@ -9,7 +9,7 @@ EPSILON = 1e-5  # the authors' library's; Flax's own default differs
 
 
 class LayerNorm(nnx.Module):
-    """x^ g + b, x^ the channels of each token with mean 0 and variance 1."""
+    """x̂ g + b, x̂ the channels of each token with mean 0 and variance 1."""
 
     def __init__(self, channels: int, dtype: jnp.dtype | None):
         self.scale = nnx.Param(jnp.ones(channels))
@@ -17,7 +17,7 @@ class LayerNorm(nnx.Module):
         self.dtype = dtype
 
     def __call__(self, x: Float[Array, "*batch D"]) -> Float[Array, "*batch D"]:
-        """The normalised x, in `dtype` or else in its own type; statistics and sums are float32 or better."""
+        """The normalised x, in `dtype`, or in its own type if None; statistics and sums are float32 or better."""
         dtype = self.dtype or x.dtype
         wide = jnp.promote_types(x.dtype, jnp.float32)
         return normalize(x.astype(wide), self.scale[...].astype(wide), self.bias[...].astype(wide)).astype(dtype)
@@ -25,7 +25,7 @@ class LayerNorm(nnx.Module):
 
 @jax.custom_vjp
 def normalize(x: Float[Array, "*batch D"], scale: Float[Array, " D"], bias: Float[Array, " D"]) -> Float[Array, "*batch D"]:
-    """x^ g + b. Its gradient keeps x and two numbers a token, where JAX's own keeps four arrays of x's size."""
+    """x̂ g + b. Its gradient keeps x and two numbers a token, where JAX's own keeps four arrays of x's size."""
     return _forward(x, scale, bias)[0]
 
 

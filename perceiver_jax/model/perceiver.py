@@ -17,7 +17,7 @@ from perceiver_jax.model.segment import Segment
 
 
 class Perceiver(nnx.Module):
-    """Latents that read a long input array again and again, and think in between.
+    """Latents that read a long input array repeatedly, with self-attention in between.
 
     Gradients of any order, jit, vmap and export pass it. Forward-mode differentiation (jax.jvp, jax.jacfwd, jax.linearize)
     does not: linear layers, norms, attention, loops of blocks and the core of cross-attends have reverse rules of their own.
@@ -67,7 +67,7 @@ class Perceiver(nnx.Module):
         return jnp.broadcast_to(latents, (features[0].shape[0], *latents.shape))
 
     def _captured(self, segments: list[Segment]) -> tuple[Float[Array, "B N D"], list[dict[str, Array]]]:
-        """The paper's forward pass, module by module: the latents, and what each cross-attend looked at."""
+        """The paper's forward pass, module by module: the latents, and the attention logits of each cross-attend."""
         latents, attention_logits = self._start(segments), []
         for use in self.config.schedule:
             if use.kind == "cross_attend":

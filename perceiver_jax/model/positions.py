@@ -1,6 +1,6 @@
-"""Where inputs stand: Fourier features of coordinates from -1 to 1 (section 3.2).
+"""Positions of inputs: Fourier features of coordinates from -1 to 1 (section 3.2).
 
-A place on a grid has the features of its coordinate along each axis, so a table for each axis holds all there is to know:
+A position on a grid has the features of its coordinate along each axis, so a table for each axis holds all there is to know:
 plain numpy, made once in float64. Coordinates that come with the examples are encoded as they come.
 """
 
@@ -32,7 +32,7 @@ def axis_table(length: int, num_bands: int, max_resolution: float) -> Float[np.n
 
 
 def channel_order(num_axes: int, num_bands: int) -> tuple[tuple[int, ...], ...]:
-    """For each axis, where its table's columns stand among an input's position channels.
+    """For each axis, where its table's columns are among an input's position channels.
 
     All raw coordinates come first, then all sines, then all cosines; within each of the three, axis by axis.
     """

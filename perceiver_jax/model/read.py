@@ -1,17 +1,17 @@
 """The fast core: what latents read from inputs, without keys, without values, without the input array.
 
-With layer norm's x^_m = (x_m - mean_m) r_m, its scale g folded into the weights, and u_n = (q_n / sqrt(K)) (g * W_k)^T:
+With layer norm's x̂_m = (x_m - mean_m) r_m, its scale g folded into the weights, and u_n = (q_n / sqrt(K)) (g * W_k)^T:
 
-    q_n . k_m / sqrt(K) = u_n . x^_m + const(n)         the softmax over m ignores the constant
+    q_n . k_m / sqrt(K) = u_n . x̂_m + const(n)         the softmax over m ignores the constant
     sum_m a_nm v_m      = t_n (g * W_v) + const          for the weights of a softmax sum to one
 
-so all that touches the M inputs is t = softmax(u x^T) x^. And x_m = [f_m ; T_1[i_1] ; ... ; T_d[i_d] ; e] gives
+so all that touches the M inputs is t = softmax(u x̂^T) x̂. And x_m = [f_m ; T_1[i_1] ; ... ; T_d[i_d] ; e] gives
 
-    u_n . x^_m = r_m (u_n^f . f_m + A_1[i_1, n] + ... + A_d[i_d, n] + u_n^e . e - mean_m U_n),   A_a = T_a u^(a)T
+    u_n . x̂_m = r_m (u_n^f . f_m + A_1[i_1, n] + ... + A_d[i_d, n] + u_n^e . e - mean_m U_n),   A_a = T_a u^(a)T
 
 a few operations for each (latent, input) instead of 4 C. Likewise t needs of the weights w_nm = a_nm r_m only
 sum_m w_nm f_m, their marginal along each axis, their sum and sum_m w_nm mean_m. Here u and t are taken
-apart and put together; `core` does what lies between.
+apart and put together; `core` does what is between.
 """
 
 import functools
@@ -41,7 +41,7 @@ SAFE_LOGIT = 64.0  # exp of it and of its negative, summed over any number of in
 
 
 def read(u: Float[Array, "B Q C"], segment: Segment) -> tuple[Float[Array, "B Q C"], Float[Array, "B Q"]]:
-    """t = softmax(u x^T) x^ and the logarithm of the softmax's denominator, by which segments merge.
+    """t = softmax(u x̂^T) x̂ and the logarithm of the softmax's denominator, by which segments merge.
 
     An example without any input that is seen has zeros, and the lowest number.
     Under a mesh with an axis `inputs` that divides the grid's first, its devices read a part each.
@@ -76,7 +76,7 @@ def _read(u: Float[Array, "B Q C"], segment: Segment) -> tuple[Float[Array, "B Q
     inputs = _inputs(segment)
     rows, width = inputs.scale.shape[1:]
     chunk_bytes = CHUNK_BYTES.grid if _separable(segment) else CHUNK_BYTES.dense
-    # A batch that stays open, for export, is taken for one example.
+    # A batch size left open, for export, counts as one example.
     batch = u.shape[0] if isinstance(u.shape[0], int) else 1
     chunk_rows = _chunk_rows(rows, width * batch * u.shape[1] * 4, chunk_bytes)
     weights = _split(as_statistics(u), segment)
@@ -94,7 +94,7 @@ def _shift(
 ) -> Float[Array, "B Q"]:
     """What to subtract from each query's logits before exp: the highest of them, or 0 where none can be large.
 
-    The norm of x^ is at most sqrt(C), which bounds every logit by |u| sqrt(C) without looking at the inputs.
+    The norm of x̂ is at most sqrt(C), which bounds every logit by |u| sqrt(C) without reading the inputs.
     """
     highest = jax.vmap(functools.partial(highest_logits, chunk_rows))
     bound = jnp.sqrt(channels * jnp.max(jnp.sum(jnp.square(as_statistics(u)), axis=-1)))
@@ -112,7 +112,7 @@ def flops(num_queries: int, segment: Segment) -> int:
 
 
 def logits(u: Float[Array, "B Q C"], segment: Segment) -> Float[Array, "B Q M"]:
-    """u x^T, all of it; the lowest number where an input is not seen."""
+    """u x̂^T, all of it; the lowest number where an input is not seen."""
     scored = jax.vmap(scores)(_split(as_statistics(u), segment), _inputs(segment))
     scored = scored.reshape(u.shape[0], segment.num_inputs, -1).mT
     return scored if segment.mask is None else jnp.where(segment.mask[:, None], scored, jnp.finfo(scored.dtype).min)
@@ -139,11 +139,11 @@ def _separable(segment: Segment) -> bool:
 
 
 def _inputs(segment: Segment) -> Inputs:
-    """The segment's inputs, (B, R, W, ...): the first axis of a separable grid as rows, else single inputs as rows."""
+    """The segment's inputs, (B, R, W, ...): the first axis of a separable grid as rows, otherwise single inputs as rows."""
     mean, scale = segment.statistics()
     # Centred here rather than through `mean`: far from zero, the difference of two large products would lose digits.
     features = as_statistics(segment.features) - mean[..., None]
-    if segment.tables and not _separable(segment):  # one axis: its table is no smaller than the positions it makes
+    if segment.tables and not _separable(segment):  # one axis: its table is as large as the positions it makes
         table = as_statistics(segment.tables[0])[:, np.argsort(segment.columns[0])]
         features = jnp.concatenate([features, table - mean[..., None]], -1)
     columns = [features, mean[..., None]]
@@ -171,11 +171,11 @@ def _wide_tables(segment: Segment) -> list[Float[Array, "n P"]]:
     Picking each axis' channels out of u instead would make the gradient a scatter over all queries.
     """
     width = sum(len(own) for own in segment.columns)
-    place = [np.full(width, len(own)) for own in segment.columns]  # of each channel in a table, or behind its last column
-    for places, own in zip(place, segment.columns, strict=True):
-        places[np.asarray(own)] = np.arange(len(own))
+    slots = [np.full(width, len(own)) for own in segment.columns]  # of each channel in a table, or after its last column
+    for columns, own in zip(slots, segment.columns, strict=True):
+        columns[np.asarray(own)] = np.arange(len(own))
     padded = [jnp.pad(as_statistics(table), ((0, 0), (0, 1))) for table in segment.tables]
-    return [table[:, places] for table, places in zip(padded, place, strict=True)]
+    return [table[:, columns] for table, columns in zip(padded, slots, strict=True)]
 
 
 def _split(u: Float[Array, "B Q C"], segment: Segment) -> Weights:

@@ -1,4 +1,4 @@
-"""How a Perceiver's schedule is compiled: written out or in loops, and what is computed again for the gradient.
+"""How a Perceiver's schedule is compiled: unrolled or in loops, and what is computed again for the gradient.
 
 All forms compute the same as one module after the other.
 """
@@ -17,7 +17,7 @@ from perceiver_jax.model.layers import in_turn
 from perceiver_jax.model.schedule import Run, Use, runs
 from perceiver_jax.model.segment import Segment
 
-# Up to how many blocks of one kind are written out one after the other instead of in a loop, which compiles them once.
+# Up to how many blocks of one kind are unrolled instead of in a loop, which compiles them once.
 FEW_BLOCKS = 2  # anyway: a loop would save little
 WRITTEN_OUT = 8  # for a gradient: a loop would copy all that is kept for it, a fifth of the time of ImageNet's step
 
@@ -38,11 +38,11 @@ def _through_run(
 ) -> Float[Array, "B N D"]:
     """The latents after blocks of the same kinds of module.
 
-    A loop: compiled once, and what a block computes again stays in its own turn of the backward loop. It hands the
-    modules that differ from turn to turn stacked to its body, which costs a copy of them.
+    A loop: compiled once, and what a block recomputes stays in its own iteration of the backward loop. It passes the
+    modules that differ between iterations stacked to its body, which costs a copy of them.
     """
     modules = (list(modules[0]), list(modules[1]))
-    keeps = remat == "none"  # else what is computed again must stay in a loop's turn
+    keeps = remat == "none"  # otherwise what is recomputed must stay in one iteration of the loop
     if keeps and len(run) <= FEW_BLOCKS:
         return _written_out(run, remat, latents, modules, inputs)
     looped = functools.partial(_looped, run, remat)
@@ -93,7 +93,7 @@ def _module(modules: Modules, use: Use) -> CrossAttend | SelfAttend:
 
 
 def _for_gradient(written_out: Callable[..., Array], looped: Callable[..., Array]) -> Callable[..., Array]:
-    """The function in a loop where no gradient is asked for, else written out: both compute the same."""
+    """The function in a loop where no gradient is asked for, otherwise unrolled: both compute the same."""
 
     def function(*primals: Any) -> Array:
         leaves, tree = jax.tree.flatten(primals)  # JAX puts other things than arrays into the trees of such a rule

@@ -40,7 +40,7 @@ def num_weights(uses: Sequence[Use], kind: str) -> int:
 
 
 def runs(uses: Sequence[Use]) -> tuple[Run, ...]:
-    """A schedule as blocks, those in a row together that use the same weights, or else the same kinds of module."""
+    """A schedule as blocks, consecutive ones together that use the same weights, or otherwise the same kinds of module."""
     blocks: list[Block] = []
     for use in uses:
         follows = use.kind == "self_attends" and blocks and blocks[-1][-1].kind == "cross_attend"

@@ -59,8 +59,8 @@ class Segment:
         batch, dtype = self.features.shape[0], self.features.dtype
         parts = [self.features.reshape(batch, self.num_inputs, -1)]
         if self.tables:
-            places = np.indices(self.grid).reshape(len(self.grid), -1)
-            positions = [table[place] for table, place in zip(self.tables, places, strict=True)]
+            indices = np.indices(self.grid).reshape(len(self.grid), -1)
+            positions = [table[index] for table, index in zip(self.tables, indices, strict=True)]
             order = np.argsort(np.concatenate(self.columns))
             parts.append(self._spread(jnp.concatenate(positions, axis=1)[:, order]))
         if self.constants is not None:

@@ -1,18 +1,19 @@
-"""From the bytes of people's files to arrays: pictures, meshes, clouds of points. Each reader raises BadFile."""
+"""From the bytes of users' files to arrays: pictures, meshes, point clouds. Each reader raises BadFile."""
 
 import contextlib
 from collections.abc import Iterator
 
 from perceiver_jax.errors import Code, Failure
 
-_COPY, _CORRECT, _TABLE = "a whole copy of it, or remove it", "correct it, or remove it", "save its points as float32 (n, 3)"
-# What helps against each code; the others are those of damage, against which a whole copy does.
+_COPY, _CORRECT = "replace it with an intact copy, or remove it", "correct it, or remove it"
+_TABLE = "save its points as float32 (n, 3)"
+# What helps against each code; the others are those of damage, against which an intact copy helps.
 _HINTS = {
     "too-small": "remove it",
     "too-large": "a smaller version of it, or remove it",
     "no-faces": "save it with faces or, as .xyz, its points alone",
     "which-array": "save the points alone, or name their array as expected",
-    "not-an-image": "a whole copy of it as JPEG or PNG, or remove it",
+    "not-an-image": "an intact copy of it as JPEG or PNG, or remove it",
     "off-variant": "a copy of it as text, in three dimensions",
     **dict.fromkeys(("array-shape", "not-an-array", "python-objects"), _TABLE),
     **dict.fromkeys(("counts", "vertex", "face", "columns", "number", "non-finite", "line-too-long"), _CORRECT),
@@ -22,7 +23,7 @@ _FORMATS = {"picture": "save it as JPEG or PNG", "shape": "save it in one of tho
 
 
 class BadFile(Exception):
-    """A file that gives no picture or shape: `code` for programs, `sentence` for people."""
+    """A file that is not a readable picture or shape: `code` for programs, `sentence` for users."""
 
     def __init__(self, code: str, sentence: str):
         super().__init__(code, sentence)

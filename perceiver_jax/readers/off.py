@@ -1,6 +1,6 @@
-"""Meshes out of OFF files, as they are found: with the header glued to the counts, comments, colours and normals.
+"""Meshes from OFF files, as found in practice: with the header glued to the counts, comments, colours and normals.
 
-All numbers are read at once and checked at once; a file's lines are looked at one by one only to name the faulty one.
+All numbers are read at once and checked at once; a file's lines are read one by one only to name the faulty one.
 """
 
 import itertools
@@ -22,7 +22,7 @@ _COLOURS = (0, 1, 3, 4)  # numbers that may follow a face: none, a palette's ind
 
 
 class _Body(NamedTuple):
-    """The numbers behind the counts, and how they stand."""
+    """The numbers after the counts, and their lines."""
 
     text: bytes
     lines: Int64[np.ndarray, " lines"]  # of those that are not blank, the number in the file, from 1
@@ -75,7 +75,7 @@ def _split(text: bytes) -> tuple[tuple[int, ...], tuple[int, int], _Body]:
     used = 1
     if not rest:
         if len(filled) == 1:
-            raise BadFile("no-vertices", "ends behind its header")
+            raise BadFile("no-vertices", "ends after its header")
         rest, used = words(1), 2
     counts = _counts(rest, int(filled[used - 1]) + 1)
     body = text[ends[filled[used - 1]] :]
@@ -83,7 +83,7 @@ def _split(text: bytes) -> tuple[tuple[int, ...], tuple[int, int], _Body]:
 
 
 def _header(words: list[bytes]) -> tuple[tuple[int, ...], list[bytes]]:
-    """The numbers that a vertex may have, and what else stands on the header's line."""
+    """The numbers that a vertex may have, and what else is on the header's line."""
     line = b" ".join(words)
     matched = _HEADER.match(line[:16]) or _HEADER.match(line[:16].upper())
     if not matched:
@@ -93,7 +93,7 @@ def _header(words: list[bytes]) -> tuple[tuple[int, ...], list[bytes]]:
     texture, colour, normal, four, any_dimension = matched.groups()
     rest = line[matched.end() :].split()
     if four or any_dimension:
-        raise BadFile("off-variant", f"{matched[0].decode()}: has not three dimensions")
+        raise BadFile("off-variant", f"{matched[0].decode()}: is not three-dimensional")
     if rest and rest[0].upper() == b"BINARY":
         raise BadFile("off-variant", "is binary; OFF is read as text")
     least = 3 + (3 if normal else 0) + (2 if texture else 0)
@@ -117,7 +117,7 @@ def _check_counts(num_vertices: int, num_faces: int, body: _Body) -> None:
     claimed, there = num_vertices + num_faces, len(body.lines)
     expected = f"expected {num_vertices:,} vertices and {num_faces:,} faces, a line each"
     if there < claimed:
-        end = f"line {body.lines[-1]}: the last of {there:,}" if there else "ends behind its counts"
+        end = f"line {body.lines[-1]}: the last of {there:,}" if there else "ends after its counts"
         raise BadFile("count-mismatch", f"{end}, {expected}")
     if there > claimed:
         raise BadFile("count-mismatch", f"line {body.lines[claimed]}: one too many, {expected}")
@@ -135,7 +135,7 @@ def _numbers(body: _Body, num_vertices: int) -> Float64[np.ndarray, " numbers"]:
     fit = np.array([all(map(_is_number, words)) for words in lines])
     body.check("vertex", fit[:num_vertices], np.arange(num_vertices), "numbers")
     body.check("face", fit[num_vertices:], np.arange(num_vertices, len(lines)), "numbers")
-    raise BadFile("off-variant", "holds characters that are no text")
+    raise BadFile("off-variant", "is not text")
 
 
 def _is_number(word: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Pictures out of the bytes of JPEG and PNG files, by one rule for training, evaluation and preparation.
+"""Pictures from the bytes of JPEG and PNG files, by one rule for training, evaluation and preparation.
 
 The rule: RGB of 8 bits. Grey is repeated; palettes are looked up; alpha is laid over white; of 16 bits the upper 8 count;
 CMYK is taken as Adobe writes it, inverted. What EXIF says of rotation is ignored: pixels are as they are stored.
@@ -22,7 +22,7 @@ from perceiver_jax.readers.opencv import opencv
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
-MIN_SIDE = 8  # pixels; less shows nothing, and is a tracking pixel or a fault of a download
+MIN_SIDE = 8  # pixels; less is a tracking pixel or a failed download
 MAX_PIXELS = 64_000_000  # a file of some kB can claim billions
 REENCODED_QUALITY = 100  # of JPEG, as TensorFlow Datasets writes other formats
 
@@ -73,7 +73,7 @@ def _open(data: bytes) -> "ImageFile":
     if other:
         raise BadFile("format-not-allowed", f"is {other}; JPEG and PNG are read")
     if not data.startswith((_JPEG, _PNG)):
-        raise BadFile("not-an-image", "begins like no JPEG and no PNG file")
+        raise BadFile("not-an-image", "is neither JPEG nor PNG")
     pillow = _pillow()
     reader = pillow.PngImagePlugin.PngImageFile if data.startswith(_PNG) else pillow.JpegImagePlugin.JpegImageFile
     try:
@@ -83,7 +83,7 @@ def _open(data: bytes) -> "ImageFile":
         raise BadFile("not-an-image", f"its header cannot be read: {error or type(error).__name__}") from None
     width, height = header.size
     if min(width, height) < MIN_SIDE:
-        raise BadFile("too-small", f"is {width} x {height} pixels; the least side is {MIN_SIDE}")
+        raise BadFile("too-small", f"is {width} x {height} pixels; the minimum side is {MIN_SIDE}")
     if width * height > MAX_PIXELS:
         raise BadFile("too-large", f"claims {width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read")
     return header
@@ -115,7 +115,7 @@ def _exif(header: "ImageFile") -> tuple[str, ...]:
         try:
             exif.load(header.info["exif"])
             turned = _ORIENTATION in exif and exif[_ORIENTATION] != 1
-        except Exception:  # noqa: BLE001 whatever is wrong with data that nobody uses
+        except Exception:  # noqa: BLE001 any error in data that is not used
             return ("exif-broken",)
     return ("exif-rotation",) if turned else ()
 

@@ -1,4 +1,4 @@
-"""Points out of the bytes of arrays and tables: .npy, .npz, and numbers in lines of text.
+"""Points from the bytes of arrays and tables: .npy, .npz, and numbers in lines of text.
 
 A point is the first three numbers of its row; what follows them (normals, colours, labels) is ignored. Nothing is
 allocated before the file has been seen to hold it, and nothing in a file is ever executed.
@@ -77,7 +77,7 @@ def _array(stream: io.BufferedIOBase, size: int) -> Float64[np.ndarray, "P 3"]:
 
 
 def read_text(data: bytes, has_count: bool) -> Float64[np.ndarray, "P 3"]:
-    """The points of a file of lines, each of as many numbers, separated by commas or else by blanks; `#` opens a comment.
+    """The points of a file of lines, each of as many numbers, separated by commas or by blanks; `#` opens a comment.
 
     With `has_count` a first line of one whole number is the count of those that follow. Raises BadFile naming the line.
     """
@@ -123,8 +123,8 @@ def _faulty_line(rows: list[tuple[int, str]], separator: str | None, columns: in
         for word in words:
             if not _is_number(word):
                 shown = ascii(word[:40])
-                return BadFile("number", f"line {number}: {shown} is no number (# before a line makes it a comment)")
-    return BadFile("number", "holds what is no number")
+                return BadFile("number", f"line {number}: {shown} is not a number (a line starting with # is a comment)")
+    return BadFile("number", "contains something that is not a number")
 
 
 def _is_number(word: str) -> bool:

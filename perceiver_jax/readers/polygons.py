@@ -1,4 +1,4 @@
-"""Polygons into triangles: fans where those cover the polygon, ears cut off one by one where it is concave."""
+"""Polygons into triangles: fans where those cover the polygon, ear clipping where it is concave."""
 
 import numpy as np
 from jaxtyping import Float64, Int64

@@ -1,9 +1,9 @@
-"""Points out of the bytes of a person's file: a mesh, or points as they are.
+"""Points from the bytes of a user's file: a mesh, or points as they are.
 
-A mesh is sampled at random, seeded by its bytes: the same file gives the same points. Such a sample has no order, so however
-many come first are a uniform sample too. An order in which they are also well spread, `surface.farthest_first`,
-would take 0.3 s for 8,192 points, where reading and sampling a mesh takes some 10 ms: `read_well_spread` has it, for the
-files of one who asks a model that knows no other clouds.
+A mesh is sampled at random, seeded by its bytes: the same file gives the same points. Such a sample has no order, so any
+prefix is a uniform sample too. An order in which they are also well spread, `surface.farthest_first`,
+would take 0.3 s for 8,192 points, where reading and sampling a mesh takes about 10 ms: `read_well_spread` has it, for the
+files of users of a model that was trained on such clouds.
 """
 
 import functools
@@ -36,7 +36,7 @@ def read_points(
 
     Points that a file lists are all kept. More than `num_points` come in a random order, since files list them in that
     of a scan and evaluation takes the first; fewer are repeated in their order, if `repeat`. Raises BadFile for a file
-    that gives none, and Failure(DATA) where trimesh is needed and absent.
+    without any, and Failure(DATA) where trimesh is needed and absent.
     """
     shape, rng = _read(data, suffix.lower()), surface.generator(data, 0)
     if isinstance(shape, Mesh):
@@ -49,9 +49,9 @@ def read_points(
 
 
 def read_well_spread(data: bytes, suffix: str, num_points: int) -> Float32[np.ndarray, "P 3"]:
-    """`num_points` points of a file, any beginning of them well spread; a mesh's are in the unit cube.
+    """`num_points` points of a file, every prefix of them well spread; a mesh's are in the unit cube.
 
-    Of points that a file lists at most `OVERSAMPLING` for each that is kept are looked at, drawn at random; fewer than
+    Of points that a file lists at most `OVERSAMPLING` for each that is kept are considered, drawn at random; fewer than
     `num_points` are repeated. Raises as `read_points`.
     """
     shape, rng = _read(data, suffix.lower()), surface.generator(data, 0)
@@ -107,7 +107,7 @@ def _fitted(points: Float64[np.ndarray, "P 3"]) -> Float64[np.ndarray, "P 3"]:
 
 
 def _with_trimesh(data: bytes, suffix: str) -> Mesh | Float64[np.ndarray, "P 3"]:
-    """All meshes of a file where they stand in its scene, or its points if it has no faces.
+    """All meshes of a file at their positions in its scene, or its points if it has no faces.
 
     The bytes come without the name of a file, so there is no folder in which trimesh could look up what they name.
     """
@@ -117,7 +117,7 @@ def _with_trimesh(data: bytes, suffix: str) -> Mesh | Float64[np.ndarray, "P 3"]
     try:
         scene = library.load_scene(io.BytesIO(data), file_type=suffix[1:], skip_materials=True, process=False)
         parts = [scene.graph[node] for node in scene.graph.nodes_geometry]
-    except Exception as error:  # noqa: BLE001 whatever a damaged file makes of a reader
+    except Exception as error:  # noqa: BLE001 a damaged file can raise anything in a reader
         raise BadFile("damaged", f"cannot be read as {suffix[1:]}: {error or type(error).__name__}") from None
     placed = [(scene.geometry[name], matrix) for matrix, name in parts]
     meshes = [(mesh, matrix) for mesh, matrix in placed if isinstance(mesh, library.Trimesh) and len(mesh.faces)]
@@ -148,7 +148,7 @@ def _union(meshes: list[tuple["trimesh.Trimesh", Float64[np.ndarray, "4 4"]]]) -
     for mesh, matrix in meshes:
         corners = np.asarray(mesh.faces, np.int64)
         if corners.min() < 0 or corners.max() >= len(mesh.vertices):
-            raise BadFile("face", f"a corner of a face is none of its mesh's {len(mesh.vertices):,} vertices")
+            raise BadFile("face", f"a face refers to a vertex outside the mesh's {len(mesh.vertices):,} vertices")
         vertices.append(_moved(mesh, matrix))
         faces.append(corners + count)
         count += len(mesh.vertices)
@@ -158,7 +158,7 @@ def _union(meshes: list[tuple["trimesh.Trimesh", Float64[np.ndarray, "4 4"]]]) -
 def _moved(
     geometry: "trimesh.Trimesh | trimesh.PointCloud", matrix: Float64[np.ndarray, "4 4"]
 ) -> Float64[np.ndarray, "V 3"]:
-    """Where vertices stand in the scene."""
+    """The positions of vertices in the scene."""
     own = np.asarray(geometry.vertices, np.float64)
     with np.errstate(all="ignore"):
         moved = own @ matrix[:3, :3].T + matrix[:3, 3]

@@ -1,6 +1,6 @@
-"""Points on the surface of a mesh, and an order of points in which every beginning is well spread.
+"""Points on the surface of a mesh, and an order of points in which every prefix is well spread.
 
-A mesh's vertices are no sample of its shape: a wardrobe has 46. Nor can its coordinates be used as they are: some
+A mesh's vertices are not a sample of its shape: a wardrobe has 46. Nor can its coordinates be used as they are: some
 published files have 1e11 in them, whose products no float32 holds.
 """
 
@@ -43,7 +43,7 @@ def sample(mesh: Mesh, num_points: int, rng: np.random.Generator) -> Float64[np.
     areas = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1) / 2
     areas[areas < _NO_AREA] = 0
     if not areas.any():
-        raise BadFile("degenerate", "no face has an area")
+        raise BadFile("degenerate", "all faces have zero area")
     chosen = rng.choice(len(areas), num_points, p=areas / areas.sum())
     along = rng.random((num_points, 2))  # of a parallelogram; its other half is folded back onto the triangle
     along = np.where(along.sum(axis=1, keepdims=True) > 1, 1 - along, along)
@@ -69,7 +69,7 @@ def check_spread(points: Float32[np.ndarray, "points 3"]) -> None:
         raise BadFile("degenerate", "all points are equal")
     across = np.linalg.norm(np.cross(relative, relative[farthest]), axis=1)  # distances from the line, times its length
     if across.max() <= _NO_WIDTH * squares[farthest]:
-        raise BadFile("degenerate", "all points lie on one line")
+        raise BadFile("degenerate", "all points are on one line")
 
 
 def farthest_first(points: Float64[np.ndarray, "points 3"], num_points: int) -> Float64[np.ndarray, "chosen 3"]:
@@ -95,7 +95,7 @@ def farthest_first(points: Float64[np.ndarray, "points 3"], num_points: int) -> 
 
 
 def well_spread(mesh: Mesh, num_points: int, rng: np.random.Generator) -> Float64[np.ndarray, "points 3"]:
-    """Points as `sample` gives them, thinned to those farthest from each other: any beginning of them is well spread."""
+    """Points as `sample` gives them, thinned to those farthest from each other: every prefix of them is well spread."""
     return farthest_first(sample(mesh, OVERSAMPLING * num_points, rng), num_points)
 
 

@@ -1,4 +1,4 @@
-"""The lines of text files of numbers: all ended alike, none so long that it would have to be kept whole."""
+"""The lines of text files of numbers: all ended alike, none too long to hold in memory."""
 
 import numpy as np
 

@@ -1,1 +1,1 @@
-"""What people see of a run: progress, log, curves, attention maps, tables. Nothing here needs JAX."""
+"""What users see of a run: progress, log, curves, attention maps, tables. Nothing here needs JAX."""

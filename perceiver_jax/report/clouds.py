@@ -1,4 +1,4 @@
-"""What the latents look at in a point cloud, drawn after Fig. 3 of the paper: points coloured by their attention logits.
+"""Attention maps of a point cloud, drawn after Fig. 3 of the paper: points coloured by their attention logits.
 
 The layout is that of `maps`: on top the cloud itself (grey frame) and one enlarged map of each cross-attend, each with its
 colour; below, in frames of the same colours, many small maps of each. The enlarged one is of the latent whose logits have
@@ -32,7 +32,7 @@ ALONG = np.array([[[0, 1, 0], [0, 0, 1], [1, 0, 0]], [[1, 0, 0], [0, 0, 1], [0, 
 class View(NamedTuple):
     """A cloud as it is seen."""
 
-    places: Float[np.ndarray, "M 2"]  # from the left and from the top, 0 to 1
+    positions: Float[np.ndarray, "M 2"]  # from the left and from the top, 0 to 1
     nearness: Float[np.ndarray, " M"]  # 0 the farthest, 1 the nearest; of a flat cloud all 1
 
 
@@ -44,7 +44,7 @@ def draw_attention_clouds(
 ) -> None:
     """Writes the picture of one cloud's maps; `maps` are (title, logits) of the cross-attends in their order.
 
-    `latents` are those shown, None the first that there is room for. Raises Failure(NUMERICS) for a map with NaN, OSError
+    `latents` are those shown, None as many as fit. Raises Failure(NUMERICS) for a map with NaN, OSError
     where the picture cannot be written.
     """
     layout.write(compose(points, maps, latents), output_png)
@@ -72,10 +72,10 @@ def view(points: Float[np.ndarray, "M 3"]) -> View:
     thinnest = int(np.argmin(extents))
     flat = extents[thinnest] < FLAT * extents.max()
     right, up, near = (ALONG[thinnest] if flat else ISOMETRIC) @ np.asarray(points, np.float64).T
-    places = np.stack([right - (right.min() + right.max()) / 2, (up.min() + up.max()) / 2 - up], axis=1)
-    places *= (0.5 - MARGIN) / (np.abs(places).max() or 1)
+    positions = np.stack([right - (right.min() + right.max()) / 2, (up.min() + up.max()) / 2 - up], axis=1)
+    positions *= (0.5 - MARGIN) / (np.abs(positions).max() or 1)
     nearness = np.ones_like(near) if flat else (near - near.min()) / (np.ptp(near) or 1)
-    return View(places + 0.5, nearness)
+    return View(positions + 0.5, nearness)
 
 
 def dots(seen: View, colours: Float[np.ndarray, "tiles M 3"], side: int, columns: int, rows: int) -> Picture:
@@ -87,13 +87,13 @@ def dots(seen: View, colours: Float[np.ndarray, "tiles M 3"], side: int, columns
     width, height = (count * (side + gap) - gap for count in (columns, rows))
     tiles = np.arange(len(colours))
     corners = np.stack([tiles % columns, tiles // columns], axis=1) * (side + gap)
-    places = (corners[:, None] + side * seen.places[order]).reshape(-1, 2)
+    positions = (corners[:, None] + side * seen.positions[order]).reshape(-1, 2)
     diameter = max(LEAST_DOT, DOT * side / np.sqrt(len(order)))
     figure = Figure(figsize=(width / layout.DPI, height / layout.DPI), dpi=layout.DPI, facecolor=str(BACKGROUND))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
     size = (diameter * 72 / layout.DPI) ** 2  # in points
-    axes.scatter(*places.T, s=size, c=colours[:, order].reshape(-1, 3), linewidths=0)
+    axes.scatter(*positions.T, s=size, c=colours[:, order].reshape(-1, 3), linewidths=0)
     agg = FigureCanvasAgg(figure)
     agg.draw()
     pixels = np.asarray(agg.buffer_rgba())[:height, :width, :3].copy()

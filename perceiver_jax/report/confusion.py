@@ -1,4 +1,4 @@
-"""Which classes are taken for which, as one picture: a row for each true class, a column for each answer."""
+"""Which classes are confused with which, as one picture: a row for each true class, a column for each prediction."""
 
 import io
 import warnings
@@ -20,13 +20,13 @@ NAME, NUMBER, LEAST_NUMBER = 9.0, 9.0, 5.0  # font sizes in points
 CHARACTER = 0.62  # its width, of the font size
 INK, GRID, ABSENT = "#333333", "#e4e4e4", "#eeeeee"
 COLOURS = "Blues"
-GAMMA, UNNAMED_GAMMA = 0.5, 0.3  # below 1, so that a class taken for another once in fifty times is seen, even as a dot
+GAMMA, UNNAMED_GAMMA = 0.5, 0.3  # below 1, so that a class confused with another once in fifty times is seen, even as a dot
 WHITE_FROM = 0.4  # the share of its row from which a cell is so dark that its number is white
 SHARES = (0, 0.02, 0.1, 0.25, 0.5, 1)  # on the scale of the colours
 
 
 def draw_confusion(confusion: Num[np.ndarray, "Y Y"], classes: Sequence[str], output_png: str | Path, title: str) -> None:
-    """Writes the picture of how many examples of each class (rows) got which answer (columns), in the order of the labels.
+    """Writes the picture of how many examples of each class (rows) got each prediction (columns), in order of the labels.
 
     A cell's colour is its share of its row, grey where a class has no example; its number, the count, is there where
     it can be read. Raises OSError where the picture cannot be written.
@@ -38,7 +38,7 @@ def draw_confusion(confusion: Num[np.ndarray, "Y Y"], classes: Sequence[str], ou
     least = NAMED_CELL if named else 1 / DPI  # unnamed: a pixel
     cell = max(LEAST_SIDE / len(classes), min(LARGEST_CELL, max(SIDE / len(classes), least)))
     side = cell * len(classes)
-    figure = Figure(figsize=(side, side), dpi=DPI, facecolor="white")  # the matrix alone; what stands around it is added
+    figure = Figure(figsize=(side, side), dpi=DPI, facecolor="white")  # the matrix alone; what is around it is added
     axes = figure.add_axes((0, 0, 1, 1))
     norm = PowerNorm(GAMMA if named else UNNAMED_GAMMA, 0, 1)
     image = axes.imshow(row_shares(confusion), cmap=_colours(), norm=norm, interpolation="nearest")
@@ -66,7 +66,7 @@ def row_shares(confusion: Num[np.ndarray, "Y Y"]) -> Float[np.ndarray, "Y Y"]:
 
 
 def number_size(confusion: Num[np.ndarray, "Y Y"], cell: float) -> float:
-    """The font size, in points, in which the largest count fits a cell of so many inches."""
+    """The font size, in points, in which the largest count fits a cell of this many inches."""
     digits = len(str(int(confusion.max())))
     return min(NUMBER, 72 * cell * 0.6, 72 * cell * 0.9 / (CHARACTER * digits))
 
@@ -101,7 +101,7 @@ def _write_counts(axes: Any, confusion: Num[np.ndarray, "Y Y"], cell: float) -> 
 
 
 def _draw_scale(figure: Any, image: Any, side: float) -> None:
-    """Draws beside a matrix of so many inches what its colours mean."""
+    """Draws beside a matrix of this many inches what its colours mean."""
     bar = figure.colorbar(image, cax=figure.add_axes((1 + 0.15 / side, 0, 0.12 / side, 1)))
     bar.set_ticks(SHARES, labels=[f"{100 * share:.0f} %" for share in SHARES], fontsize=8, color=INK)
     bar.ax.tick_params(length=2, color=INK)

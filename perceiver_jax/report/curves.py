@@ -25,7 +25,7 @@ PANELS = {
 TRAIN_COLOUR = "#7a8ca3"
 EVALUATION_COLOURS = ("#c8501e", "#2a7f62", "#7b4ba0")  # of the other splits, by name
 INK, GRID = "#333333", "#e4e4e4"
-LEAST_TOP = {"data_wait_fraction": 10}  # of the axis: less waiting than this is nothing to look at
+LEAST_TOP = {"data_wait_fraction": 10}  # of the axis: less waiting than this is not worth showing
 LOG_SCALE_FROM = 50  # times the smallest value: where a linear axis would hide the end of the curve
 
 Series = tuple[Int[np.ndarray, " S"], Float[np.ndarray, " S"]]

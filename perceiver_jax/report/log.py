@@ -1,7 +1,7 @@
 """The numbers of a run on disk: metrics.jsonl, which is the record, and TensorBoard events of the same numbers.
 
 A number that is not finite is written as the string "NaN", "Infinity" or "-Infinity" (as in protobuf's JSON): every
-line stays valid JSON and tells a loss that overflowed from one that is undefined. `read_metrics` gives the floats back.
+line stays valid JSON and distinguishes a loss that overflowed from an undefined one. `read_metrics` returns floats again.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from typing import Any
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system.disk import write_atomically
 
-MAX_FAULTS = 3  # in a row, before a place is no longer written to
+MAX_FAULTS = 3  # in a row, before a file is no longer written
 FLUSH_SECONDS = 10.0  # at least, between two syncs of the TensorBoard file: each waits for the disk
 _NON_FINITE = ("NaN", "Infinity", "-Infinity")
 
@@ -30,8 +30,8 @@ Key = tuple[int, str]  # (step, split)
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     """The records of a metrics.jsonl, by rising step, each (step, split) once.
 
-    Tolerates what a killed run leaves: lines that are no record are skipped and of several records of one (step, split)
-    the newest counts; both are said in one warning. Raises Failure(WORKDIR) where there is no file to read.
+    Tolerates what a killed run leaves: lines that are not records are skipped and of several records of one (step, split)
+    the newest counts; both are reported in one warning. Raises Failure(WORKDIR) where there is no file to read.
     """
     try:
         data = Path(path).read_bytes()
@@ -50,31 +50,31 @@ class MetricsLog:
     """The log of the training run in a workdir, from `resume_step` on.
 
     Entering it drops from metrics.jsonl what a killed run wrote beyond `resume_step`, so it is for the program that
-    trains, never for one that only looks. A fault of the disk does not reach the caller: three in a row end the logging
+    trains, never for one that only reads. A fault of the disk does not reach the caller: three in a row end the logging
     to the file concerned, with one warning.
     """
 
     def __init__(self, workdir_path: str | Path, resume_step: int):
         workdir = Path(workdir_path)
-        self._places = (
-            _Place("metrics.jsonl", lambda: _JsonLines(workdir / "metrics.jsonl", resume_step)),
-            _Place("tensorboard", lambda: _Events(workdir / "tensorboard", resume_step)),
+        self._writers = (
+            _Writer("metrics.jsonl", lambda: _JsonLines(workdir / "metrics.jsonl", resume_step)),
+            _Writer("tensorboard", lambda: _Events(workdir / "tensorboard", resume_step)),
         )
 
     def __enter__(self) -> "MetricsLog":
-        for place in self._places:
-            place.open()
+        for writer in self._writers:
+            writer.open()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for place in self._places:
-            place.close()
+        for writer in self._writers:
+            writer.close()
 
     def write(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
         """Records the numbers of one split at one step; an earlier record of the same (step, split) gives way."""
         numbers = {name: float(value) for name, value in metrics.items()}
-        for place in self._places:
-            place.write(step, split, numbers)
+        for writer in self._writers:
+            writer.write(step, split, numbers)
 
 
 class _JsonLines:
@@ -142,7 +142,7 @@ class _Events:
         self._writer.close()
 
 
-class _Place:
+class _Writer:
     """A writer whose faults stay inside."""
 
     def __init__(self, name: str, make: Callable[[], _JsonLines | _Events]):
@@ -176,7 +176,7 @@ class _Place:
 
 
 def _parse(data: bytes) -> tuple[dict[Key, bytes], int, int]:
-    """The newest line of every (step, split), in file order; how many lines are no record; how many were older."""
+    """The newest line of every (step, split), in file order; how many lines are not records; how many were older."""
     lines: dict[Key, bytes] = {}
     damaged = repeated = 0
     for line in filter(None, data.split(b"\n")):

@@ -1,9 +1,9 @@
-"""What the latents look at, drawn as in Fig. 3 of the paper: logits of the cross-attends before the softmax, in grey.
+"""Attention maps, drawn as in Fig. 3 of the paper: logits of the cross-attends before the softmax, in grey.
 
 On top the input (grey frame) and one enlarged map of each cross-attend, each with its colour; below, in frames of the
 same colours, many small maps of each: up to 4 rows of 25 of the first cross-attend, 2 rows of each later one. The small
 maps are those of the first latents, or of those asked for; the enlarged one is of the latent whose logits have the largest
-standard deviation, the one furthest from looking everywhere alike. Each map has its own grey scale, from its lowest logit
+standard deviation, the one whose attention is least uniform. Each map has its own grey scale, from its lowest logit
 (black) to its highest (white); as an overlay it is the input that is shown in this light.
 """
 
@@ -20,7 +20,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system.disk import write_atomically
 
 COLUMNS, FIRST_ROWS, LATER_ROWS = 25, 4, 2
-LEAST_COLUMNS = 8  # few latents stand in fewer, wider columns
+LEAST_COLUMNS = 8  # few latents are in fewer, wider columns
 GREY, PAPER = (120, 120, 120), (255, 255, 255)
 BLUE, GREEN, ORANGE, PURPLE = (31, 95, 180), (44, 140, 60), (230, 126, 34), (123, 75, 160)
 COLOURS = (BLUE, GREEN, ORANGE, PURPLE, (190, 40, 50), (110, 80, 60), (200, 90, 160), (20, 150, 160))
@@ -46,7 +46,7 @@ class Canvas(NamedTuple):
 class Drawing(NamedTuple):
     """How an example and its maps become pixels."""
 
-    example: Callable[[int], Picture] | None  # of a side; None leaves its place out
+    example: Callable[[int], Picture] | None  # of a side; None leaves it out
     enlarged: Callable[[Float[np.ndarray, " *grid"], int], Picture]  # one map, of a side
     panel: Callable[[Float[np.ndarray, "N *grid"], int, int], Picture]  # small maps, in columns and rows
 
@@ -60,8 +60,8 @@ def draw_attention_maps(
 ) -> None:
     """Writes the picture of one example's maps; `maps` are (title, logits) of the cross-attends in their order.
 
-    The image has one or three channels in 0..1; None leaves the place of the input out. `latents` are those shown, None
-    the first that there is room for. Raises Failure(NUMERICS) for a map with NaN (minus infinity, a masked input, is
+    The image has one or three channels in 0..1; None leaves out the input. `latents` are those shown, None
+    as many as fit. Raises Failure(NUMERICS) for a map with NaN (minus infinity, a masked input, is
     black), OSError where the picture cannot be written.
     """
     write(compose(image, maps, latents, overlay), output_png)
@@ -152,7 +152,7 @@ def _write_titles(canvas: Canvas) -> None:
 
 
 def columns_of(num_latents: int) -> int:
-    """How many small maps stand in a row: 25 as in the paper, fewer where the latents would not fill the rows."""
+    """How many small maps are in a row: 25 as in the paper, fewer where the latents would not fill the rows."""
     return min(COLUMNS, max(LEAST_COLUMNS, math.ceil(num_latents / FIRST_ROWS)), num_latents)
 
 

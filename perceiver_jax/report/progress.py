@@ -1,7 +1,7 @@
-"""How a run looks while it goes on: a live bar on a terminal, one plain line a log elsewhere.
+"""How a run looks while it trains: a live bar on a terminal, one plain line per log elsewhere.
 
-Progress goes to stderr and results to stdout, so that `command > results.txt` keeps the two apart. Nobody watching is
-no fault: what a closed, broken or full stream does not take is dropped.
+Progress goes to stderr and results to stdout, so that `command > results.txt` keeps the two apart. A missing
+reader is not an error: what a closed, broken or full stream does not take is dropped.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from typing import Any
 
 from perceiver_jax.report.tables import duration
 
-RATE_SECONDS = 60.0  # of the past that the time left is told from, roughly
+RATE_SECONDS = 60.0  # of the past from which the time left is estimated, roughly
 MIN_BAR, MAX_BAR = 8, 40  # columns
 _GONE = (errno.EPIPE, errno.EIO, errno.EBADF)  # the reader, the terminal: unlike a full disk, they do not come back
 _RATES = {"examples_per_second": "examples/s", "megabytes_per_second": "MB/s"}

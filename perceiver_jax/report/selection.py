@@ -1,4 +1,4 @@
-"""Which of a run's evaluations stand for it: that of the end, and those of the steps that one split or the other prefers."""
+"""Which of a run's evaluations represent it: that at the end, and those of the steps that one split or the other prefers."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ def best_evaluations(records: Records, metric: str) -> dict[str, dict[str, Any]]
 
     Of each {"step": its number, split: the metrics of that split then, ...}.
 
-    `best_by_validation`, where there is a validation split, is honest: test examples have no say in it.
+    `best_by_validation`, where there is a validation split, is honest: test examples do not affect it.
     `best_by_test` is how table 4 of the paper was selected; a run of a single evaluation had nothing to select.
     """
     found = {}
@@ -25,6 +25,6 @@ def best_evaluations(records: Records, metric: str) -> dict[str, dict[str, Any]]
 
 
 def reported_split(splits: Iterable[str]) -> str:
-    """The split whose score a run is known by: test wherever it was evaluated."""
+    """The split whose score is reported for a run: test where it was evaluated."""
     evaluated = [split for split in splits if split != "train"]
     return "test" if "test" in evaluated else evaluated[0]

@@ -20,8 +20,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     right = [len(column) > 1 and all(map(_is_number, column[1:])) for column in columns]
 
     def line(cells: Sequence[str]) -> str:
-        places = zip(cells, widths, right, strict=True)
-        return "  ".join(cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in places).rstrip()
+        aligned = zip(cells, widths, right, strict=True)
+        return "  ".join(cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in aligned).rstrip()
 
     return "\n".join([line(header), line(["-" * width for width in widths]), *map(line, texts)])
 
@@ -29,7 +29,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
 def summary(
     split: str, metric: str, score: float, others: Mapping[str, float], parameters: int, steps: int, seconds: float
 ) -> str:
-    """The last words of a run: its final score among others, as of simple models, best first, then its size and cost.
+    """The summary at the end of a run: its score among others, such as simple models', best first, then its size and cost.
 
     The scores are fractions (0 to 1) on the same split, shown in percent; `metric` may be a key of metrics.jsonl.
     """

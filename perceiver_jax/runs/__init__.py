@@ -1,1 +1,1 @@
-"""A run: its directory, the loop that trains it, and what is done with it afterwards."""
+"""A run: its directory, the training loop, and its use afterwards."""

@@ -54,14 +54,14 @@ def executed_flops(problem: Problem) -> int:
 _FREE = """
     broadcast_in_dim reshape transpose convert_element_type slice dynamic_slice dynamic_update_slice concatenate squeeze
     copy iota gather stop_gradient split pad rev
-""".split()  # moving numbers is no arithmetic
+""".split()  # moving numbers is not arithmetic
 
 
 def program_flops(program: core.Jaxpr) -> int:
     """FLOPs of a traced program.
 
     Two per multiply-add of a matmul or convolution, one per element of every other arithmetic operation; loops count every
-    turn, and of branches the dearest counts.
+    iteration, and of branches the most expensive counts.
     """
     total = 0
     for equation in program.eqns:

@@ -42,7 +42,7 @@ def _check_saved(workdir: Workdir, problem: Problem) -> None:
 
 
 def _checked(config: Config) -> checking.Checked | tuple[()]:
-    """What is found in the files of people's own data; nothing of other data, which were checked when they were prepared."""
+    """What is found in the files of users' own data; nothing of other data, which were checked when they were prepared."""
     source = config.source()
     if not isinstance(source, FolderSource):
         return ()

@@ -1,4 +1,4 @@
-"""What a set of parameters is worth: exact metrics of a split."""
+"""Evaluation: exact metrics of a set of parameters on a split."""
 
 import contextlib
 from collections.abc import Collection, Iterator
@@ -19,7 +19,7 @@ from perceiver_jax.training.step import Variables
 def evaluate(
     programs: Programs, variables: Variables, split: str, stop: StopFlag, dropped: Collection[str] = ()
 ) -> Evaluation | None:
-    """What is known of all examples of a split, each counted once; None if asked to stop on the way.
+    """What is known of all examples of a split, each counted once; None if asked to stop early.
 
     Of several views of an example the scores are averaged. The `dropped` streams are zero.
     """

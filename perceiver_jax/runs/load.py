@@ -1,4 +1,4 @@
-"""A trained run, opened in one call: what it answers, what it is worth, what it looks at."""
+"""A trained run, opened in one call: its predictions, its metrics, its attention."""
 
 import dataclasses
 import functools
@@ -31,10 +31,10 @@ def load(path: str | Path, step: int | None = None) -> "TrainedRun":
 
     Raises Failure(CHECKPOINT) where there is no run, no such step, or one is damaged.
     """
-    place = workdirs.Workdir(Path(path).expanduser().absolute())
-    config = workdirs.read_config(str(place.path))
-    problem = workdirs.read_problem(place, config)
-    return TrainedRun(place, problem, manifest.chosen_step(place.checkpoints, step))
+    workdir = workdirs.Workdir(Path(path).expanduser().absolute())
+    config = workdirs.read_config(str(workdir.path))
+    problem = workdirs.read_problem(workdir, config)
+    return TrainedRun(workdir, problem, manifest.chosen_step(workdir.checkpoints, step))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,10 +63,10 @@ class TrainedRun:
         return self.programs.restore(self.workdir.checkpoints, self.step).evaluated
 
     def at(self, data_dir: str) -> "TrainedRun":
-        """The same run with its data at another path; raises Failure(CONFIG) for data that lie in no directory."""
+        """The same run with its data at another path; raises Failure(CONFIG) for data that are not in a directory."""
         data = self.problem.config.data
         if not isinstance(data, DirectoryConfig):
-            raise Failure(Code.CONFIG, f"--data_dir: data set {data.kind} lies in no directory of its own")
+            raise Failure(Code.CONFIG, f"--data_dir: data set {data.kind} is not in a directory of its own")
         moved = self.problem.config.model_copy(update={"data": data.model_copy(update={"data_dir": data_dir})})
         return dataclasses.replace(self, problem=dataclasses.replace(self.problem, config=moved))
 
@@ -153,11 +153,11 @@ class TrainedRun:
         return self.problem.task.finish(found)
 
     def evaluation(self, split: str, stop: StopFlag, streams: Collection[str] | None = None) -> Evaluation | None:
-        """What is known of all examples of a split; None if asked to stop on the way."""
+        """What is known of all examples of a split; None if asked to stop early."""
         names = list(self.problem.modalities)
         for name in streams or ():
             if name not in names:
-                raise Failure(Code.CONFIG, f"stream {name} is not there", expected=f"one or more of {', '.join(names)}")
+                raise Failure(Code.CONFIG, f"stream {name} not found", expected=f"one or more of {', '.join(names)}")
         from perceiver_jax.runs.evaluate import evaluate  # JAX from here on
 
         dropped = [name for name in names if streams and name not in streams]
@@ -178,7 +178,7 @@ def example_of(file: Path, run: TrainedRun) -> Path | dict[str, Path]:
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of a person's file; raises Failure(DATA) where there is none."""
+    """The bytes of a user's file; raises Failure(DATA) where there is none."""
     if not path.is_file():
         raise Failure(Code.DATA, f"{path}: {'is a directory' if path.is_dir() else 'does not exist'}")
     try:

@@ -1,4 +1,4 @@
-"""What the latents of a trained model look at in an example: attention logits of its cross-attends, drawn (figure 3)."""
+"""Attention maps of a trained model for one example: attention logits of its cross-attends, drawn (figure 3)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ def draw_maps(
     latents: Sequence[int] | None = None,
     overlay: bool = False,
 ) -> list[Path]:
-    """Draws one example's maps, of cross-attends counted from 1 and latents counted from 0; None: those there is room for.
+    """Draws one example's maps, of cross-attends counted from 1 and latents counted from 0; None: as many as fit.
 
     Each stream has a picture of its own, drawn by its modality: `output`, or with several streams that name and the
     stream's. Returns what was written.

@@ -37,13 +37,13 @@ class Problem:
     classes: tuple[str, ...]
     num_examples: Mapping[str, int]  # of each split of the run
     baselines: Mapping[str, float]  # scores of simple models on the test split
-    left_out: tuple[str, ...]  # files of the data that gave no example when the run began
+    left_out: tuple[str, ...]  # files of the data that could not be read when the run began
     masked: tuple[str, ...]  # streams of which some example has fewer inputs than the grid
     fingerprint: str  # of the data: 16 hexadecimal digits
 
     @functools.cached_property
     def modalities(self) -> dict[str, Modality]:
-        """What is done to the inputs of each stream, by its name."""
+        """The modality of each stream, by its name."""
         found = {}
         for stream in self.streams:
             make = member(modalities, stream.modality, f"modality of stream {stream.name}")
@@ -52,7 +52,7 @@ class Problem:
 
     @functools.cached_property
     def task(self) -> Task:
-        """What is learned of an example."""
+        """What is learned from an example."""
         return member(tasks, self.config.task.kind, "task.kind")(self.config.task, self.classes)
 
     @functools.cached_property
@@ -190,7 +190,7 @@ def differences(stored: Problem, found: Problem) -> list[str]:
 
 
 def check_same(stored: Problem, found: Problem) -> None:
-    """Raises Failure(DATA), with what has changed, where a run cannot go on with the data that are there."""
+    """Raises Failure(DATA), with what has changed, where a run cannot resume with the data that are there."""
     changed = differences(stored, found)
     if changed:
         hint = "the data that the run began with (--config.data.data_dir=DIR where they have moved), or a new --workdir"

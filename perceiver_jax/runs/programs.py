@@ -67,7 +67,7 @@ class Programs:
         return jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh)
 
     def _loss(self, variables: Variables, batch: Batch) -> tuple[jax.Array, tuple[Sums, Any]]:
-        """The mean loss of a batch, its metric sums and what it sets of the model; a mixed example counts by `labels`."""
+        """The mean loss of a batch, its metric sums and what it sets of the model; with mixup or CutMix `labels` count."""
         task, model = self.problem.task, nnx.merge(self.graph, *variables, copy=True)  # it sets its own
         with self._on_mesh():
             logits = model(batch["inputs"], batch["masks"]).logits

@@ -33,7 +33,7 @@ def train(problem: Problem, workdir: Workdir, stop: StopFlag) -> dict[str, Any]:
     """Trains from the newest valid checkpoint to the end of the run; returns what result.json then holds.
 
     Raises Stopped after saving where a signal asked for it, and Failure: CONFIG for devices that do not fit,
-    CHECKPOINT where none of those saved is valid, NUMERICS for a loss that is no number, WORKDIR for a full disk at the end.
+    CHECKPOINT where none of those saved is valid, NUMERICS for a non-finite loss, WORKDIR for a full disk at the end.
     """
     return _Run(problem, workdir, stop).run()
 
@@ -121,7 +121,7 @@ class _Run:
             raise Stopped(self.stop.should_stop, step)
 
     def _save(self, state: TrainState, step: int) -> bool:
-        """Saves a state if it is finite; in the midst of a run a full disk only costs that checkpoint."""
+        """Saves a state if it is finite; during a run a full disk only costs that checkpoint."""
         with self.meter.away():
             check_finite(state, step)
             try:
@@ -130,7 +130,7 @@ class _Run:
             except Failure as failure:
                 if step == self.last or self.stop.should_stop is not None:
                     raise
-                self.progress.note(f"checkpoint not saved, training goes on: {failure}")
+                self.progress.note(f"checkpoint not saved; training continues: {failure}")
                 return False
         return True
 

@@ -1,4 +1,4 @@
-"""The directory of one run: claimed by one trainer at a time, and never mixed with another run's."""
+"""The directory of one run: claimed by one trainer at a time, and never shared with another run."""
 
 import contextlib
 import dataclasses
@@ -18,7 +18,7 @@ from perceiver_jax.system import disk, locks
 
 @dataclasses.dataclass(frozen=True)
 class Workdir:
-    """A run's directory and the places in it."""
+    """A run's directory and the paths in it."""
 
     path: Path
 
@@ -29,7 +29,7 @@ class Workdir:
 
     @property
     def problem(self) -> Path:
-        """What the run learns: classes, streams, fingerprint of the data."""
+        """The problem: classes, streams, fingerprint of the data."""
         return self.path / "problem.json"
 
     @property
@@ -39,7 +39,7 @@ class Workdir:
 
     @property
     def result(self) -> Path:
-        """What the run came to; written last."""
+        """The result of the run; written last."""
         return self.path / "result.json"
 
     @property
@@ -53,12 +53,12 @@ def claim(path: str, config: Config, command: list[str]) -> Iterator[Workdir]:
     """The workdir at `path`, made if absent and locked until the block ends.
 
     The lock is between processes and ends with its own.
-    Raises Failure: WORKDIR where the place cannot be used (a file, read-only, full, in use), CONFIG where it holds a
+    Raises Failure: WORKDIR where the directory cannot be used (a file, read-only, full, in use), CONFIG where it holds a
     run with other settings, CHECKPOINT for a damaged config.json.
     """
     where = f"workdir {_shown(path)}"
     if not path or "\0" in path:
-        raise Failure(Code.WORKDIR, where, "is no path", hint="--workdir runs/NAME")
+        raise Failure(Code.WORKDIR, where, "is not a path", hint="--workdir runs/NAME")
     workdir = Workdir(Path(os.path.abspath(path)))
     if workdir.path.parent == workdir.path:
         raise Failure(Code.WORKDIR, where, "is the root of the file system", hint="--workdir runs/NAME")
@@ -86,7 +86,7 @@ def claim(path: str, config: Config, command: list[str]) -> Iterator[Workdir]:
 def read_config(path: str) -> Config:
     """The config of the run at `path`.
 
-    Raises Failure(CHECKPOINT), saying what is there, where `path` is no run, its config.json is damaged or of a version
+    Raises Failure(CHECKPOINT), saying what is there, where `path` is not a run, its config.json is damaged or of a version
     that this one does not read.
     """
     workdir = Workdir(Path(path))
@@ -150,15 +150,16 @@ def _read(workdir: Workdir) -> dict[str, Any]:
         if isinstance(record, dict) and isinstance(record["config"], dict):
             data = record["config"]["data"]
             if isinstance(data, dict) and "source" in data:
-                hint = f"{problems.READS_FORMAT_1} reads it; or train anew in another --workdir"
+                hint = f"{problems.READS_FORMAT_1} reads it; or train again in another --workdir"
                 raise Failure(Code.CHECKPOINT, str(workdir.config), "is of perceiver_jax 0.1", hint=hint)
             return record
         found = "no config in it"
     except (ValueError, RecursionError) as error:
-        found = f"no JSON: {error}"
+        found = f"not JSON: {error}"
     except KeyError:
         found = "no config in it"
-    hint = "restore it from a copy, or delete it and launch training with the run's settings: the checkpoints know them"
+    retrain = "delete it and launch training with the run's settings: the checkpoints will verify them"
+    hint = f"restore it from a copy, or {retrain}"
     raise Failure(Code.CHECKPOINT, str(workdir.config), "is damaged", found=found, hint=hint)
 
 
@@ -178,7 +179,7 @@ def _there(path: Path) -> str:
 
 
 def _near(path: Path) -> str:
-    """Runs near a path that is none: the one it lies in, or those it holds or should lie among."""
+    """Runs near a path that is not a run: the one it is in, or those in or beside it."""
     path = path.absolute()
     above = [parent for parent in path.parents if Workdir(parent).config.is_file()]
     beside = path if path.is_dir() else path.parent

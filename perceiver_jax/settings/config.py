@@ -1,4 +1,4 @@
-"""The typed, frozen view of a run's ConfigDict: every check that needs no data, before any array exists."""
+"""The typed, frozen view of a run's ConfigDict: every check that does not need data, before any array exists."""
 
 import functools
 import json
@@ -27,7 +27,7 @@ FITTED = ("data", "task")  # sections whose type their own `kind` decides, by ro
 
 
 class Config(Section):
-    """One run, every setting of it. `data`, `task` and `augment` have the types that source, task and modalities give."""
+    """One run, every setting of it. `data`, `task` and `augment` have the types of their source, task and modalities."""
 
     seed: int
     task: pydantic.SerializeAsAny[TaskConfig]
@@ -58,7 +58,7 @@ class Config(Section):
         return self
 
     def _check_streams(self) -> None:
-        """Raises ValueError for what an example of these streams cannot be."""
+        """Raises ValueError for settings that do not fit examples of these streams."""
         views, dropout = self.views, self.views.stream_dropout
         unknown = sorted(dropout.keys() - self.modalities.keys())
         if unknown or (dropout and len(self.modalities) == 1) or sum(dropout.values()) > 1:
@@ -82,7 +82,7 @@ class Config(Section):
 
     @functools.cached_property
     def modalities(self) -> dict[str, Modality]:
-        """What is done to the inputs of each stream, by its name."""
+        """The modality of each stream, by its name."""
         streams = sorted(self.source().streams(), key=lambda stream: stream.name)
         return {stream.name: _modality(stream)(stream, of_stream(self.augment, stream.name)) for stream in streams}
 

@@ -1,4 +1,4 @@
-"""What is wrong with a config, in words a person can act on."""
+"""What is wrong with a config, in words a user can act on."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,7 +23,7 @@ def members(annotation: Any) -> list[type[Section]]:
 def explain(section: Any, error: pydantic.ValidationError, at: tuple[str, ...], values: Mapping[str, Any]) -> Failure:
     """The first fault that pydantic found in the section at the path `at` of a config's values.
 
-    A misspelt key is both an unknown one and a missing one; unknown keys come first, for they come with the remedy.
+    A misspelt key is both an unknown one and a missing one; unknown keys come first, since they name the fix.
     """
     faults = error.errors()
     fault = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
@@ -48,7 +48,7 @@ def explain(section: Any, error: pydantic.ValidationError, at: tuple[str, ...], 
         case "union_tag_not_found":
             return missing_tag(f"{name}.kind", value, {field for other in variants for field in other.model_fields})
         case "value_error":
-            # A rule between fields names them itself; a rule of one field is told what it was given.
+            # A rule between fields names them itself; a rule of one field is shown with its value.
             text = str(context["error"])
             return Failure(Code.CONFIG, text if isinstance(value, Mapping) else f"{name}: {text}, got {_shown(value)}")
     rule = _rule(section, name.split(".")[len(at) :], fault["msg"])
@@ -56,14 +56,14 @@ def explain(section: Any, error: pydantic.ValidationError, at: tuple[str, ...], 
 
 
 def _sections_at(section: Any, path: list[str]) -> list[type[Section]]:
-    """The section types that may stand at a path below a section; a part that is no field is the name of a stream."""
+    """The section types that may be at a path below a section; a part that is not a field is the name of a stream."""
     for part in path:
         section = next((m.model_fields[part].annotation for m in members(section) if part in m.model_fields), section)
     return members(section)
 
 
 def _name(loc: tuple[str, ...], values: Any) -> str:
-    """The dotted name of a pydantic location, which also holds the tags of unions: those are no keys."""
+    """The dotted name of a pydantic location, which also holds the tags of unions: those are not keys."""
     parts = []
     loc = tuple(part for part in loc if part != ONLY)
     for i, part in enumerate(loc):
@@ -163,7 +163,7 @@ def missing_tag(name: str, section: Any, fields: Iterable[str]) -> Failure:
 
 
 def unknown_value(name: str, value: Any, choices: list[str]) -> Failure:
-    """The failure for a value that is none of the choices, the nearest of them first."""
+    """The failure for a value that is not one of the choices, the nearest of them first."""
     near = nearest(str(value), choices)
     ordered = [near, *(c for c in choices if c != near)] if near else choices
     return Failure(Code.CONFIG, f"{name}: unknown value {_shown(value)}", expected="one of " + ", ".join(ordered))

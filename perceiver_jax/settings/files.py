@@ -1,4 +1,4 @@
-"""Config files and other Python files of a person, and those that are shipped with the package."""
+"""Config files and other Python files of a user, and those shipped with the package."""
 
 import contextlib
 import importlib.util
@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from perceiver_jax.errors import Code, Failure, nearest
 from perceiver_jax.settings.upgrade import upgraded
 
-CONFIG_SECONDS = 30  # a config file that takes longer is taken for one that never ends
+CONFIG_SECONDS = 30  # a config file that takes longer counts as one that never ends
 
 
 def load_config(path: Path, variant: str = "") -> ConfigDict:
@@ -25,7 +25,7 @@ def load_config(path: Path, variant: str = "") -> ConfigDict:
     """
 
     def give_up(*_: Any) -> None:
-        raise Failure(Code.CONFIG, f"config {path}: still running after {CONFIG_SECONDS} s")
+        raise Failure(Code.CONFIG, f"config {path}: did not return within {CONFIG_SECONDS} s")
 
     before = signal.signal(signal.SIGALRM, give_up)
     signal.setitimer(signal.ITIMER_REAL, CONFIG_SECONDS)
@@ -47,7 +47,7 @@ def shipped(name: str) -> Path:
 
 
 def call(path: Path, what: str, function: str, variant: str = "") -> Any:
-    """What a function of a person's Python file returns, given its variant if one is named.
+    """What a function in a user's Python file returns, given its variant if one is named.
 
     Raises Failure(CONFIG), naming the line, for a file that cannot be run; `what` says what the file is.
     """
@@ -64,7 +64,7 @@ def call(path: Path, what: str, function: str, variant: str = "") -> Any:
             if not callable(called):
                 raise Failure(Code.CONFIG, f"{what} {path}", f"has no function {function}")
             if variant and not inspect.signature(called).parameters:
-                raise Failure(Code.CONFIG, f"{what} {path}", f"has no variants, so none is called {variant!r}")
+                raise Failure(Code.CONFIG, f"{what} {path}", f"has no variants; got {variant!r}")
             return called(*[variant] if variant else [])
     except Failure:
         raise

@@ -1,4 +1,4 @@
-"""What --tiny makes of a config: every field that has a `Tiny` shrunk, so that it runs in seconds."""
+"""What --tiny does to a config: every field that has a `Tiny` is shrunk, so that it runs in seconds."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ from perceiver_jax.section import ONLY, Section, Tiny
 
 
 def shrunk(config: Section) -> dict[str, Any]:
-    """The values of a config with every `Tiny` applied, and of what then no longer divides as much as does."""
+    """The values of a config with every `Tiny` applied, then adjusted so that sizes still divide each other."""
     values = _shrunk(config)
     values["model"] = config.model.shrunk(values["model"])
     values["optim"]["accumulation_steps"] = math.gcd(values["data"]["batch_size"], values["optim"]["accumulation_steps"])

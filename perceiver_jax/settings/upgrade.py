@@ -17,7 +17,7 @@ ADDED_TO_DATA: Mapping[str, Mapping[str, Any]] = {
 
 
 def upgraded(config: ConfigDict, path: str) -> ConfigDict:
-    """The config itself, or where it has `data.source` what it means; says so on stderr."""
+    """The config itself, or, where it has `data.source`, its present form; reported on stderr."""
     values = config.to_dict()
     sections = [values.get(name) for name in ("data", "model", "optim", "train")]
     if not all(isinstance(section, dict) for section in sections) or "source" not in values["data"]:

@@ -17,7 +17,7 @@ INPUTS = "inputs"  # the axis of a mesh along which devices share the inputs of 
 def keep_compiled_programs() -> None:
     """Keeps what XLA compiles in the user's cache, so that the next start of the same run need not compile again.
 
-    JAX_COMPILATION_CACHE_DIR, where set, names another place.
+    JAX_COMPILATION_CACHE_DIR, where set, names another directory.
     """
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -26,7 +26,7 @@ def keep_compiled_programs() -> None:
 
 
 def make_mesh(model: int, inputs: int, batch_sizes: dict[str, int]) -> Mesh:
-    """A mesh (data, model, inputs) of all devices, so many of them along its second and third axis.
+    """A mesh (data, model, inputs) of all devices, `model` and `inputs` of them along its second and third axis.
 
     Raises Failure(CONFIG) where there are no devices of the platform asked for, they do not divide so, or a batch (sizes
     by name) not among them.
@@ -34,8 +34,8 @@ def make_mesh(model: int, inputs: int, batch_sizes: dict[str, int]) -> Mesh:
     try:
         devices = jax.devices()
     except (RuntimeError, AssertionError) as error:  # an assertion: the platform's plug-in is not installed
-        what = f"platform {jax.config.jax_platforms}: no device visible"
-        hint = "another value of JAX_PLATFORMS, or none"
+        what = f"platform {jax.config.jax_platforms}: no devices found"
+        hint = "another value of JAX_PLATFORMS, or unset it"
         raise Failure(Code.CONFIG, what, found=str(error).partition("\n")[0], hint=hint) from None
     n = len(devices)
     if jax.local_device_count() % inputs:  # a host reads whole examples

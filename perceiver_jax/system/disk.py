@@ -13,7 +13,7 @@ TEMPORARY = ".tmp-"  # how the names of unfinished things begin; the next claim 
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces the file at `path` in one step that survives power loss. Raises OSError; then the old file stands."""
+    """Replaces the file at `path` in one step that survives power loss. Raises OSError; then the old file is intact."""
     temporary = path.with_name(f"{TEMPORARY}{path.name}")
     try:
         with open(temporary, "wb") as file:
@@ -55,7 +55,7 @@ def remove_unfinished(directory: Path) -> None:
 
 
 def unusable(what: str, path: Path, error: OSError, needed: str = "") -> Failure:
-    """The failure for an OSError at `path`; a full disk is told with what is free there and what was `needed`."""
+    """The failure for an OSError at `path`; a full disk is reported with what is free there and what was `needed`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         free = f"{shutil.disk_usage(_existing(path)).free:,} bytes free"
         hint = "free some space, or another --workdir"
@@ -66,7 +66,7 @@ def unusable(what: str, path: Path, error: OSError, needed: str = "") -> Failure
 
 
 def reason(error: Exception) -> str:
-    """What an error says, in small letters and without its number."""
+    """What an error says, in lower case and without its number."""
     return os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else str(error)
 
 

@@ -33,7 +33,8 @@ def held(path: Path, where: str, in_use: Callable[[str], Failure]) -> Iterator[N
                 raise in_use(_owner(lock.read())) from None
             if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
                 raise
-            print(f"warning: {where}: no locks on this file system; see that one process uses it", file=sys.stderr)
+            warning = "no locks on this file system; make sure that only one process uses it"
+            print(f"warning: {where}: {warning}", file=sys.stderr)
         else:
             lock.truncate(0)
             now = datetime.datetime.now(datetime.UTC)

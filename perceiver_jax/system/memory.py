@@ -1,4 +1,4 @@
-"""Memory that a program keeps from one step to the next, by what glibc is told as it begins."""
+"""Memory that a program keeps from one step to the next, by glibc's settings at program start."""
 
 import os
 import platform
@@ -6,10 +6,10 @@ import sys
 
 
 def keep() -> None:
-    """Starts this program anew with memory that it keeps for its next step, where glibc can be told so as a program begins.
+    """Restarts this program so that it keeps memory for its next step, where glibc can be set so at program start.
 
-    A step's temporaries, gigabytes of them, go back to the system else and come back as pages to be filled with zeros: a
-    fifth of the time of a training step on a CPU. Large pages, where Linux has them for those that ask, cost fewer faults.
+    Otherwise a step's temporaries, gigabytes of them, go back to the system and come back as pages to be zeroed: a fifth of
+    the time of a training step on a CPU. Large pages, where Linux has them for those that ask, cost fewer page faults.
     """
     asked = settings()
     if asked:

@@ -67,10 +67,10 @@ class StopFlag:
 
 
 def enter_worker(*ignored: signal.Signals) -> None:
-    """Makes a worker process live as long as its parent wants it, and no longer than the parent lives.
+    """Makes a worker process live as long as its parent needs it, and no longer than the parent lives.
 
     A terminal or a scheduler sends its stop signals to every process, but only the parent can stop in good order, and may
-    need its workers until then: they ignore the signals given. A parent that is killed can tell its workers nothing, so
+    need its workers until then: they ignore the signals given. A parent that is killed cannot notify its workers, so
     they watch it.
     """
     for number in ignored:

@@ -1,4 +1,4 @@
-"""What is learned of an example: its labels, the loss, the metrics, and what an answer looks like.
+"""What is learned from an example: its labels, the loss, the metrics, and the form of predictions.
 
 A task is a file or folder here whose MEMBER is a class with what `Task` lists. Importing one needs no JAX: what is traced
 imports it.
@@ -26,7 +26,7 @@ class Evaluation(NamedTuple):
     """What is known of some examples: to be merged with that of others, and finished once."""
 
     sums: Mapping[str, Any]  # added: by metric, and `weight`; a matrix `confusion` where a task has one
-    examples: Mapping[str, Any]  # put one after the other: for metrics that are no means over examples
+    examples: Mapping[str, Any]  # put one after the other: for metrics that are not means over examples
 
 
 class Answer(NamedTuple):
@@ -41,22 +41,22 @@ class Task(Protocol):
     """What is learned: an object for its settings and the classes there are."""
 
     Config: ClassVar[type[TaskConfig]]
-    headline: ClassVar[str]  # the metric that a run is known by
+    headline: ClassVar[str]  # the headline metric of a run
 
     def __init__(self, config: Any, classes: Sequence[str]): ...
 
     @property
     def num_outputs(self) -> int:
-        """How many logits the model gives for an example."""
+        """How many logits the model computes for an example."""
 
     def encode(self, labels: Sequence[int], name: str) -> Num[np.ndarray, "..."]:
         """An example's classes as a batch holds them; raises Failure(DATA), naming it, for what the task cannot learn."""
 
     def blank(self) -> Num[np.ndarray, "..."]:
-        """What `encode` would give for the padding of a batch."""
+        """What `encode` would return for the padding of a batch."""
 
     def losses(self, logits: Float[Traced, "B Y"], labels: Num[Traced, "B *label"]) -> Float[Traced, " B"]:
-        """What is minimised, of each example; linear in the target, so that mixed examples weigh two of them."""
+        """The loss of each example; linear in the target, so that mixup and CutMix examples weigh two of them."""
 
     def training_sums(
         self, logits: Float[Traced, "B Y"], labels: Num[Traced, "B *label"], losses: Float[Traced, " B"]

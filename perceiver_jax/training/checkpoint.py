@@ -61,14 +61,15 @@ def compare(manifest: Manifest, current: dict[str, str]) -> None:
     changed = [name for name in ("code", "numerics") if saved[name] != current[name]]
     notes = [f"{name}: {saved[name]} -> {current[name]}" for name in changed]
     if notes:
-        print(f"note: since checkpoint {manifest.step} these changed, so bits may: {'; '.join(notes)}", file=sys.stderr)
+        what = f"changed since checkpoint {manifest.step}, so results may differ in bits"
+        print(f"note: {what}: {'; '.join(notes)}", file=sys.stderr)
 
 
 def save(directory: Path, step: int, state: Any, fingerprints: dict[str, str], keep: int) -> None:
     """Saves a pytree of arrays as `directory/step`, waits until it is on the disk, then prunes to the newest `keep`.
 
     A step that exists is left as it is. In a run of many processes all of them call this; the first one commits.
-    Raises Failure(WORKDIR) where the disk refuses; then nothing of the step remains and the older ones stand.
+    Raises Failure(WORKDIR) where the disk refuses; then nothing of the step remains and the older ones are intact.
     """
     import jax
 
@@ -150,7 +151,7 @@ def _check_leaves(step: int, stored: dict[str, Any], wanted: dict[str, Any]) -> 
         more = [f"    and {len(wrong) - 10} more"] if len(wrong) > 10 else []
         what = f"checkpoint {step} holds another model or optimiser"
         where = f"{len(wrong)} of {len(rows)} arrays differ"
-        found = "\n".join(["stored -> wanted", *wrong[:10], *more])
+        found = "\n".join(["stored -> expected", *wrong[:10], *more])
         hint = "the config that the checkpoint was made with, or a new --workdir"
         raise Failure(Code.CHECKPOINT, what, where, found=found, hint=hint)
 

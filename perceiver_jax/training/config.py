@@ -49,7 +49,7 @@ class OptimConfig(Section):
     weight_decay: NonNegative  # of every parameter but biases and norms
     clip_norm: Positive | None  # of the whole gradient; None: no clipping
     accumulation_steps: Count  # micro-batches whose mean gradient makes one update
-    ema_decay: Fraction | None  # of a running mean of the parameters, evaluated in their place; None: none kept
+    ema_decay: Fraction | None  # of a running mean of the parameters, evaluated in their place; None: not kept
 
 
 class TrainConfig(Section):

@@ -20,9 +20,9 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.section import Section
 from perceiver_jax.system import disk
 
-FORMAT = 1  # of the manifest and of what lies beside it
+FORMAT = 1  # of the manifest and of what is beside it
 MANIFEST = "manifest.json"
-MANIFEST_BYTES = 1_000_000  # none of ours comes near; a larger one is not read
+MANIFEST_BYTES = 1_000_000  # ours are far smaller; a larger one is not read
 REJECTED = ".rejected"  # how the name of a step that was set aside ends
 
 
@@ -48,7 +48,7 @@ class _Damaged(Exception):
 
 
 def steps(directory: Path) -> list[int]:
-    """The steps saved in `directory`, valid or not, rising; a name that is no plain decimal number is no step."""
+    """The steps saved in `directory`, valid or not, rising; a name that is not a plain decimal number is not a step."""
     names = [entry.name for entry in directory.iterdir() if entry.is_dir()] if directory.is_dir() else []
     return sorted(int(name) for name in names if re.fullmatch("0|[1-9][0-9]*", name))
 
@@ -64,7 +64,7 @@ def verify(directory: Path, step: int) -> Manifest:
     try:
         return _verified(directory / str(step), step)
     except _Damaged as fault:
-        hint = "another --step, or none: the newest valid one"
+        hint = "another --step, or omit it for the newest valid checkpoint"
         raise Failure(Code.CHECKPOINT, f"step {step} rejected", str(fault), hint=hint) from None
 
 
@@ -90,7 +90,7 @@ def newest_valid(directory: Path, set_aside: bool) -> tuple[int, Manifest] | Non
         try:
             manifest = _verified(directory / str(step), step)
         except _Damaged as fault:
-            if (directory / str(step)).exists():  # else a running trainer pruned it while we read
+            if (directory / str(step)).exists():  # otherwise a running trainer pruned it while we read
                 faults[step] = fault
             continue
         for bad, fault in faults.items():
@@ -102,7 +102,7 @@ def newest_valid(directory: Path, set_aside: bool) -> tuple[int, Manifest] | Non
     found += sorted(str(path) for path in directory.glob(f"*{REJECTED}*"))
     if not found:
         return None
-    hint = "restore a step from a copy; to begin again, a new --workdir"
+    hint = "restore a step from a copy; to start over, use a new --workdir"
     raise Failure(Code.CHECKPOINT, "no valid checkpoint", f"in {directory}", found="; ".join(found), hint=hint)
 
 
@@ -122,7 +122,7 @@ def commit(unfinished: Path, final: Path, fingerprints: dict[str, str], state_sh
 
 
 def prune(directory: Path, keep: int) -> None:
-    """Removes all but the newest `keep` steps. A name goes first: half a step is never taken for a damaged one."""
+    """Removes all but the newest `keep` steps. A name goes first: half a step is never mistaken for a damaged one."""
     for step in steps(directory)[:-keep]:
         doomed = directory / f"{disk.TEMPORARY}pruned-{step}"
         os.rename(directory / str(step), doomed)
@@ -151,7 +151,7 @@ def _verified(root: Path, step: int) -> Manifest:
         for name, file in manifest.files.items():
             size = (root / name).lstat().st_size
             if size != file.size:
-                raise _Damaged(f"{name}: has {size:,} bytes, saved were {file.size:,}")
+                raise _Damaged(f"{name}: has {size:,} bytes, expected {file.size:,}")
         for name, file in manifest.files.items():
             if _measure(root / name) != file:
                 raise _Damaged(f"{name}: sha256 differs")
@@ -163,7 +163,7 @@ def _verified(root: Path, step: int) -> Manifest:
 def _read_manifest(path: Path, step: int) -> Manifest:
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode) or status.st_size > MANIFEST_BYTES:
-        raise _Damaged(f"{MANIFEST}: is no file of at most {MANIFEST_BYTES:,} bytes")
+        raise _Damaged(f"{MANIFEST}: is not a file of at most {MANIFEST_BYTES:,} bytes")
     content = path.read_bytes()
     try:
         record = json.loads(content)

@@ -1,4 +1,4 @@
-"""The numbers of the steps since the last log, and the guard that none of them has stopped being a number."""
+"""The numbers of the steps since the last log, and the check that all of them are finite."""
 
 import contextlib
 import math
@@ -38,21 +38,21 @@ class Meter:
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """Around the wait for a batch: time that the devices may have stood still for."""
+        """Around the wait for a batch: time in which the devices may have been idle."""
         began = time.monotonic()
         yield
         self._wait += time.monotonic() - began
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
-        """Around what is not training (evaluation, saving): its time does not count in the rates."""
+        """Around anything but training (evaluation, saving): its time does not count in the rates."""
         self.settle()
         began = time.monotonic()
         yield
         self._away += time.monotonic() - began
 
     def add(self, step: int, sums: Sums) -> None:
-        """Takes the sums of update `step`; reads those of the one before.
+        """Takes the sums of update `step`; reads those of the previous one.
 
         Raises Failure(NUMERICS) where a loss or gradient read is not finite.
         """
@@ -75,7 +75,7 @@ class Meter:
         self._steps += 1
 
     def read(self, step: int) -> dict[str, float]:
-        """The metrics of the interval that ends with update `step`, and starts the next one."""
+        """The metrics of the interval that ends with update `step`, then starts the next one."""
         self.settle()
         elapsed = max(time.monotonic() - self._since - self._away, 1e-9)
         grad_norm = self._sums.pop("grad_norm") / self._steps
@@ -92,9 +92,9 @@ class Meter:
 
 
 def check_finite(state: Any, step: int) -> None:
-    """Raises Failure(NUMERICS) for the first array of a state that holds a number that is none.
+    """Raises Failure(NUMERICS) for the first array of a state that holds a number that is not finite.
 
-    A loss tells of the parameters before its update, so the state that is saved must be looked at itself.
+    A loss is of the parameters before its update, so the state to be saved must be checked itself.
     """
     for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
         shards = [np.asarray(shard.data) for shard in leaf.addressable_shards if shard.replica_id == 0]
@@ -103,5 +103,5 @@ def check_finite(state: Any, step: int) -> None:
 
 
 def _not_finite(what: str, step: int) -> Failure:
-    hint = "a lower optim.learning_rate or optim.clip_norm in a new --workdir; earlier checkpoints stand"
+    hint = "a lower optim.learning_rate or optim.clip_norm in a new --workdir; earlier checkpoints are intact"
     return Failure(Code.NUMERICS, what, f"step {step}", expected="finite numbers", hint=hint)

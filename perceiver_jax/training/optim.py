@@ -1,4 +1,4 @@
-"""How parameters move: LAMB with the paper's decay mask, and the learning rate over the run (section 4.1)."""
+"""How parameters are updated: LAMB with the paper's decay mask, and the learning rate over the run (section 4.1)."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ UNDECAYED = ("bias", "scale")  # last names of the parameters that weight decay 
 
 
 def schedule(config: OptimConfig, num_steps: int) -> optax.Schedule:
-    """The learning rate of each update, counted from 0. Never a warm-up: under LAMB it stops models from training."""
+    """The learning rate of each update, counted from 0. Never a warm-up: with LAMB it prevents models from training."""
     rate = config.learning_rate
     match config.schedule:
         case Constant():

@@ -50,7 +50,7 @@ class TrainState:
 
     @property
     def evaluated(self) -> Variables:
-        """What answers are given with: the running means where they are kept."""
+        """The variables that are evaluated: the running means where they are kept."""
         return Variables(self.params if self.ema is None else self.ema, self.untrained)
 
 

@@ -1,10 +1,10 @@
-"""How fast a Perceiver is here, beside its plain form in JAX and, where installed, other people's in PyTorch.
+"""How fast a Perceiver is here, beside its plain form in JAX and, where installed, other implementations in PyTorch.
 
 python -m scripts.benchmark [--suite forward,train_step] [--shapes small,imagenet2] [--json FILE] [--plot FILE]
 
 Suites: cross_attend (the core against the number of inputs), forward, train_step, memory (of compiled programs, not run),
 compile, input_pipeline, scaling; `all` is all. Contestants have a process each and step in turn, so that ratios hold on a
-machine that others use too. Each result is also told as share of what the same machine makes of a large matmul.
+shared machine. Each result is also given as a share of the same machine's rate in a large matmul.
 """
 
 import json
@@ -32,9 +32,9 @@ _SUITE = flags.DEFINE_list("suite", list(DEFAULT_SUITES), f"Which of all, {', '.
 _SHAPES = flags.DEFINE_list("shapes", _CHEAP, f"Which of {', '.join(shapes())}, for the suites that have models.")
 _ROUNDS = flags.DEFINE_integer("rounds", 10, "Steps of each contestant.", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 60, "What the rounds of one comparison may take, but for the first three.")
-_JSON = flags.DEFINE_string("json", None, "File for all results; written anew after each suite.")
+_JSON = flags.DEFINE_string("json", None, "File for all results; rewritten after each suite.")
 _PLOT = flags.DEFINE_string("plot", None, "File for a picture of times and ratios, a PNG.")
-_TINY = flags.DEFINE_bool("tiny", False, "Shrink every shape until it runs in no time.")
+_TINY = flags.DEFINE_bool("tiny", False, "Shrink every shape until it runs in seconds.")
 _PLAIN_IMAGENET = flags.DEFINE_bool(
     "plain_imagenet", False, "Train the plain form at full depth too: minutes and 8 GB to compile, 14 GB to run."
 )
@@ -43,15 +43,15 @@ _PLAIN_IMAGENET = flags.DEFINE_bool(
 def main() -> None:
     names = list(SUITES) if _SUITE.value == ["all"] else chosen("suite", _SUITE.value, [*SUITES, "all"])
     if "all" in names:
-        raise Failure(Code.CONFIG, "--suite: all is given beside others", expected="all, or names")
+        raise Failure(Code.CONFIG, "--suite: all cannot be combined with names", expected="all, or names")
     sizes = shapes()
     asked = [sizes[name] for name in chosen("shapes", _SHAPES.value, sizes)]
     for flag in (_JSON, _PLOT):
         _check_file(flag)
-    os.environ |= memory.settings()  # for all contestants alike, as training runs take them for themselves
+    os.environ |= memory.settings()  # for all contestants alike, as training runs set them themselves
     with Progress(len(names), 0) as progress:
         for name, suite in SUITES.items():
-            progress.note(f"suite {name}, about {suite.minutes:g} min{'' if name in names else ': not asked for'}")
+            progress.note(f"suite {name}, about {suite.minutes:g} min{'' if name in names else ': skipped'}")
         run = Run(
             shapes=asked,
             peers=_peers(names, progress),
@@ -72,7 +72,7 @@ def main() -> None:
                 if _JSON.value:
                     text = json.dumps({"machine": _machine(run), "suites": results}, indent=1)
                     write_atomically(Path(_JSON.value), text.encode())
-    _tell(run, results)
+    _report(run, results)
     if run.failures:
         raise Failure(max(f.code for f in run.failures), f"{len(run.failures)} contestants failed", run.failures[0].what)
 
@@ -80,12 +80,12 @@ def main() -> None:
 def _check_file(flag: flags.FlagHolder[str | None]) -> None:
     """Raises Failure(WORKDIR) where the file a flag names could not be written: better now than after an hour."""
     if flag.value is not None and not os.access(Path(flag.value).parent, os.W_OK):
-        what = "is not writable" if Path(flag.value).parent.is_dir() else "is no directory"
+        what = "is not writable" if Path(flag.value).parent.is_dir() else "is not a directory"
         raise Failure(Code.WORKDIR, f"--{flag.name} {flag.value}", f"{Path(flag.value).parent} {what}")
 
 
 def _peers(suites: list[str], progress: Progress) -> list[str]:
-    """The peers that are installed, if any suite runs them; of the others it is told how to get them."""
+    """The peers that are installed, if any suite runs them; for the others, how to get them is reported."""
     installed = []
     for peer in peers.PACKAGES if {"forward", "train_step"} & set(suites) else ():
         lacking = peers.missing(peer)
@@ -109,7 +109,7 @@ def _machine(run: Run) -> Row:
     }
 
 
-def _tell(run: Run, results: dict[str, list[Row]]) -> None:
+def _report(run: Run, results: dict[str, list[Row]]) -> None:
     for name, rows in results.items():
         columns = SUITES[name].columns
         say(f"\n{name}")

@@ -65,7 +65,7 @@ class Compiled:
 
 @dataclasses.dataclass(frozen=True)
 class Pipeline:
-    """A config's training batches, read by so many processes."""
+    """A config's training batches, read by `num_workers` processes."""
 
     name: str
     config: str  # module of configs

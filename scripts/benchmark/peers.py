@@ -1,4 +1,4 @@
-"""Other people's Perceivers in PyTorch, put together to the same architecture, where they are installed.
+"""Other implementations of the Perceiver in PyTorch, set to the same architecture, where they are installed.
 
 `transformers`: its PerceiverLayer, composed as in the paper, the same numbers of parameters and operations.
 `perceiver-pytorch`: its class Perceiver, which is near and not the same: no biases of queries, keys and values; a gated MLP

@@ -32,7 +32,7 @@ Build = Callable[[], Built]  # picklable: made here, called in the contestant's 
 
 
 class Contestant:
-    """One process: built and warmed up once, then stepped when told to. Failures there are raised here."""
+    """One process: built and warmed up once, then stepped on request. Failures there are raised here."""
 
     def __init__(self, name: str, build: Build):
         context = multiprocessing.get_context("spawn")
@@ -50,7 +50,7 @@ class Contestant:
         self._process.join()
 
     def facts(self) -> dict[str, Any]:
-        """What its builder tells, as soon as it is ready. Raises Failure where it cannot be."""
+        """What its builder reports, as soon as it is ready. Raises Failure where it cannot be."""
         return self._receive()
 
     def step(self) -> dict[str, float]:
@@ -117,7 +117,7 @@ def _summary(steps: list[dict[str, float]]) -> dict[str, float]:
 
 def _serve(pipe: Connection, build: Build) -> None:
     """The contestant's process: builds, then steps until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started us ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # our parent ends us
     built = None
     try:
         built = build()
@@ -131,11 +131,11 @@ def _serve(pipe: Connection, build: Build) -> None:
             built.step()
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             pipe.send({"wall": wall, "cpu": cpu, "peak_bytes": _peak_bytes()})
-    except (EOFError, BrokenPipeError):  # nobody asks any more
+    except (EOFError, BrokenPipeError):  # the parent has closed the pipe
         pass
     except Failure as failure:
         pipe.send(failure)
-    except Exception as error:  # noqa: BLE001 every fault is told to the one who can print it
+    except Exception as error:  # noqa: BLE001 every error is sent to the process that can print it
         text = str(error).partition("\n")[0]
         pipe.send(Failure(Code.FAULT, f"{getattr(build, 'name', 'contestant')}: {type(error).__name__}", text))
     finally:
@@ -144,7 +144,7 @@ def _serve(pipe: Connection, build: Build) -> None:
 
 
 def _forget_peak() -> None:
-    """Starts the record of memory anew, where the system can: what building took is not what stepping takes."""
+    """Resets the record of memory, where the system can: what building took is not what stepping takes."""
     record = Path("/proc/self/clear_refs")
     if record.exists() and os.access(record, os.W_OK):
         record.write_text("5")

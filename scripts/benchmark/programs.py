@@ -28,7 +28,7 @@ MATMUL_SIZE = 2048
 class Program:
     """A function of (state, the rest), traced from shapes; `arguments()` makes the arrays.
 
-    Where it is `stateful` it gives the next state first, in place of the old one, and what is told of it second.
+    Where it is `stateful` it gives the next state first, in place of the old one, and what is reported of it second.
     """
 
     function: Callable

@@ -1,4 +1,4 @@
-"""One run of the benchmark: comparisons, what they tell, and who failed."""
+"""One run of the benchmark: comparisons, their results, and who failed."""
 
 import contextlib
 import dataclasses
@@ -17,7 +17,7 @@ RATIOS = {"min_seconds": "ratio_min", "median_seconds": "ratio_median", "cpu_sec
 
 @dataclasses.dataclass
 class Run:
-    """How suites are run: what flags say, and whom to tell. A context: within, the machine's own rate can be measured."""
+    """How suites are run: what flags say, and where to report. A context: within, the machine's own rate can be measured."""
 
     shapes: list[Shape]
     peers: list[str]
@@ -46,7 +46,7 @@ class Run:
         return tiny(shape) if self.tiny else shape
 
     def build(self, label: str, build: Any, at: Row) -> Row:
-        """What a contestant tells that is built and not stepped."""
+        """What a contestant reports when it is built but not stepped."""
         row = at | {"contestant": build.name}
         with self.survived(label, row), contextlib.closing(Contestant(build.name, build)) as contestant:
             row |= contestant.facts()
@@ -70,8 +70,8 @@ class Run:
             if row["contestant"] in times:
                 row |= times[row["contestant"]] | {"machine_gflops": self._rate(times["matmul"])}
         add_ratios(rows)
-        told = [f"{row['contestant']} {1000 * row['min_seconds']:.4g} ms" for row in rows if "min_seconds" in row]
-        self.note(f"{label}: {', '.join(told) or 'nobody came through'}")
+        times = [f"{row['contestant']} {1000 * row['min_seconds']:.4g} ms" for row in rows if "min_seconds" in row]
+        self.note(f"{label}: {', '.join(times) or 'all failed'}")
         return rows
 
     def _rate(self, matmul: Row) -> float:
@@ -94,7 +94,7 @@ class Run:
 def add_shares(rows: Sequence[Row], gflops: float) -> None:
     """Puts into each row that was timed its own operations a second, as share of the machine's best matmul.
 
-    Of the branches of a program the dearest counts, so the share of `ours`, which seldom takes that one, is rather high.
+    Of the branches of a program the most expensive counts, so the share of `ours`, which seldom takes it, is rather high.
     """
     for row in rows:
         if "flops" in row and "min_seconds" in row:

@@ -1,4 +1,4 @@
-"""The sizes that are measured: a model, the grid its inputs lie on, and a batch. Needs no JAX."""
+"""The sizes that are measured: a model, the grid of its inputs, and a batch. Needs no JAX."""
 
 import dataclasses
 import math
@@ -55,7 +55,7 @@ class Shape:
         return dataclasses.replace(self, name=name, **changes)
 
     def with_blocks(self, num_blocks: int) -> "Shape":
-        """The shape with so many blocks, each with its cross-attend."""
+        """The shape with `num_blocks` blocks, each with its cross-attend."""
         return self.changed(f"{self.name}_{num_blocks}_blocks", num_blocks=num_blocks, num_cross_attends=num_blocks)
 
 
@@ -69,7 +69,7 @@ def shapes() -> dict[str, Shape]:
     modelnet40 = _shape("modelnet40", (2000,), 3 * 129, 40, 8, (512, 1024), (2, 6))  # the paper's
     imagenet = _shape("imagenet", (224, 224), 3, 1000, 1, (512, 1024), (8, 6), bands=64)
     imagenet2 = dataclasses.replace(imagenet.with_blocks(2), name="imagenet2")
-    # Raw pixels of 1024 x 1024: a million inputs, which nobody else's cross-attends have the memory for.
+    # Raw pixels of 1024 x 1024: a million inputs, which no other implementation's cross-attends have the memory for.
     large = _shape("imagenet1024", (1024, 1024), 3, 1000, 1, (512, 1024), (8, 6), bands=64)
     return {shape.name: shape for shape in (mnist5k, small, audioset, modelnet40, imagenet2, imagenet, large)}
 
@@ -85,7 +85,7 @@ def point_core(num_inputs: int) -> Shape:
 
 
 def tiny(shape: Shape) -> Shape:
-    """The shape shrunk until it runs in no time; its contestants and its kind of inputs stay."""
+    """The shape shrunk until it runs in seconds; its contestants and its kind of inputs stay."""
     positions = shape.positions
     if isinstance(positions, FourierPositions):
         positions = positions.model_copy(update={"num_bands": 2})

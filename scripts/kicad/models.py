@@ -1,7 +1,7 @@
 """KiCad's models of electronic parts as a data set: which are in it, of which class and split, and their points.
 
 A class is a folder of the library. Its models are parametric families, PinHeader_1x02 to PinHeader_1x40, so families are
-kept whole: in a random split nearly every test shape would have a sibling to be known by. Of files that hold the same under
+kept whole: in a random split nearly every test shape would have a sibling in train. Of files that hold the same under
 the names of several makers, one is taken.
 """
 
@@ -97,7 +97,7 @@ def _hash(label: str, name: str) -> str:
 
 
 def convert(path: Path, num_points: int) -> Float32[np.ndarray, "P 3"] | BadFile:
-    """The points of a model's surface, drawn at random as its bytes decide; what is wrong with a file that gives none."""
+    """The points of a model's surface, drawn at random as its bytes decide; what is wrong with a file that has none."""
     try:
         data = path.read_bytes()
         mesh = read_vrml(data)
@@ -106,4 +106,4 @@ def convert(path: Path, num_points: int) -> Float32[np.ndarray, "P 3"] | BadFile
         return bad
     except OSError as error:
         return BadFile("unreadable", f"{error.strerror}")
-    return (points * surface.half_side(mesh)).astype(np.float32)  # a part's size says much of its kind
+    return (points * surface.half_side(mesh)).astype(np.float32)  # a part's size says much about its class

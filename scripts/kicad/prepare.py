@@ -3,8 +3,8 @@
 python -m scripts.kicad.prepare --source /usr/share/kicad/3dmodels --data_dir DIR [--num_points 4096] [--num_workers 2]
 
 --source is where Debian's package kicad-packages3d puts them. It writes DIR/{train,test}/CLASS/NAME.npy, points drawn
-uniformly from each surface, and DIR/bad_items.jsonl, the files that gave none: the same bytes with any number of workers.
-Nothing has the name DIR before all is there.
+uniformly from each surface, and DIR/bad_items.jsonl, the files that could not be read: the same bytes with any number of
+workers. DIR does not exist until everything is written.
 
 The models are under CC-BY-SA 4.0 with an exception for designs that use them, which does not cover collections of models.
 The points are one: pass them on only under that licence, with the names of the authors, and put none into a repository.
@@ -49,7 +49,7 @@ def main() -> None:
     source = Path(command.require("source")).expanduser()
     data_dir = Path(command.require("data_dir")).expanduser().absolute()
     if not source.is_dir():
-        raise Failure(Code.DATA, f"--source {source}", "is no directory")
+        raise Failure(Code.DATA, f"--source {source}", "is not a directory")
     check_outside(data_dir, source)
     listed = models.list_models(source)
     try:
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def prepare(listed: Sequence[Model], folder: Path) -> list[Model]:
-    """The models that gave points, which are written into `folder`.
+    """The models that could be read; their points are written into `folder`.
 
     Raises Stopped on request, and Failure(DATA) where a class has lost all that it had in a split.
     """
@@ -100,7 +100,8 @@ def prepare(listed: Sequence[Model], folder: Path) -> list[Model]:
     findings.write_lines(folder / findings.BAD_ITEMS, (dict(zip(("key", "code", "what"), row, strict=True)) for row in bad))
     lost = sorted({(m.label, m.split) for m in listed} - {(m.label, m.split) for m in written})
     if lost:
-        raise Failure(Code.DATA, f"class {lost[0][0]} has no {lost[0][1]} shapes", "its files gave none: see above")
+        what = f"class {lost[0][0]} has no {lost[0][1]} shapes"
+        raise Failure(Code.DATA, what, "none of its files could be read; see above")
     return written
 
 

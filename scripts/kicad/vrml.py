@@ -1,6 +1,6 @@
 """The triangles of a VRML 2.0 file, as KiCad's library of electronic parts has them.
 
-Every IndexedFaceSet of the file as it stands: one whose nodes would move, choose or fetch shapes is refused, not misread.
+Every IndexedFaceSet of the file as written: one whose nodes would move, choose or fetch shapes is refused, not misread.
 """
 
 import re
@@ -31,9 +31,7 @@ def read_vrml(data: bytes) -> Mesh:
     text = _COMMENT.sub(b" ", data)
     refused = _REFUSED.search(text)
     if refused:
-        raise BadFile(
-            "vrml-node", f"has a {refused[1].decode()} node; only shapes that stand where they are written are read"
-        )
+        raise BadFile("vrml-node", f"has a {refused[1].decode()} node; only untransformed shapes are supported")
     vertices, corners, count = [np.zeros((0, 3))], [np.zeros(0, np.int64)], 0
     for number, start in enumerate(_FACE_SET.finditer(text), 1):
         points, indices = _face_set(text[start.end() : _closing(text, start.end())], number)
@@ -64,10 +62,10 @@ def _face_set(node: bytes, number: int) -> tuple[Float64[np.ndarray, "V 3"], Int
         raise BadFile("vrml-node", f"{where} has no Coordinate and coordIndex of its own")
     vertices, corners = _numbers(points[1], np.float64, where), _numbers(indices[1], np.int64, where)
     if len(vertices) % 3 or not np.isfinite(vertices).all():
-        raise BadFile("vertex", f"{where}: its points are no triples of finite numbers")
+        raise BadFile("vertex", f"{where}: its points are not triples of finite numbers")
     vertices = vertices.reshape(-1, 3)
     if corners.min(initial=-1) < -1 or corners.max(initial=-1) >= len(vertices):
-        raise BadFile("face", f"{where}: a corner is none of its {len(vertices):,} points")
+        raise BadFile("face", f"{where}: a face refers to a vertex outside its {len(vertices):,}")
     return vertices, corners
 
 
@@ -75,7 +73,7 @@ def _numbers(text: bytes, dtype: type, where: str) -> np.ndarray:
     try:
         return np.fromiter(map(int if dtype is np.int64 else float, text.replace(b",", b" ").split()), dtype)
     except (ValueError, OverflowError):
-        raise BadFile("number", f"{where}: holds what is no number") from None
+        raise BadFile("number", f"{where}: contains something that is not a number") from None
 
 
 def _triangles(vertices: Float64[np.ndarray, "V 3"], corners: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, "F 3"]:

@@ -28,7 +28,7 @@ def test_shuffled_inputs_with_their_positions_change_all_but_the_transformer(kin
 
 
 @KINDS
-def test_pictures_bright_on_the_left_are_told_from_those_bright_on_the_right(kind):
+def test_pictures_bright_on_the_left_are_reported_from_those_bright_on_the_right(kind):
     """Updates on pictures whose channels are alike but for where they are; then other pictures, by stored statistics."""
     graph = nnx.graphdef(nnx.eval_shape(lambda: small.model(kind)))
     optimizer = optax.adam(0.01)

@@ -43,10 +43,10 @@ def pictures(folder, max_bad):
 
 
 def check(data, augment=AUGMENT):
-    """The files that are left out, how many were looked at each time, and what was told."""
-    seen, told, config = [], [], config_of(data, augment)
-    checked = checking.check_files(config.source(), config.modalities, seen.append, told.append)
-    return checked.left_out, seen, told
+    """The files that are left out, how many were checked each time, and what was reported."""
+    seen, reported, config = [], [], config_of(data, augment)
+    checked = checking.check_files(config.source(), config.modalities, seen.append, reported.append)
+    return checked.left_out, seen, reported
 
 
 def refusal(data):
@@ -62,9 +62,9 @@ def test_of_good_files_none_is_left_out(folder):
 
 def test_a_bad_file_is_named_with_the_reason_where_none_may_be_left_out(folder):
     cut(folder, "train/b/4.jpg")
-    told = refusal(pictures(folder, 0))
-    assert told.startswith(f"picture truncated: {folder}/train/b/4.jpg\n  found: ")
-    assert told.endswith("\n  try: a whole copy of it, or remove it")
+    reported = refusal(pictures(folder, 0))
+    assert reported.startswith(f"picture truncated: {folder}/train/b/4.jpg\n  found: ")
+    assert reported.endswith("\n  try: replace it with an intact copy, or remove it")
 
 
 def test_a_bad_file_may_be_left_out_with_a_note(folder):
@@ -105,12 +105,12 @@ def test_of_many_bad_files_ten_are_named_and_the_others_counted(folder):
 
 def test_a_file_that_is_gone_is_one_that_cannot_be_read(folder):
     config = config_of(pictures(folder, 1), AUGMENT)
-    source, told = config.source(), []
+    source, reported = config.source(), []
     source.contents()
     (folder / "train/a/0.jpg").unlink()
-    checked = checking.check_files(source, config.modalities, lambda done: None, told.append)
+    checked = checking.check_files(source, config.modalities, lambda done: None, reported.append)
     assert checked.left_out == ("train/a/0.jpg",)
-    assert told == ["left out train/a/0.jpg: picture unreadable: No such file or directory"]
+    assert reported == ["left out train/a/0.jpg: picture unreadable: No such file or directory"]
 
 
 # Clouds
@@ -133,8 +133,8 @@ def shapes(folder, max_bad=1, few_points="mask", bad=None):
 
 MOSTLY_ONE = np.where(np.arange(400)[:, None] == 399, 2.0, np.ones((400, 3)))
 BAD = {
-    "one point": (np.ones((8, 3)), "no two points in different places"),
-    "one point among those taken": (MOSTLY_ONE, "no two of the points taken in different places"),
+    "one point": (np.ones((8, 3)), "all points are equal"),
+    "one point among those taken": (MOSTLY_ONE, "all points taken are equal"),
 }
 
 

@@ -57,7 +57,7 @@ def test_absent_files_are_named_with_their_package(ask, tmp_path):
     with pytest.raises(Failure) as failure:
         ask(FashionMnist(config_of(tmp_path)))
     assert str(failure.value) == (
-        f"error[3] data set fashion_mnist is not there: {tmp_path / TRAIN}\n"
+        f"error[3] data set fashion_mnist not found: {tmp_path / TRAIN}\n"
         "  try: apt-get install dataset-fashion-mnist, or its files in another data.data_dir"
     )
 
@@ -72,12 +72,15 @@ PICTURES = np.zeros((5, 28, 28), np.uint8)
         (idx(PICTURES), "cannot read"),
         (
             gzip.compress(idx(PICTURES)[:-1]),
-            "has another length: {path}\n  found: 3,935 bytes\n  expected: 3,936, as its header",
+            "has the wrong length: {path}\n  found: 3,935 bytes\n  expected: 3,936, as its header",
         ),
-        (gzip.compress(idx(PICTURES) + b"!"), "has another length"),
-        (gzip.compress(idx(PICTURES[0])), "is no such IDX file: {path}\n  found: 0x00000802\n  expected: 0x00000803"),
-        (gzip.compress(idx(PICTURES, magic=0x0900)), "is no such IDX file"),
-        (gzip.compress(b""), "is no such IDX file"),
+        (gzip.compress(idx(PICTURES) + b"!"), "has the wrong length"),
+        (
+            gzip.compress(idx(PICTURES[0])),
+            "is not an IDX file of this kind: {path}\n  found: 0x00000802\n  expected: 0x00000803",
+        ),
+        (gzip.compress(idx(PICTURES, magic=0x0900)), "is not an IDX file of this kind"),
+        (gzip.compress(b""), "is not an IDX file of this kind"),
         (gzip.compress(idx(PICTURES[:4])), "4 pictures and 5 labels"),
         (gzip.compress(idx(PICTURES[:, 1:])), "is not Fashion-MNIST: {path}\n  found: pictures of 27 x 28"),
     ],

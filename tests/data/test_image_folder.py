@@ -1,4 +1,4 @@
-"""Folders of pictures as people have them: layouts, what is left out, what is refused, what is told."""
+"""Folders of pictures as users have them: layouts, what is left out, what is refused, what is reported."""
 
 import contextlib
 import os
@@ -99,7 +99,7 @@ def test_a_class_may_be_called_train(tmp_path):
     assert {label for _, label in listed(config_of(tmp_path))["train"]} == {0, 1}
 
 
-def test_what_is_no_picture_is_left_out_counted_and_told_once(tmp_path, capsys):
+def test_what_is_not_a_picture_is_left_out_counted_and_reported_once(tmp_path, capsys):
     write(tmp_path, "train/cat/1.jpg", "test/cat/1.jpg", "train/cat/Thumbs.db", "train/cat/._1.jpg", "train/.DS_Store")
     write(
         tmp_path, "train/cat/notes.txt", "train/cat/2.gif", "train/cat/more/3.jpg", "train/list.csv", b"train/cat/\xff.jpg"
@@ -116,7 +116,7 @@ def test_what_is_no_picture_is_left_out_counted_and_told_once(tmp_path, capsys):
     )
 
 
-def test_further_split_folders_are_left_out_and_told(tmp_path, capsys):
+def test_further_split_folders_are_left_out_and_reported(tmp_path, capsys):
     write(tmp_path, "train/cat/1.jpg", "val/cat/2.jpg", "test/cat/3.jpg")
     assert listed(config_of(tmp_path))["test"] == [("test/cat/3.jpg", 0)]
     assert capsys.readouterr().err == f"{tmp_path}: left out 1 folders beside test\n"
@@ -124,10 +124,10 @@ def test_further_split_folders_are_left_out_and_told(tmp_path, capsys):
 
 EXPECTED = "\n  expected: train/CLASS/*.jpg with test/CLASS/*.jpg, or CLASS/*.jpg"
 REFUSED = {
-    "absent": ([], "data.data_dir is no folder: {root}" + EXPECTED),
+    "absent": ([], "data.data_dir is not a directory: {root}" + EXPECTED),
     "empty": (["x.txt"], "has no pictures: {root}" + EXPECTED),
-    "no test": (["train/cat/1.jpg"], "has train but no test, val or validation: {root}" + EXPECTED),
-    "no train": (["val/cat/1.jpg"], "has val but no train: {root}" + EXPECTED),
+    "no test": (["train/cat/1.jpg"], "found train but no test, val or validation: {root}" + EXPECTED),
+    "no train": (["val/cat/1.jpg"], "found val but no train: {root}" + EXPECTED),
     "empty class": (
         ["train/cat/1.txt", "test/cat/1.jpg"],
         "class cat has no pictures: {root}/train/cat\n  expected: JPEG or PNG files",
@@ -139,7 +139,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("names", "message"), REFUSED.values(), ids=REFUSED)
-def test_a_folder_that_is_no_data_set_is_refused(names, message, tmp_path):
+def test_a_folder_that_is_not_a_data_set_is_refused(names, message, tmp_path):
     root = tmp_path / "pictures"
     write(root, *names)
     assert refusal(config_of(root)) == message.format(root=root)
@@ -153,7 +153,7 @@ def test_the_streams_are_known_before_the_folder_is_there(tmp_path):
 def test_contents_of_a_folder_that_is_not_there_are_refused(tmp_path):
     with pytest.raises(Failure) as failure:
         ImageFolder(config_of(tmp_path / "nowhere")).contents()
-    assert str(failure.value) == f"error[3] data.data_dir is no folder: {tmp_path}/nowhere{EXPECTED}"
+    assert str(failure.value) == f"error[3] data.data_dir is not a directory: {tmp_path}/nowhere{EXPECTED}"
 
 
 def test_inputs_may_be_of_another_height_than_width(tmp_path):

@@ -113,7 +113,7 @@ def test_an_example_is_named_by_shard_record_and_key(prepared):
 
 
 @pytest.mark.parametrize("form", ["tfrecord", "riegeli"])
-def test_another_file_format_is_told_with_the_way_to_convert_it(tree, form):
+def test_another_file_format_is_reported_with_the_way_to_convert_it(tree, form):
     change_info(tree, fileFormat=form)
     assert refusal(source_of(tree.parents[1]).load, "train") == (
         f"error[3] data set imagenet2012 in another file format: {tree}\n  found: {form}\n  expected: array_record\n"
@@ -132,7 +132,7 @@ def test_a_tree_converted_in_place_is_read(tree):
     ("folder", "found"),
     [(None, "not prepared"), ("5.1.0", "preparation not finished"), ("5.1.0.incomplete", "preparation not finished")],
 )
-def test_what_is_not_there_is_told_with_the_command_that_prepares_it(tmp_path, folder, found):
+def test_what_is_not_there_is_reported_with_the_command_that_prepares_it(tmp_path, folder, found):
     if folder:
         (tmp_path / "imagenet2012" / folder).mkdir(parents=True)
     assert refusal(source_of(tmp_path).load, "train") == (
@@ -194,8 +194,8 @@ def test_a_shard_that_is_not_as_recorded_is_named(tree, damage, found):
 
 def test_a_damaged_record_is_named_by_shard_and_number(tree):
     whole = bytearray(shard_of(tree).read_bytes())
-    place = whole.index(b"\xff\xd8\xff") + 500  # in the first picture of the shard
-    whole[place] ^= 1
+    position = whole.index(b"\xff\xd8\xff") + 500  # in the first picture of the shard
+    whole[position] ^= 1
     shard_of(tree).write_bytes(whole)
     source = source_of(tree.parents[1]).load("train")
     assert len([source[i] for i in range(15) if i != 5]) == 14
@@ -221,7 +221,7 @@ def example(**features):
         (example(image=b"x", label=-1, file_name=b"n1/x"), "(key n1/x): label -1 not in 0..999"),
         (example(label=1, file_name=b"n1/x"), "(key unknown): 0 values of image, expected 1"),
         (example(image=b"x", label=b"1", file_name=b"n1/x"), "(key unknown): no label"),
-        (b"\xff\xff\xff", "(key unknown): is no tf.Example"),
+        (b"\xff\xff\xff", "(key unknown): is not a tf.Example"),
     ],
     ids=["label too high", "label negative", "no image", "label of another type", "no example"],
 )
@@ -241,7 +241,7 @@ def test_a_record_without_an_example_is_named_by_shard_number_and_key(tree, reco
 
 @pytest.mark.parametrize("name", ["dataset_info.json", "preparation.json"])
 @pytest.mark.parametrize("text", ["", '{"a":\n\n!'])
-def test_metadata_that_is_no_json_is_named_with_its_line(tree, name, text):
+def test_metadata_that_is_not_json_is_named_with_its_line(tree, name, text):
     (tree / name).write_text(text)
     line = text.count("\n") + 1
     assert refusal(source_of(tree.parents[1]).contents).startswith(f"error[3] {name}: not JSON at line {line}: {tree}\n")
@@ -259,8 +259,8 @@ def recount(tree):
 def resum(tree):
     path = tree / "preparation.json"
     text = path.read_text()
-    place = text.index('"sha256": "') + 11
-    path.write_text(text[:place] + ("0" if text[place] != "0" else "1") + text[place + 1 :])
+    position = text.index('"sha256": "') + 11
+    path.write_text(text[:position] + ("0" if text[position] != "0" else "1") + text[position + 1 :])
 
 
 @pytest.mark.parametrize("change", [remove, grow, recount, resum])

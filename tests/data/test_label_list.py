@@ -148,10 +148,10 @@ def test_files_are_mixed_the_same_way_whatever_their_order_in_the_list(tmp_path)
     assert order == sorted(order, key=lambda name: hashlib.sha256(name.encode()).digest())
 
 
-# What is told
+# What is reported
 
 
-def test_files_that_are_not_listed_are_left_out_and_told(tmp_path, capsys):
+def test_files_that_are_not_listed_are_left_out_and_reported(tmp_path, capsys):
     write(tmp_path, *FOUR, "train/c.jpg", "d.PNG", ".hidden/e.jpg", ".f.jpg", "notes.txt")
     listing(tmp_path, PLAIN)
     assert capsys.readouterr().err == f"{tmp_path}: left out 2 pictures that labels.csv does not list\n"
@@ -163,7 +163,7 @@ def test_a_list_of_all_files_says_nothing(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_class_without_a_training_example_is_told(tmp_path, capsys):
+def test_a_class_without_a_training_example_is_reported(tmp_path, capsys):
     write(tmp_path, *FOUR)
     found = listing(tmp_path, PLAIN.replace("test/a.jpg,cat", "test/a.jpg,cat;emu"))
     assert found.classes == ("cat", "dog", "emu")
@@ -174,24 +174,24 @@ def test_a_class_without_a_training_example_is_told(tmp_path, capsys):
 
 LINES = "\n  expected: lines `file,label;label`"
 REFUSED = {
-    "unknown file": ("train/a.jpg,cat\ntrain/x.jpg,cat\n", "{list} line 2: train/x.jpg is not there"),
-    "folder": ("train/a.jpg,cat\nsome.jpg,cat\n", "{list} line 2: some.jpg is not there"),
+    "unknown file": ("train/a.jpg,cat\ntrain/x.jpg,cat\n", "{list} line 2: train/x.jpg not found"),
+    "folder": ("train/a.jpg,cat\nsome.jpg,cat\n", "{list} line 2: some.jpg not found"),
     "file twice": (
         "file,label\ntrain/a.jpg,cat\n./train/a.jpg,dog\n",
         "{list} line 3: ./train/a.jpg is listed twice\n  try: one line with its labels, between ;",
     ),
-    "outside": ("../a.jpg,cat\n", "{list} line 1\n  found: ../a.jpg\n  expected: a name below the folder of the list"),
+    "outside": ("../a.jpg,cat\n", "{list} line 1\n  found: ../a.jpg\n  expected: a path inside the folder of the list"),
     "outside within": (
         "train/../../a.jpg,cat\n",
-        "{list} line 1\n  found: train/../../a.jpg\n  expected: a name below the folder of the list",
+        "{list} line 1\n  found: train/../../a.jpg\n  expected: a path inside the folder of the list",
     ),
-    "absolute": ("/a.jpg,cat\n", "{list} line 1\n  found: /a.jpg\n  expected: a name below the folder of the list"),
+    "absolute": ("/a.jpg,cat\n", "{list} line 1\n  found: /a.jpg\n  expected: a path inside the folder of the list"),
     "suffix": ("train/a.gif,cat\n", "{list} line 1\n  found: train/a.gif\n  expected: JPEG or PNG files"),
     "one column": ("train/a.jpg\n", "{list} line 1\n  found: 1 columns\n  expected: `file,label;label`"),
     "three columns": ("train/a.jpg,cat,dog\n", "{list} line 1\n  found: 3 columns\n  expected: `file,label;label`"),
     "no label at all": ("train/a.jpg,\ntest/a.jpg,;\n", "no file has a label: {list}"),
-    "empty": ("", "the list of labels names no file: {list}" + LINES),
-    "heading alone": ("file,label\n", "the list of labels names no file: {list}" + LINES),
+    "empty": ("", "the list of labels is empty: {list}" + LINES),
+    "heading alone": ("file,label\n", "the list of labels is empty: {list}" + LINES),
 }
 
 
@@ -205,11 +205,11 @@ def test_a_list_that_is_wrong_is_refused_with_its_line(text, message, tmp_path):
 @pytest.mark.parametrize(("percent", "split", "change"), [(1e-6, "test", "larger"), (99.999999, "train", "smaller")])
 def test_a_split_without_a_file_is_refused_with_the_setting_to_change(percent, split, change, tmp_path):
     write(tmp_path, *FOUR)
-    told = f"has no {split} pictures: {tmp_path}/labels.csv\n  try: a {change} data.test_percent"
-    assert refusal(tmp_path, "train/a.jpg,cat\ntrain/b.jpg,cat\n", percent) == told
+    reported = f"has no {split} pictures: {tmp_path}/labels.csv\n  try: a {change} data.test_percent"
+    assert refusal(tmp_path, "train/a.jpg,cat\ntrain/b.jpg,cat\n", percent) == reported
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path):
+def test_bytes_that_are_not_text_are_refused(tmp_path):
     write(tmp_path, *FOUR)
     assert refusal(tmp_path, b"train/a.jpg,caf\xe9\n").startswith(f"cannot read the list of labels: {tmp_path}/labels.csv")
 
@@ -217,7 +217,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
 def test_an_absent_list_is_named(tmp_path):
     with pytest.raises(Failure) as failure:
         label_list.list_files(tmp_path, "labels.csv", 50.0, PICTURES)
-    assert str(failure.value) == f"error[3] no list of labels: {tmp_path}/labels.csv{LINES}"
+    assert str(failure.value) == f"error[3] not a list of labels: {tmp_path}/labels.csv{LINES}"
 
 
 # As a source

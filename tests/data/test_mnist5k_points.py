@@ -61,7 +61,7 @@ def test_an_example_is_the_same_every_time_in_any_order(splits):
         np.testing.assert_array_equal(source[index].inputs["points"], splits["test"][0][index])
 
 
-def test_points_lie_in_pixels_with_ink_as_often_as_these_have_ink(splits):
+def test_points_are_in_pixels_with_ink_as_often_as_these_have_ink(splits):
     pictures = digits().load("test").images[:100, ..., 0].astype(float)
     points = splits["test"][0][:100]
     columns, rows = ((28 * (1 + sign * points[..., axis]) / 2).astype(int) for axis, sign in ((0, 1), (1, -1)))

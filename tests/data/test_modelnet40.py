@@ -154,7 +154,7 @@ def test_a_renamed_file_is_read_alike(tmp_path):
 
 def test_a_file_that_gives_no_shape_is_named(tmp_path):
     assert refusal(modality_of(tmp_path).read_file, b"", "mine.off") == (
-        "error[3] shape empty-file: mine.off\n  found: has no bytes\n  try: a whole copy of it, or remove it"
+        "error[3] shape empty-file: mine.off\n  found: has no bytes\n  try: replace it with an intact copy, or remove it"
     )
 
 
@@ -164,10 +164,10 @@ def test_a_source_can_be_pickled_for_worker_processes(prepared):
 
 
 @pytest.mark.parametrize("grid", [(POINTS + 1,), (7, 7)])
-def test_too_few_points_are_told_with_the_command_for_more(prepared, grid):
+def test_too_few_points_are_reported_with_the_command_for_more(prepared, grid):
     message = refusal(source_of(prepared, grid).load, "train")
     assert message == (
-        f"error[3] prepared with 48 points, config wants 49: {prepared}/modelnet40/1.0.0\n  try: a smaller data.grid, or "
+        f"error[3] prepared with 48 points, config needs 49: {prepared}/modelnet40/1.0.0\n  try: a smaller data.grid, or "
         f"python -m scripts.prepare_modelnet40 --source=DIR --data_dir={prepared} --num_points=49 with another --data_dir"
     )
 
@@ -176,7 +176,7 @@ def test_fewer_points_than_prepared_can_be_asked_for(prepared):
     assert source_of(prepared, (6, 6)).load("train")[0].inputs["points"].shape == (POINTS, 3)
 
 
-def test_what_is_not_there_is_told_with_the_command_that_prepares_it(tmp_path):
+def test_what_is_not_there_is_reported_with_the_command_that_prepares_it(tmp_path):
     assert refusal(source_of(tmp_path).load, "train") == (
         f"error[3] data set modelnet40, split train: {tmp_path}/modelnet40\n  found: not prepared\n"
         f"  try: python -m scripts.prepare_modelnet40 --source=DIR --data_dir={tmp_path}"
@@ -211,8 +211,8 @@ def test_a_shard_that_is_not_as_recorded_is_named(tree, size, found):
     ("points", "label", "message"),
     [
         (b"x" * 24, 40, "label 40 not in 0..39"),
-        (b"x" * 25, 1, "no cloud of points\n  found: 25 bytes\n"),
-        (b"", 1, "no cloud of points\n  found: 0 bytes\n"),
+        (b"x" * 25, 1, "not a point cloud\n  found: 25 bytes\n"),
+        (b"", 1, "not a point cloud\n  found: 0 bytes\n"),
     ],
 )
 def test_a_record_without_a_cloud_is_named_by_shard_number_and_key(tree, points, label, message):

@@ -275,9 +275,9 @@ def test_a_slot_mixes_the_examples_of_its_two_places():
         places = pipeline.example_ids(MIXED_DATA, SEED, step)
         assert places.shape == (64,)
         labels = np.array([TRAIN[i].labels for i in places.tolist()]).reshape(2, 32)
-        told = np.stack([batch["labels"], batch["other_labels"]])
-        as_drawn = (told == labels).all(axis=0)
-        assert (as_drawn | (told[::-1] == labels).all(axis=0)).all()
+        reported = np.stack([batch["labels"], batch["other_labels"]])
+        as_drawn = (reported == labels).all(axis=0)
+        assert (as_drawn | (reported[::-1] == labels).all(axis=0)).all()
         assert 0 < as_drawn.sum() < 32  # the larger portion comes first
         assert (batch["portions"] >= 0.5).all()
         assert (batch["other_labels"].dtype, batch["portions"].dtype) == (np.int32, np.float32)

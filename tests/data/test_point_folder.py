@@ -1,4 +1,4 @@
-"""Folders of shapes as people have them: what they hold, and what is said of a file that holds none."""
+"""Folders of shapes as users have them: their contents, and what is reported of a file without a shape."""
 
 import contextlib
 import pickle
@@ -58,7 +58,7 @@ def folder(tmp_path):
 
 
 def mesh_of(source):
-    """Where the mesh stands among the shapes of a split."""
+    """The index of the mesh in a split."""
     return next(i for i in range(len(source)) if source[i].name.endswith("mesh.off"))
 
 
@@ -97,7 +97,7 @@ def test_a_worker_process_gets_the_same_source(folder):
     assert (copy[3].inputs["points"] == source[3].inputs["points"]).all()
 
 
-def test_plain_class_folders_are_split_and_other_files_told(tmp_path, capsys):
+def test_plain_class_folders_are_split_and_other_files_reported(tmp_path, capsys):
     write(tmp_path, {f"{label}/{i}.xyz": b"" for label in "ab" for i in range(30)} | {"a/picture.jpg": b""})
     sizes = PointFolder(config_of(tmp_path)).contents().num_examples
     assert sizes["train"] + sizes["test"] == 60
@@ -123,7 +123,7 @@ def test_the_streams_are_known_before_the_folder_is_there(tmp_path):
 def test_contents_of_a_folder_that_is_not_there_are_refused(tmp_path):
     with pytest.raises(Failure) as failure:
         PointFolder(config_of(tmp_path / "nowhere")).contents()
-    message = f"data.data_dir is no folder: {tmp_path}/nowhere"
+    message = f"data.data_dir is not a directory: {tmp_path}/nowhere"
     layout = "train/CLASS/*.ply with test/CLASS/*.ply, or CLASS/*.ply"
     assert str(failure.value) == f"error[3] {message}\n  expected: {layout}"
 

@@ -95,10 +95,10 @@ def test_scaled_clouds_differ_in_size_alone(script):
     assert size[3:].sum() == pytest.approx(1)
 
 
-def test_what_is_missing_is_told(launch, tmp_path, monkeypatch):
+def test_what_is_missing_is_reported(launch, tmp_path, monkeypatch):
     assert launch() == (2, "", "error[2] --data_dir is missing\n")
     code, _, err = launch(f"--data_dir={tmp_path / 'nowhere'}")
-    assert (code, err.splitlines()[0]) == (3, f"error[3] data.data_dir is no folder: {tmp_path / 'nowhere'}")
+    assert (code, err.splitlines()[0]) == (3, f"error[3] data.data_dir is not a directory: {tmp_path / 'nowhere'}")
     monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)  # as if it were not installed
-    told = "error[3] the baselines need the package scikit-learn\n  try: pip install -e .[examples]\n"
-    assert launch(f"--data_dir={tmp_path / 'nowhere'}") == (3, "", told)
+    reported = "error[3] the baselines need the package scikit-learn\n  try: pip install -e .[examples]\n"
+    assert launch(f"--data_dir={tmp_path / 'nowhere'}") == (3, "", reported)

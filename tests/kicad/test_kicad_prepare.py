@@ -98,7 +98,7 @@ def test_two_workers_write_the_same_bytes_as_one(source, tmp_path, launch):
     assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
-def test_files_that_give_no_shape_are_left_out_and_told(source, tmp_path, launch):
+def test_files_that_give_no_shape_are_left_out_and_reported(source, tmp_path, launch):
     write(source, "Diode", ["Diode_A_8x8mm"], extra=MOVED)
     (source / "Diode.3dshapes/Diode_B_8x8mm.wrl").write_text("#VRML V2.0 utf8\n" + SHAPE.format(0, 0))
     code, out, err = launch(source, tmp_path / "out")
@@ -180,13 +180,13 @@ def test_large_classes_and_large_files_are_cut(source, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--source=nowhere"], 3, "error[3] --source nowhere: is no directory\n"),
+        (["--source=nowhere"], 3, "error[3] --source nowhere: is not a directory\n"),
         (
             ["--source={tmp}/full"],
             3,
             "error[3] has no class of models: {tmp}/full\n  expected: folders NAME.3dshapes of 12 models",
         ),
-        (["--data_dir={tmp}/library/a"], 6, "error[6] --data_dir {tmp}/library/a: lies in --source\n"),
+        (["--data_dir={tmp}/library/a"], 6, "error[6] --data_dir {tmp}/library/a: is in --source\n"),
         (["--data_dir={tmp}/full"], 6, "error[6] output is not empty: {tmp}/full\n  try: another --data_dir\n"),
         (["--data_dir={tmp}/full/loop"], 6, "error[6] cannot write to {tmp}/full/loop\n  found: "),
         (["--data_dir={tmp}/full/file/a"], 6, "error[6] cannot write to {tmp}/full/file/a\n  found: "),
@@ -194,7 +194,7 @@ def test_large_classes_and_large_files_are_cut(source, monkeypatch):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_be_done_is_told(source, tmp_path, launch, arguments, code, message):
+def test_what_cannot_be_done_is_reported(source, tmp_path, launch, arguments, code, message):
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").write_text("")
     (tmp_path / "full/loop").symlink_to(tmp_path / "full/loop")

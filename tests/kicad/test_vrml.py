@@ -48,7 +48,7 @@ def test_comments_and_strings_hide_what_is_in_them():
     assert len(read(hidden, face_set()).faces) == 1
 
 
-def test_coordinates_of_textures_are_no_points():
+def test_coordinates_of_textures_are_not_points():
     texture = "texCoord TextureCoordinate { point [0 0, 1 0, 0 1] } texCoordIndex [2,1,0,-1]"
     mesh = read(face_set().replace("creaseAngle 0.50", texture))
     assert (mesh.vertices.shape, mesh.faces.tolist()) == ((3, 3), [[0, 1, 2]])
@@ -77,7 +77,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("text", "code"), REFUSED.values(), ids=REFUSED)
-def test_what_is_no_mesh_is_refused(text, code):
+def test_what_is_not_a_mesh_is_refused(text, code):
     assert refused(text)[0] == code
 
 

@@ -71,7 +71,7 @@ def test_the_centre_is_a_square_of_the_shorter_side(shape, part, box):
     assert centre_box(shape, part, SQUARE) == box
 
 
-# Inputs that are no square
+# Inputs that are not square
 
 
 @pytest.mark.parametrize(

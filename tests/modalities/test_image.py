@@ -160,12 +160,12 @@ def test_bytes_are_decoded_and_arrays_stay(monkeypatch):
     assert reader.read(decoded, "a") is decoded
 
 
-def test_bytes_that_are_no_picture_are_named_with_the_reason():
+def test_bytes_that_are_not_a_picture_are_named_with_the_reason():
     with pytest.raises(Failure) as failure:
         modality(NoAugment(kind="none"), (1, 1, 3)).read(b"", "cats/1.jpg")
     assert failure.value.code == Code.DATA
     assert str(failure.value) == (
-        "error[3] picture empty-file: cats/1.jpg\n  found: has no bytes\n  try: a whole copy of it, or remove it"
+        "error[3] picture empty-file: cats/1.jpg\n  found: has no bytes\n  try: replace it with an intact copy, or remove it"
     )
 
 

@@ -1,4 +1,4 @@
-"""Two pictures in one: hand-worked mixtures, exact portions, which kind stands where."""
+"""Two pictures in one: hand-worked mixtures, exact portions, which kind is in which slot."""
 
 import numpy as np
 import pytest

@@ -45,7 +45,7 @@ def refusal(function, *arguments):
     return failure.value.code, str(failure.value)
 
 
-def test_an_extent_keeps_what_size_tells():
+def test_an_extent_keeps_size_information():
     small, large = (evaluate(scale * cloud(), NoAugment(kind="none", extent=8.0, half_side=1.0)) for scale in (1, 2))
     np.testing.assert_allclose(large, 2 * small, rtol=1e-6)
     trained = train(2 * cloud(), points(extent=8.0))
@@ -188,7 +188,7 @@ def test_rotation_is_about_the_vertical_up_to_its_limit():
 
 
 @pytest.mark.usefixtures("unscaled")
-def test_on_a_grid_of_two_axes_the_first_points_stand_in_a_random_order():
+def test_on_a_grid_of_two_axes_the_first_points_are_in_a_random_order():
     given = cloud(200)
     one, other = (train(given, points(subset="first"), seed, (8, 8)) for seed in (0, 1))
     assert one.shape == (8, 8, 3)
@@ -284,36 +284,37 @@ def test_a_file_is_thinned_where_the_data_set_was(monkeypatch):
     assert asked == [(b"bytes", ".off", 64)]
 
 
-def test_a_file_that_is_no_shape_is_named_with_the_reason(monkeypatch):
+def test_a_file_that_is_not_a_shape_is_named_with_the_reason(monkeypatch):
     def bad(*_, repeat):
         raise BadFile("empty-file", "has no bytes")
 
     monkeypatch.setattr(module.shapes, "read_points", bad)
     assert refusal(modality().read, b"", "chairs/1.off") == (
         Code.DATA,
-        "error[3] shape empty-file: chairs/1.off\n  found: has no bytes\n  try: a whole copy of it, or remove it",
+        "error[3] shape empty-file: chairs/1.off\n  found: has no bytes\n"
+        "  try: replace it with an intact copy, or remove it",
     )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_coordinate_that_is_no_number_is_refused_by_name(value):
+def test_a_coordinate_that_is_not_a_number_is_refused_by_name(value):
     given = cloud()
     given[17, 1] = value
-    told = "error[3] point cloud non-finite: item 3\n  found: a coordinate that is no finite number"
-    assert refusal(modality().read, given, "item 3") == (Code.DATA, told)
+    reported = "error[3] point cloud non-finite: item 3\n  found: a coordinate that is not finite"
+    assert refusal(modality().read, given, "item 3") == (Code.DATA, reported)
 
 
 @pytest.mark.parametrize("num_points", [0, 1, 64])
 def test_points_in_one_place_are_refused_by_name(num_points):
     given = np.full((num_points, 3), 0.1, np.float32)
-    told = "error[3] point cloud degenerate: item 3\n  found: no two points in different places"
-    assert refusal(modality().read, given, "item 3") == (Code.DATA, told)
+    reported = "error[3] point cloud degenerate: item 3\n  found: all points are equal"
+    assert refusal(modality().read, given, "item 3") == (Code.DATA, reported)
 
 
 def test_a_cloud_whose_first_points_are_in_one_place_is_refused():
     given = np.concatenate([np.full((64, 3), 0.1, np.float32), cloud()])
-    code, told = refusal(evaluate, given)
-    assert (code, told.splitlines()[0]) == (Code.DATA, "error[3] point cloud degenerate")
+    code, reported = refusal(evaluate, given)
+    assert (code, reported.splitlines()[0]) == (Code.DATA, "error[3] point cloud degenerate")
 
 
 @pytest.mark.parametrize("function", [evaluate, lambda given: train(given, points())], ids=["evaluation", "training"])

@@ -1,4 +1,4 @@
-"""Fourier features have the values worked by hand, and stand in the official order."""
+"""Fourier features have the values worked by hand, and are in the official order."""
 
 import math
 
@@ -56,12 +56,12 @@ def test_tables_are_made_in_float64():
     np.testing.assert_allclose(table[1, [64, 128]], [math.sin(math.pi * 112 * x), math.cos(math.pi * 112 * x)], atol=1e-12)
 
 
-def test_two_axes_and_two_bands_stand_in_the_order_worked_by_hand():
+def test_two_axes_and_two_bands_are_in_the_order_worked_by_hand():
     # x y | sin x1 x2 y1 y2 | cos x1 x2 y1 y2
     assert channel_order(2, 2) == ((0, 2, 3, 6, 7), (1, 4, 5, 8, 9))
 
 
-def test_three_axes_and_one_band_stand_in_the_order_worked_by_hand():
+def test_three_axes_and_one_band_are_in_the_order_worked_by_hand():
     assert channel_order(3, 1) == ((0, 3, 6), (1, 4, 7), (2, 5, 8))
 
 

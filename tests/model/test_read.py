@@ -53,7 +53,7 @@ class Kind:
         return jnp.asarray(mask)
 
     def segment(self, arrays: dict, mask: jax.Array | None) -> Segment:
-        """Position channels stand in any order, as those of several axes do."""
+        """Position channels are in any order, as those of several axes do."""
         order = np.random.default_rng(7).permutation(sum(self.tables)).tolist()
         ends = np.cumsum((0, *self.tables)).tolist()
         columns = tuple(tuple(order[a:b]) for a, b in itertools.pairwise(ends))

@@ -15,7 +15,7 @@ from tests.model import reference
 pytestmark = pytest.mark.usefixtures("optimised")  # digits are what optimisations may cost
 
 EPSILON = 1e-5
-HAND = Segment(  # 2 x 3 inputs of 1 feature, tables of 2 and 1 columns that stand at 0, 2 and 1, and a constant
+HAND = Segment(  # 2 x 3 inputs of 1 feature, tables of 2 and 1 columns at 0, 2 and 1, and a constant
     features=jnp.arange(6.0).reshape(1, 2, 3, 1),
     tables=(jnp.array([[10.0, 30], [11, 31]]), jnp.array([[20.0], [21], [22]])),
     constants=jnp.array([7.0]),

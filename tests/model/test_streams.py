@@ -1,4 +1,4 @@
-"""Streams of inputs, masks, and what is told of inputs that do not fit."""
+"""Streams of inputs, masks, and what is reported of inputs that do not fit."""
 
 import re
 from typing import Any
@@ -95,7 +95,7 @@ def test_a_model_encodes_to_the_latents_that_its_head_gets():
 
 
 @pytest.mark.parametrize(("spec", "positions"), [(CLOUD, OF_CLOUD), (SOUND, NONE)], ids=["coordinates", "none"])
-def test_inputs_whose_positions_are_no_matter_of_the_grid_may_be_any_number(spec, positions):
+def test_inputs_whose_positions_do_not_depend_on_the_grid_may_be_any_number(spec, positions):
     model = build([spec], positions=positions)
     more = example(spec._replace(grid=(2 * spec.grid[0],)))[spec.name]
     mask = jnp.arange(more.shape[1]) < spec.grid[0]
@@ -190,10 +190,10 @@ def test_masks_pass_blocks_in_loops():
     np.testing.assert_allclose(value, run((graph, state), inputs, masks).logits.sum(), rtol=1e-4)
 
 
-# What does not fit is told in words
+# Errors of inputs that do not fit
 
 
-def told(kind: type[Exception], model: tuple[nnx.GraphDef, nnx.State], *arguments: Any) -> str:
+def reported(kind: type[Exception], model: tuple[nnx.GraphDef, nnx.State], *arguments: Any) -> str:
     with pytest.raises(kind) as error:
         nnx.merge(*model)(*arguments)
     return str(error.value)
@@ -212,13 +212,13 @@ WRONG_MASKS = {
 @pytest.mark.parametrize(("mask", "text"), WRONG_MASKS.values(), ids=list(WRONG_MASKS))
 def test_a_mask_that_is_not_a_truth_value_for_each_input_is_refused(mask, text):
     masks = mask if isinstance(mask, dict) else {"image": mask}
-    assert told(ValueError, build(**TWO), example(*BOTH), masks) == text
+    assert reported(ValueError, build(**TWO), example(*BOTH), masks) == text
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "bool"])
-def test_inputs_that_are_no_floating_point_numbers_are_refused(dtype):
+def test_inputs_that_are_not_floating_point_numbers_are_refused(dtype):
     inputs = example(*BOTH) | {"image": np.ones((3, 3, 5, 2), dtype)}
-    assert told(TypeError, build(**TWO), inputs).startswith(f"image: expected floating-point inputs, got {dtype}: ")
+    assert reported(TypeError, build(**TWO), inputs).startswith(f"image: expected floating-point inputs, got {dtype}: ")
 
 
 @pytest.mark.parametrize(
@@ -231,12 +231,12 @@ def test_inputs_that_are_no_floating_point_numbers_are_refused(dtype):
     ],
 )
 def test_inputs_of_another_shape_are_refused(shape, text):
-    assert told(ValueError, build(**TWO), example(*BOTH) | {"image": np.ones(shape, np.float32)}) == text
+    assert reported(ValueError, build(**TWO), example(*BOTH) | {"image": np.ones(shape, np.float32)}) == text
 
 
 def test_points_of_another_number_of_axes_are_refused():
     model = build([CLOUD], positions=OF_CLOUD)
-    assert told(ValueError, model, np.ones((2, 4, 4, 3), np.float32)) == (
+    assert reported(ValueError, model, np.ones((2, 4, 4, 3), np.float32)) == (
         "cloud: features on a grid of (4, 4): expected (6,)"
     )
 
@@ -244,12 +244,13 @@ def test_points_of_another_number_of_axes_are_refused():
 def test_streams_that_are_missing_or_unknown_are_refused():
     inputs, model = example(*BOTH), build(**TWO)
     there = "the model reads image, sound"
-    assert told(ValueError, model, {"image": inputs["image"]}) == f"the mapping of inputs lacks sound: {there}"
-    assert told(ValueError, model, inputs | {"imag": inputs["image"]}) == (
+    assert reported(ValueError, model, {"image": inputs["image"]}) == f"the mapping of inputs lacks sound: {there}"
+    assert reported(ValueError, model, inputs | {"imag": inputs["image"]}) == (
         f"the mapping of inputs names imag: {there}; did you mean image?"
     )
     assert (
-        told(ValueError, model, inputs["image"]) == "inputs: one array, but the model reads image, sound; give them by name"
+        reported(ValueError, model, inputs["image"])
+        == "inputs: one array, but the model reads image, sound; give them by name"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a person is told of a file that cannot be read: its name, what is wrong, and what helps against that."""
+"""What is reported of a file that cannot be read: its name, what is wrong, and what helps against that."""
 
 import pickle
 
@@ -9,7 +9,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.readers import BadFile
 
 
-def told(kind, code):
+def reported(kind, code):
     with pytest.raises(Failure) as failure, readers.named(kind, "a/b"):
         raise BadFile(code, "is so")
     assert (failure.value.code, failure.value.what, failure.value.where) == (Code.DATA, f"{kind} {code}", "a/b")
@@ -20,7 +20,7 @@ def told(kind, code):
 @pytest.mark.parametrize("kind", ["picture", "shape"])
 @pytest.mark.parametrize("code", ["empty-file", "truncated", "damaged", "count-mismatch", "header"])
 def test_against_damage_a_whole_copy_helps(kind, code):
-    assert told(kind, code) == "a whole copy of it, or remove it"
+    assert reported(kind, code) == "replace it with an intact copy, or remove it"
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_against_damage_a_whole_copy_helps(kind, code):
     ],
 )
 def test_against_what_is_whole_something_else_helps(kind, code, hint):
-    assert told(kind, code) == hint
+    assert reported(kind, code) == hint
 
 
 def test_other_errors_pass():

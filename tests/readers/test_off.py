@@ -103,10 +103,10 @@ def test_large_and_small_coordinates_are_read_exactly(value):
         ("", "no-vertices", "has no bytes"),
         (" \n\n", "no-vertices", "is blank"),
         ("# nothing\n", "no-vertices", "holds nothing but comments"),
-        ("OFF\n", "no-vertices", "ends behind its header"),
+        ("OFF\n", "no-vertices", "ends after its header"),
         ("OFF\n0 0 0\n", "no-vertices", "line 2: counts 0 vertices"),
-        ("4OFF\n4 4 0\n", "off-variant", "4OFF: has not three dimensions"),
-        ("nOFF\n3\n4 4 0\n", "off-variant", "nOFF: has not three dimensions"),
+        ("4OFF\n4 4 0\n", "off-variant", "4OFF: is not three-dimensional"),
+        ("nOFF\n3\n4 4 0\n", "off-variant", "nOFF: is not three-dimensional"),
         ("OFF BINARY\n4 4 0\n", "off-variant", "is binary"),
         ("OFF\n\0\0\0\4\0\0\0\4", "off-variant", "is binary"),
         ("ply\nformat ascii 1.0\n", "off-variant", "does not begin with OFF"),
@@ -120,7 +120,7 @@ def test_large_and_small_coordinates_are_read_exactly(value):
         (replaced(2, f"4 {'9' * 5000} 0"), "counts", "at most 50,000,000 are read"),
         (replaced(2, "5 4 0"), "count-mismatch", "line 10: the last of 8, expected 5 vertices and 4 faces"),
         (replaced(2, "50000000 4 0"), "count-mismatch", "line 10: the last of 8, expected 50,000,000 vertices"),
-        ("OFF\n4 4 0\n", "count-mismatch", "ends behind its counts"),
+        ("OFF\n4 4 0\n", "count-mismatch", "ends after its counts"),
         (PLAIN + "\n3 0 1 2\n", "count-mismatch", "line 12: one too many, expected 4 vertices and 4 faces"),
         (replaced(2, "3 5 0"), "face", "line 6: 0 0 1, expected the number of corners"),
         (replaced(4, "nan 0 0"), "vertex", "line 4: nan 0 0, expected finite numbers"),
@@ -167,7 +167,7 @@ def test_cut_anywhere_a_file_is_refused_or_says_the_same():
             read_off(data[:end])
 
 
-def test_damage_anywhere_is_no_other_error():
+def test_damage_anywhere_is_not_another_error():
     rng = np.random.default_rng(0)
     for _ in range(400):
         data = bytearray(PLAIN.encode())

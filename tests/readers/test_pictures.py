@@ -1,4 +1,4 @@
-"""Pictures out of files: one rule for all kinds, and a code and a sentence for what is none."""
+"""Pictures from files: one rule for all kinds, and a code and a sentence for files that are not pictures."""
 
 import contextlib
 import io
@@ -41,15 +41,15 @@ def png_claiming(width, height):
         (PROGRESSIVE[: len(PROGRESSIVE) // 2], "truncated", "ends before its last pixel"),
         (PNG[: len(PNG) // 2], "truncated", "ends before its last pixel"),
         (JPEG[:20], "not-an-image", "its header cannot be read"),
-        (b"no picture at all", "not-an-image", "begins like no JPEG and no PNG file"),
+        (b"no picture at all", "not-an-image", "is neither JPEG nor PNG"),
         (b"\n<!DOCTYPE html><html><body>404", "not-an-image", "looks like a web page: the download failed"),
         (b'<?xml version="1.0"?><svg/>', "format-not-allowed", "is SVG; JPEG and PNG are read"),
         (encoded(PHOTO, "GIF"), "format-not-allowed", "is GIF; JPEG and PNG are read"),
         (encoded(PHOTO, "WEBP"), "format-not-allowed", "is WebP; JPEG and PNG are read"),
         (encoded(PHOTO, "TIFF"), "format-not-allowed", "is TIFF; JPEG and PNG are read"),
         (b"SIMPLE  =                    T".ljust(2880), "format-not-allowed", "is FITS; JPEG and PNG are read"),
-        (encoded(PHOTO.resize((1, 1))), "too-small", "is 1 x 1 pixels; the least side is 8"),
-        (encoded(PHOTO.resize((5000, 1)), "PNG"), "too-small", "is 5000 x 1 pixels; the least side is 8"),
+        (encoded(PHOTO.resize((1, 1))), "too-small", "is 1 x 1 pixels; the minimum side is 8"),
+        (encoded(PHOTO.resize((5000, 1)), "PNG"), "too-small", "is 5000 x 1 pixels; the minimum side is 8"),
         (png_claiming(0, 0), "not-an-image", "its header cannot be read"),
         (png_claiming(30000, 30000), "too-large", "claims 30000 x 30000 pixels; at most 64 million are read"),
         (png_claiming(12000, 12000), "too-large", "claims 12000 x 12000 pixels; at most 64 million are read"),
@@ -57,7 +57,7 @@ def png_claiming(width, height):
     ],
     ids=lambda value: value if isinstance(value, str) and "-" in value else "",
 )
-def test_what_is_no_picture_has_a_code_and_a_sentence(data, code, sentence):
+def test_what_is_not_a_picture_has_a_code_and_a_sentence(data, code, sentence):
     with pytest.raises(BadFile) as bad:
         decode(data)
     assert (bad.value.code, str(bad.value)[: len(sentence)]) == (code, sentence)
@@ -155,14 +155,14 @@ def test_a_missing_end_marker_is_put_back(cut):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_what_is_unusual_is_told_in_codes(data, codes):
+def test_what_is_unusual_is_reported_in_codes(data, codes):
     jpeg, found = as_jpeg(data)
     assert found == codes
     assert jpeg.startswith(b"\xff\xd8\xff")
 
 
 @pytest.mark.parametrize("data", [PNG, encoded(PHOTO.convert("CMYK")), half_transparent()], ids=["png", "cmyk", "alpha"])
-def test_what_is_encoded_anew_keeps_its_pixels(data):
+def test_what_is_encoded_again_keeps_its_pixels(data):
     difference = decode(as_jpeg(data)[0]).astype(int) - decode(data)
     assert np.abs(difference).mean() < 1
 

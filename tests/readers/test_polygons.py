@@ -1,4 +1,4 @@
-"""Polygons into triangles: those that cover the polygon, each part once, whatever its form and wherever it lies."""
+"""Polygons into triangles: those that cover the polygon, each part once, whatever its form and wherever it is."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_triangles_cover_a_polygon_once(polygon, area, place):
             (found,) = triangles(corners, np.arange(len(corners))[None])
             assert found.shape == (len(corners) - 2, 3)
             each, normal = areas(corners, found), areas(corners, fan(len(corners))).sum(axis=0)
-            # Together they have the polygon's area, and none is turned the other way: so no two of them overlap.
+            # Together they have the polygon's area, and all have the same orientation: so no two of them overlap.
             assert np.linalg.norm(each, axis=1).sum() == pytest.approx(unit * area, rel=1e-9)
             assert (each @ normal).min() >= -1e-9 * (unit * area) ** 2
 

@@ -1,4 +1,4 @@
-"""People's shapes: every format gives its points, and every file that has none says why."""
+"""Users' shapes: every format is read as points, and every file without any is refused with the reason."""
 
 import builtins
 import io
@@ -42,7 +42,7 @@ def npz(**arrays):
 
 
 def header(shape, dtype="<f4"):
-    """An .npy file that ends behind its header."""
+    """An .npy file that ends after its header."""
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(file, {"shape": shape, "fortran_order": False, "descr": dtype})
     return file.getvalue()
@@ -70,7 +70,7 @@ def refused(data, suffix):
 
 
 @pytest.mark.parametrize("kind", MESHES)
-def test_points_of_a_mesh_lie_on_its_surface_all_over(kind):
+def test_points_of_a_mesh_are_on_its_surface_all_over(kind):
     points = read_points(exported(trimesh.creation.box((4, 4, 4)), kind), f".{kind}", 2000)
     assert (points.shape, points.dtype) == ((2000, 3), np.float32)
     on_side = np.isclose(np.abs(points), 2, atol=1e-6)  # their size is kept, their middle is the origin
@@ -259,9 +259,9 @@ REFUSED = {
     "text of two columns": (".xyz", b"1 2\n3 4\n", "columns", "line 1: 2 numbers, expected 3 to 16"),
     "text of many columns": (".xyz", b"1 " * 99, "columns", "line 1: 99 numbers, expected 3 to 16"),
     "text ragged": (".xyz", b"1 2 3\n\n4 5 6 7\n", "columns", "line 3: 4 numbers, expected 3 as on the first"),
-    "text with names": (".csv", b"x,y,z\n1,2,3\n", "number", "line 1: 'x' is no number (# before a line"),
-    "text of decimal commas": (".txt", b"1,5 2,5 3,5\n", "number", "line 1: '5 2' is no number"),
-    "text with a hole": (".csv", b"1,2,3\n1,,2\n", "number", "line 2: '' is no number"),
+    "text with names": (".csv", b"x,y,z\n1,2,3\n", "number", "line 1: 'x' is not a number (a line starting"),
+    "text of decimal commas": (".txt", b"1,5 2,5 3,5\n", "number", "line 1: '5 2' is not a number"),
+    "text with a hole": (".csv", b"1,2,3\n1,,2\n", "number", "line 2: '' is not a number"),
     "text with nan": (".xyz", b"# a\n1 2 3\n4 nan 6\n", "non-finite", "line 3: (4.0, nan, 6.0) is not finite"),
     "text of 1e400": (".xyz", b"1 2 3\n4 5 1e400\n", "non-finite", "line 2: (4.0, 5.0, inf) is not finite"),
     "text is binary": (".xyz", bytes(range(256)), "columns", "line 1: "),
@@ -281,7 +281,7 @@ REFUSED = {
     "stl of noise": (".stl", bytes(range(200)), "no-points", "has no points"),
     "obj corner": (".obj", f"{SQUARE}f 1 2 9\n".encode(), "damaged", "cannot be read as obj"),
     "obj nan": (".obj", f"v 0 0 nan\n{SQUARE}f 1 2 3\n".encode(), "non-finite", "vertex 0: (0.0, 0.0, nan) is not finite"),
-    "obj of a line": (".obj", b"v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n", "degenerate", "no face has an area"),
+    "obj of a line": (".obj", b"v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n", "degenerate", "all faces have zero area"),
     "glb cut": (".glb", exported(trimesh.creation.box(), "glb")[:-40], "damaged", "cannot be read as glb"),
     "glb without its buffer": (".glb", NO_BUFFER, "damaged", "cannot be read as glb"),
     "off": (".off", b"OFF\n1 0 0\n0 0 0\n", "no-faces", "has no faces"),
@@ -289,7 +289,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("suffix", "data", "code", "start"), REFUSED.values(), ids=REFUSED)
-def test_what_is_no_shape_is_refused_with_the_reason(suffix, data, code, start):
+def test_what_is_not_a_shape_is_refused_with_the_reason(suffix, data, code, start):
     found, sentence = refused(data, suffix)
     assert (found, sentence[: len(start)]) == (code, start)
 
@@ -349,7 +349,7 @@ REFERENCES = {
 
 @pytest.fixture
 def opened(tmp_path, monkeypatch):
-    """The paths that are opened, in a folder where what files could name lies about."""
+    """The paths that are opened, in a folder with what files could refer to."""
     for name in ("x", "x.mtl", "x.png", "x.bin"):
         (tmp_path / name).write_bytes(CORNERS)
         (tmp_path / "inner").mkdir(exist_ok=True)

@@ -79,8 +79,8 @@ def test_faces_without_area_get_no_points():
         (mesh(SQUARE, []), "no-faces", "has no faces, so no surface to draw points from"),
         (mesh([(1, 2, 3)] * 3, [(0, 1, 2)]), "degenerate", "all points are equal"),
         (mesh([(0, 0, 0)] * 3, [(0, 1, 2)]), "degenerate", "all points are equal"),
-        (mesh([(0, 0, 0), (0.1, 0.2, 0.3), (0.3, 0.6, 0.9)], [(0, 1, 2)]), "degenerate", "no face has an area"),
-        (mesh(SQUARE, [(0, 1, 1), (2, 2, 3)]), "degenerate", "no face has an area"),
+        (mesh([(0, 0, 0), (0.1, 0.2, 0.3), (0.3, 0.6, 0.9)], [(0, 1, 2)]), "degenerate", "all faces have zero area"),
+        (mesh(SQUARE, [(0, 1, 1), (2, 2, 3)]), "degenerate", "all faces have zero area"),
     ],
     ids=["no faces", "equal points", "points at 0", "on a line", "faces of two corners"],
 )
@@ -99,13 +99,13 @@ LINE = np.linspace(-0.7, 0.9, 50)[:, None] * (0.3, -0.8, 0.5)
     [
         (np.ones((9, 3)), "all points are equal"),
         (np.ones((1, 3)), "all points are equal"),
-        (LINE, "all points lie on one line"),
-        (LINE.round(6), "all points lie on one line"),
-        (np.eye(3)[[0, 0, 1, 1]], "all points lie on one line"),
+        (LINE, "all points are on one line"),
+        (LINE.round(6), "all points are on one line"),
+        (np.eye(3)[[0, 0, 1, 1]], "all points are on one line"),
     ],
     ids=["equal", "one", "on a line", "on a line of six decimals", "two places"],
 )
-def test_a_cloud_without_width_is_told(points, sentence, scale):
+def test_a_cloud_without_width_is_reported(points, sentence, scale):
     with pytest.raises(BadFile) as bad:
         check_spread((scale * points).astype(np.float32))
     assert (bad.value.code, bad.value.sentence) == ("degenerate", sentence)

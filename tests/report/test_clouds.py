@@ -37,7 +37,7 @@ def test_a_flat_cloud_is_seen_along_its_thinnest_axis(thin, right, up):
     points = cloud(extents=extents)
     seen = view(points)
     expected = 0.5 + (0.5 - clouds.MARGIN) * np.stack([points @ right, -points @ up], axis=1)
-    np.testing.assert_allclose(seen.places, expected, atol=1e-6)
+    np.testing.assert_allclose(seen.positions, expected, atol=1e-6)
     assert (seen.nearness == 1).all()
 
 
@@ -49,11 +49,11 @@ def test_no_view_is_a_mirror_image(axes):
 
 def test_a_solid_cloud_is_seen_with_all_axes_foreshortened_alike_and_z_upwards():
     origin_and_axes = np.concatenate([np.zeros((1, 3)), np.eye(3)])
-    places = view(origin_and_axes).places
-    sides = places[1:] - places[0]
+    positions = view(origin_and_axes).positions
+    sides = positions[1:] - positions[0]
     np.testing.assert_allclose(np.linalg.norm(sides, axis=1), np.linalg.norm(sides[0]))
     np.testing.assert_allclose(sides[2, 0], 0, atol=1e-12)
-    assert sides[2, 1] < 0  # places count from the top
+    assert sides[2, 1] < 0  # positions count from the top
 
 
 def test_nearer_points_are_those_towards_the_eye():
@@ -63,15 +63,15 @@ def test_nearer_points_are_those_towards_the_eye():
 
 @pytest.mark.parametrize("extents", [(1.0, 1.0, 1.0), (1.0, 0.1, 0.1), (1e-6, 1e-6, 1e-6), (1e6, 1e6, 1e3)])
 def test_a_cloud_fills_its_tile_but_for_the_margin(extents):
-    places = view(cloud(extents=extents)).places
-    assert abs(np.abs(places - 0.5).max() - (0.5 - clouds.MARGIN)) < 1e-9
+    positions = view(cloud(extents=extents)).positions
+    assert abs(np.abs(positions - 0.5).max() - (0.5 - clouds.MARGIN)) < 1e-9
 
 
 def test_points_in_one_place_are_drawn_in_the_middle():
-    assert view(np.ones((5, 3))).places.tolist() == [[0.5, 0.5]] * 5
+    assert view(np.ones((5, 3))).positions.tolist() == [[0.5, 0.5]] * 5
 
 
-def test_a_dot_stands_at_its_point_in_its_colour():
+def test_a_dot_is_at_its_point_in_its_colour():
     seen = clouds.View(np.array([[0.25, 0.125], [0.75, 0.5]]), np.array([0.0, 1.0]))
     pixels = dots(seen, np.array([[[1.0, 0, 0], [0, 1.0, 0]]]), 160, 1, 1)
     assert pixels.shape == (160, 160, 3)
@@ -80,12 +80,12 @@ def test_a_dot_stands_at_its_point_in_its_colour():
     assert pixels[80, 40].tolist() == list(BLACK)
 
 
-def test_nearer_dots_lie_over_farther_ones():
+def test_nearer_dots_are_over_farther_ones():
     seen = clouds.View(np.full((2, 2), 0.5), np.array([1.0, 0.0]))
     assert dots(seen, np.array([[[1.0, 0, 0], [0, 1.0, 0]]]), 160, 1, 1)[80, 80].tolist() == [255, 0, 0]
 
 
-def test_tiles_stand_row_by_row_with_white_lines_between_them():
+def test_tiles_are_row_by_row_with_white_lines_between_them():
     seen = clouds.View(np.full((1, 2), 0.5), np.ones(1))
     colours = np.array([[[1.0, 0, 0]], [[0, 1.0, 0]], [[0, 0, 1.0]]])
     pixels = dots(seen, colours, 20, 2, 2)
@@ -93,7 +93,7 @@ def test_tiles_stand_row_by_row_with_white_lines_between_them():
     assert [pixels[y, x].tolist() for y, x in ((10, 10), (10, 31), (31, 10))] == (colours[:, 0] * 255).tolist()
     assert (pixels[20] == WHITE).all()
     assert (pixels[:, 20] == WHITE).all()
-    assert (pixels[21:, 21:] == WHITE).all()  # of three maps the fourth place is empty
+    assert (pixels[21:, 21:] == WHITE).all()  # of three maps the fourth position is empty
 
 
 def test_each_map_runs_from_the_darkest_to_the_brightest_colour():

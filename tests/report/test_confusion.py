@@ -42,7 +42,7 @@ def test_a_class_without_examples_is_a_grey_row(tmp_path):
 
 def test_a_true_class_is_a_row_from_the_top_and_an_answer_a_column(tmp_path):
     matrix = np.zeros((10, 10))
-    matrix[1, 8] = 50  # all else is absent
+    matrix[1, 8] = 50  # all others are absent
     pixels = drawn(tmp_path, matrix)
     cell = confusion.LARGEST_CELL * confusion.DPI
     grey = (pixels == int(confusion.ABSENT[1:3], 16)).all(axis=-1)

@@ -166,7 +166,7 @@ def test_tensorboard_gets_the_same_numbers_under_split_and_name(tmp_path):
     ]
 
 
-def test_resuming_tells_tensorboard_to_hide_what_lies_beyond(tmp_path):
+def test_resuming_makes_tensorboard_hide_later_steps(tmp_path):
     train(tmp_path, 0, 40)
     train(tmp_path, 20, 40)
     starts = [event.step for event in events(tmp_path) if event.HasField("session_log")]
@@ -192,7 +192,7 @@ def test_a_full_disk_stops_the_log_after_three_faults_with_one_line_and_not_the_
 
 def test_faults_that_pass_do_not_stop_the_log_and_tear_one_line_only(tmp_path, caplog):
     with MetricsLog(tmp_path, 0) as metrics_log:
-        lines = metrics_log._places[0]._writer
+        lines = metrics_log._writers[0]._writer
         whole, lines._file = lines._file, HalfFull(lines._file)
         metrics_log.write(10, "train", {"loss": 1.0})
         metrics_log.write(20, "train", {"loss": 1.0})

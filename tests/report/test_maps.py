@@ -42,7 +42,7 @@ def test_the_paper_figure_has_four_rows_of_25_then_two_of_25():
     ]
 
 
-def test_input_and_enlarged_maps_stand_in_one_row_from_left_to_right():
+def test_input_and_enlarged_maps_are_in_one_row_from_left_to_right():
     pixels = compose(np.full((28, 28, 1), 0.5, np.float32), three(512, 28, 28)).pixels
     boxes = [frames(pixels, colour)[0] for colour in (maps.GREY, *maps.COLOURS[:3])]
     assert len({box[:2] for box in boxes}) == 1
@@ -96,7 +96,7 @@ def test_the_input_is_shown_in_its_colours():
 @pytest.mark.parametrize(
     ("num_latents", "columns"), [(1, 1), (5, 5), (16, 8), (32, 8), (33, 9), (96, 24), (100, 25), (512, 25)]
 )
-def test_few_latents_stand_in_fewer_columns(num_latents, columns):
+def test_few_latents_are_in_fewer_columns(num_latents, columns):
     assert columns_of(num_latents) == columns
 
 

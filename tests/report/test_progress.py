@@ -80,7 +80,7 @@ def test_elsewhere_than_on_a_terminal_each_log_is_a_plain_line():
     )
 
 
-def test_the_time_left_is_not_told_from_the_time_that_compilation_took():
+def test_the_time_left_is_not_reported_from_the_time_that_compilation_took():
     stream, clock = io.StringIO(), Clock()
     with Progress(100, 0, stream, clock) as progress:
         clock.now += 3600
@@ -157,7 +157,7 @@ def test_twenty_columns_keep_the_step_and_the_time_left(screen):
     assert last_line(stream) == "100/1250  1:55 left"
 
 
-def test_a_note_stands_above_the_bar(screen):
+def test_a_note_is_above_the_bar(screen):
     stream = screen(80)
     with Progress(1250, 0, stream) as progress:
         progress.update(50, METRICS)

@@ -11,7 +11,7 @@ def records(**accuracies):
     return found
 
 
-def test_validation_chooses_the_step_and_test_is_told_of_that_step():
+def test_validation_chooses_the_step_and_test_is_reported_of_that_step():
     chosen = best_evaluations(records(validation=[0.5, 0.7, 0.6], test=[0.9, 0.4, 0.5]), "accuracy")["best_by_validation"]
     assert chosen == {"step": 20, "validation": {"accuracy": 0.7, "loss": 2.0}, "test": {"accuracy": 0.4, "loss": 2.0}}
 

@@ -13,7 +13,7 @@ def test_a_table_aligns_text_left_and_numbers_right():
     )
 
 
-def test_a_column_with_one_word_among_numbers_stands_left():
+def test_a_column_with_one_word_among_numbers_is_aligned_left():
     assert table(["a", "b"], [("1", 0.123456), ("none", 20.0)]).splitlines()[2:] == ["1     0.1235", "none      20"]
 
 

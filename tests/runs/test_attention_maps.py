@@ -27,7 +27,7 @@ def drawn(launcher, run, output, *arguments):
 
 
 def refused(launcher, run, output, *arguments):
-    """The exit code and what is told."""
+    """The exit code and what is reported."""
     command = launcher.start("scripts.attention_maps", "--workdir", run, "--output", output, *arguments)
     return command.wait(), command.stderr
 
@@ -61,7 +61,7 @@ def test_an_overlay_is_coloured_by_the_input(run, launcher, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("flag", "code", "told"),
+    ("flag", "code", "reported"),
     [
         ("--cross_attends=9", 2, "error[2] --cross_attends: '9'\n  expected: numbers from 1 to "),
         ("--latents=x", 2, "error[2] --latents: 'x'\n  expected: numbers from 0 to 3"),
@@ -71,12 +71,12 @@ def test_an_overlay_is_coloured_by_the_input(run, launcher, tmp_path):
         ("--step=7", 4, "error[4] "),
     ],
 )
-def test_what_is_not_there_is_told(run, launcher, tmp_path, flag, code, told):
+def test_what_is_not_there_is_reported(run, launcher, tmp_path, flag, code, reported):
     ended, err = refused(launcher, run, tmp_path, flag)
-    assert (ended, err[: len(told)]) == (code, told)
+    assert (ended, err[: len(reported)]) == (code, reported)
 
 
-def test_a_file_that_is_no_picture_is_told_with_its_name(run, launcher, tmp_path):
+def test_a_file_that_is_not_a_picture_is_reported_with_its_name(run, launcher, tmp_path):
     (tmp_path / "page.png").write_text("<html>")
     code, err = refused(launcher, run, tmp_path, tmp_path / "page.png")
     assert code == 3

@@ -101,7 +101,7 @@ def test_a_run_that_has_saved_nothing_is_named(launcher, tmp_path):
 
 
 def metrics(programs, variables, split):
-    """What is told of a split."""
+    """What is reported of a split."""
     return programs.problem.task.finish(evaluate(programs, variables, split, StopFlag()))
 
 
@@ -172,7 +172,7 @@ def test_it_draws_the_confusion_matrix_of_each_split_beside_the_curves(run, laun
     assert test.shape != validation.shape or (test != validation).any()
 
 
-def test_where_no_picture_can_be_written_the_metrics_are_told_all_the_same(run, launcher, tmp_path):
+def test_where_no_picture_can_be_written_the_metrics_are_reported_all_the_same(run, launcher, tmp_path):
     copy_of(run, tmp_path / "run")
     (tmp_path / "run" / "plots").write_text("a file")
     command = launcher.start("experiments.evaluate", "--workdir", tmp_path / "run", "--json")
@@ -211,7 +211,7 @@ def test_votes_on_what_nothing_changes_are_the_plain_answers(run):
     assert voted(run, 2, "--config.augment={'kind': 'none'}") == numbers(run, 450)["accuracy"]
 
 
-def test_votes_are_told_beside_the_plain_metrics_under_names_of_their_own(run, launcher):
+def test_votes_are_reported_beside_the_plain_metrics_under_names_of_their_own(run, launcher):
     plain, found = evaluated(launcher, run), evaluated(launcher, run, "--votes", "2")
     assert {name: found[name] for name in plain} == plain
     assert set(found) - set(plain) == {"votes", "voted_accuracy"}

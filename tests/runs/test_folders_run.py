@@ -1,4 +1,4 @@
-"""Configs of people's own folders, from the command line: a run names the folder's classes and predicts a file of it."""
+"""Configs of users' own folders, from the command line: a run names the folder's classes and predicts a file of it."""
 
 import json
 

@@ -107,8 +107,8 @@ def test_attention_maps_are_those_that_the_command_draws(run, files, launcher, t
 
 
 def test_an_evaluation_is_what_the_command_prints(run, launcher):
-    told = json.loads(printed(launcher, "experiments.evaluate", run, "--json"))
-    assert {"step": 4, "split": "test", **load(run).evaluate()} == told
+    reported = json.loads(printed(launcher, "experiments.evaluate", run, "--json"))
+    assert {"step": 4, "split": "test", **load(run).evaluate()} == reported
 
 
 def test_an_older_step_is_opened_as_it_was(run, launcher, tmp_path):
@@ -128,11 +128,11 @@ def test_an_older_step_is_opened_as_it_was(run, launcher, tmp_path):
         (lambda run: load(run).embed(["nowhere.png"]), Code.DATA, "nowhere.png: does not exist"),
         (lambda run: load(run).scores({"picture": "0.png"}), Code.CONFIG, "streams of an example"),
         (lambda run: load(run).evaluate("validation"), Code.CONFIG, "data set digits has no split 'validation'"),
-        (lambda run: load(run).evaluate(streams=["sound"]), Code.CONFIG, "stream sound is not there"),
-        (lambda run: load(run).at("elsewhere"), Code.CONFIG, "--data_dir: data set digits lies in no directory"),
+        (lambda run: load(run).evaluate(streams=["sound"]), Code.CONFIG, "stream sound not found"),
+        (lambda run: load(run).at("elsewhere"), Code.CONFIG, "--data_dir: data set digits is not in a directory"),
     ],
 )
-def test_what_is_not_there_is_told(ask, code, words, run):
+def test_what_is_not_there_is_reported(ask, code, words, run):
     with pytest.raises(Failure) as caught:
         ask(run)
     assert caught.value.code == code
@@ -170,11 +170,11 @@ def test_two_files_joined_by_a_comma_are_predicted_as_one_example(both, launcher
     assert [found] == answers(launcher, both / "run", f"{both}/a.png,{both}/b.npy")
 
 
-def test_one_file_for_two_streams_is_told(both, launcher):
+def test_one_file_for_two_streams_is_reported(both, launcher):
     command = launcher.start("scripts.predict", "--workdir", both / "run", both / "a.png")
     assert command.wait() == Code.CONFIG
-    told = f"error[2] {both}/a.png: 1 files\n  expected: image,points: one of each, joined by commas\n"
-    assert command.stderr == told
+    reported = f"error[2] {both}/a.png: 1 files\n  expected: image,points: one of each, joined by commas\n"
+    assert command.stderr == reported
 
 
 def test_each_stream_has_a_map_and_a_picture_of_its_own(both, launcher, tmp_path):
@@ -184,7 +184,7 @@ def test_each_stream_has_a_map_and_a_picture_of_its_own(both, launcher, tmp_path
     assert {name: one.shape for name, one in maps.items()} == {"image": (4, 784), "points": (4, 40)}
 
 
-def test_an_evaluation_with_one_stream_is_told_as_such_and_differs(both, launcher):
+def test_an_evaluation_with_one_stream_is_reported_as_such_and_differs(both, launcher):
     whole, part = (
         json.loads(printed(launcher, "experiments.evaluate", both / "run", "--json", *flags))
         for flags in ((), ("--streams", "image"))
@@ -230,7 +230,7 @@ def opened(request, clouds, pictures, monkeypatch):
 
 
 def by_views(opened, count):
-    """The metrics of a run's test split from so many views of each example."""
+    """The metrics of a run's test split from several views of each example."""
     problem, config = opened.problem, opened.problem.config
     views = config.views.model_copy(update={"num_evaluation": count})
     programs = Programs(problem_from(config.model_copy(update={"views": views}), dump(problem)))
@@ -259,5 +259,5 @@ def test_the_number_of_views_may_change_between_launches_and_is_used_by_every_co
     settings = [*SETTINGS, "--config.data.grid=(40,)", "--config.data.eval_batch_size=250"]
     again = launcher.train(run, *settings, "--config.views.num_evaluation=2", config="configs/mnist5k_points.py")
     assert again.wait() == 0, again.stderr
-    told = json.loads(printed(launcher, "experiments.evaluate", run, "--json"))
-    assert {"step": 4, "split": "test", **by_views(load(clouds), 2)} == told
+    reported = json.loads(printed(launcher, "experiments.evaluate", run, "--json"))
+    assert {"step": 4, "split": "test", **by_views(load(clouds), 2)} == reported

@@ -43,7 +43,7 @@ def prepare(launcher, source, data_dir):
     finish(launcher, "scripts.prepare_modelnet40", "--source", source, "--data_dir", data_dir, *PREPARED)
 
 
-def test_the_end_tells_the_final_step_from_the_best_ones(run):
+def test_the_end_distinguishes_the_final_step_from_the_best_ones(run):
     result = json.loads((run / "result.json").read_text())
     assert set(result["metrics"]) == {"train", "validation", "test"}
     assert {"accuracy", "mean_class_accuracy"} <= set(result["metrics"]["test"])

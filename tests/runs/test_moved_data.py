@@ -1,4 +1,4 @@
-"""Data that were renamed, changed, moved, damaged or lost: a run says so, goes on where it can, and answers without them."""
+"""Data renamed, changed, moved, damaged or lost: a run reports it, resumes where it can, and predicts without them."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ def evaluation(launcher, place, *arguments):
 
 
 def evaluated(launcher, place, *arguments):
-    """The metrics that are told, and what is told on stderr."""
+    """The metrics that are reported, and what is reported on stderr."""
     command = evaluation(launcher, place, *arguments)
     assert command.wait() == 0, command.stderr
     return json.loads(command.stdout), command.stderr
@@ -83,15 +83,15 @@ def test_after_a_class_was_added_evaluation_says_which(place, launcher):
     assert command.stderr.startswith("error[3] the run was not trained on class new\n  expected: one of ")
 
 
-def test_after_a_class_was_renamed_training_says_which_and_goes_on_when_it_has_its_name_again(place, launcher):
+def test_after_a_class_was_renamed_training_says_which_and_resumes_when_it_has_its_name_again(place, launcher):
     end = folder.unfinish(place)
     rename(place)
     run = folder.train(launcher, place)
     assert run.wait() == Code.DATA
-    told = (
+    reported = (
         "error[3] the data are not those that the run began with: pictures\n  found: class low is gone; class tall is new\n"
     )
-    assert run.stderr.startswith(told)
+    assert run.stderr.startswith(reported)
     for split in folder.COUNTS:
         (place / "pictures" / split / "tall").rename(place / "pictures" / split / "low")
     assert folder.finished(launcher, place) == end
@@ -100,7 +100,7 @@ def test_after_a_class_was_renamed_training_says_which_and_goes_on_when_it_has_i
 # Pictures
 
 
-def test_after_a_test_picture_was_added_evaluation_goes_on_with_a_note_of_the_counts(place, launcher):
+def test_after_a_test_picture_was_added_evaluation_continues_with_a_note_of_the_counts(place, launcher):
     folder.write_picture(place / "pictures/test/low/more.png", np.random.default_rng(1))
     found, err = evaluated(launcher, place)
     assert err == "note: the data have changed since the run began: test has 9 examples, had 8\n"
@@ -154,7 +154,7 @@ def test_without_data_training_and_evaluation_stop_and_name_the_folder(place, la
     shutil.rmtree(place / "pictures")
     for command in (folder.train(launcher, place), evaluation(launcher, place)):
         assert command.wait() == Code.DATA
-        assert command.stderr.startswith(f"error[3] data.data_dir is no folder: {place}/pictures\n")
+        assert command.stderr.startswith(f"error[3] data.data_dir is not a directory: {place}/pictures\n")
 
 
 def test_without_data_a_file_is_drawn_as_before(original, place, launcher, tmp_path):
@@ -193,7 +193,7 @@ def cut(place, name):
 
 
 @pytest.mark.parametrize("split", folder.COUNTS)
-def test_a_cut_picture_is_named_before_training_and_once_it_is_removed_the_same_command_goes_on(split, fresh, launcher):
+def test_a_cut_picture_is_named_before_training_and_once_it_is_removed_the_same_command_resumes(split, fresh, launcher):
     cut(fresh, f"{split}/low/3.png")
     run = folder.train(launcher, fresh)
     assert run.wait() == Code.DATA

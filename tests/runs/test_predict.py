@@ -1,4 +1,4 @@
-"""Predictions say what a run takes files for, each by itself, whatever else is asked."""
+"""Predictions of files, each by itself, whatever else is asked."""
 
 import json
 
@@ -28,7 +28,7 @@ def run(launcher, once):
 
 
 def asked(launcher, run, *arguments):
-    """The exit code of `scripts.predict`, what it prints, and what it tells on stderr."""
+    """The exit code of `scripts.predict`, what it prints on stdout and on stderr."""
     command = launcher.start("scripts.predict", "--workdir", run, *arguments)
     return command.wait(), command.stdout, command.stderr
 
@@ -87,7 +87,7 @@ def test_bad_files_are_named_and_the_good_ones_predicted_all_the_same(run, launc
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "reported"),
     [
         ([], 2, "error[2] no files given\n"),
         (["--top=0", "0.png"], 2, "error[2] flag --top=0: 0 is not a positive integer\n"),
@@ -95,13 +95,13 @@ def test_bad_files_are_named_and_the_good_ones_predicted_all_the_same(run, launc
         (["--step=7", "0.png"], 4, "error[4] no checkpoint at {run}/checkpoints/7"),
     ],
 )
-def test_what_cannot_be_predicted_is_told_once(arguments, code, told, run, launcher):
+def test_what_cannot_be_predicted_is_reported_once(arguments, code, reported, run, launcher):
     ended, out, err = asked(launcher, run, *arguments)
     assert (ended, out) == (code, "")
-    assert err.startswith(told.format(run=run))
+    assert err.startswith(reported.format(run=run))
     assert err.count("error[") == 1
 
 
-def test_a_run_that_is_not_there_is_told(launcher, tmp_path):
+def test_a_run_that_is_not_there_is_reported(launcher, tmp_path):
     code, _, err = asked(launcher, tmp_path / "run", "0.png")
     assert (code, err.splitlines()[0]) == (4, f"error[4] no run at {tmp_path / 'run'}")

@@ -1,4 +1,4 @@
-"""What a run learns is stored with it: what is damaged is named, and made anew from the same data alone."""
+"""What a run learns is stored with it: what is damaged is named, and made again only from the same data."""
 
 import json
 import re
@@ -171,7 +171,7 @@ def test_every_command_ends_at_a_damaged_problem_file(module, run, launcher, tmp
     assert f"error[4] {run}/problem.json: is damaged\n" in command.stderr
 
 
-def test_deleted_it_is_made_again_and_the_run_goes_on_to_the_same_end(original, run, launcher):
+def test_deleted_it_is_made_again_and_the_run_resumes_to_the_same_end(original, run, launcher):
     (run / "result.json").unlink()
     shutil.rmtree(run / "checkpoints" / "4")
     (run / "problem.json").unlink()
@@ -211,6 +211,6 @@ def test_a_run_of_version_0_1_is_refused_with_the_version_that_reads_it(module, 
     assert command.wait() == Code.CHECKPOINT
     assert command.stderr.splitlines()[-2:] == [
         f"error[4] {run}/config.json: is of perceiver_jax 0.1",
-        "  try: perceiver_jax 0.1.0 reads it; or train anew in another --workdir",
+        "  try: perceiver_jax 0.1.0 reads it; or train again in another --workdir",
     ]
     assert {path: path.read_bytes() for path in before} == before

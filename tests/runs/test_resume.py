@@ -143,7 +143,7 @@ def test_without_any_valid_checkpoint_a_run_does_not_begin_again(launcher, quiet
     run = launcher.train(path, *SETTINGS)
     assert run.wait() == Code.CHECKPOINT
     assert run.stderr.startswith(f"error[4] no valid checkpoint: in {path}/checkpoints\n  found: step 30: ")
-    assert run.stderr.endswith("  try: restore a step from a copy; to begin again, a new --workdir\n")
+    assert run.stderr.endswith("  try: restore a step from a copy; to start over, use a new --workdir\n")
     assert (path / "metrics.jsonl").read_bytes() == metrics
     assert begun(path) == list(range(SAVE_EVERY, STEPS + 1, SAVE_EVERY))
 
@@ -164,7 +164,7 @@ def test_workers_hash_seed_directory_and_a_cold_cache_change_nothing(quiet, tmp_
     environment |= {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-m", "experiments.train", "--config", f"{root}/configs/digits.py", "--workdir", "a/run"]
     changes = ["--config.data.num_workers=1", "--config.data.prefetch_batches=1", "--config.data.eval_batch_size=64"]
-    changes += [f"--config.train.eval_every={STEPS} steps"]  # each evaluation starts the workers anew: seconds
+    changes += [f"--config.train.eval_every={STEPS} steps"]  # each evaluation restarts the workers: seconds
     settings = [setting for setting in SETTINGS if "eval_" not in setting]
     run = subprocess.run([*command, *settings, *changes], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

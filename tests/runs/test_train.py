@@ -63,7 +63,7 @@ def files(path):
 
 @pytest.fixture(scope="module")
 def tiny(once):
-    """The workdir of `--tiny`, launched as a person does, and what was printed."""
+    """The workdir of `--tiny`, launched as a user does, and what was printed."""
 
     def make(path):
         path.mkdir()
@@ -145,7 +145,7 @@ def test_the_result_says_what_the_run_came_to(tiny):
     assert f"{result['metrics']['test']['accuracy']:.1%}".replace("%", " %") in stdout
 
 
-def test_a_run_without_a_validation_split_tells_of_no_step_but_its_last(tiny):
+def test_a_run_without_a_validation_split_reports_only_its_last_step(tiny):
     assert "best by" not in tiny[1]
 
 
@@ -159,7 +159,7 @@ def evaluations(path):
     return found
 
 
-def test_the_step_that_validation_chooses_is_told_beside_the_last_also_after_a_resume(launcher, tmp_path):
+def test_the_step_that_validation_chooses_is_reported_beside_the_last_also_after_a_resume(launcher, tmp_path):
     settings = [
         *SMALL,
         "--config.train.duration=12 steps",

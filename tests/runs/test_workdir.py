@@ -90,8 +90,8 @@ def test_a_symlinked_workdir_works(tmp_path):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("", "error[6] workdir '': is no path"),
-        ("a\0b", r"error[6] workdir 'a\x00b': is no path"),
+        ("", "error[6] workdir '': is not a path"),
+        ("a\0b", r"error[6] workdir 'a\x00b': is not a path"),
         ("/", "error[6] workdir /: is the root of the file system"),
         ("//..", "error[6] workdir //..: is the root of the file system"),
         ("/tmp/" + "x" * 5000, "error[6] workdir /tmp/" + "x" * 192 + "...: file name too long"),
@@ -109,7 +109,7 @@ def test_a_file_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EIO])
-def test_a_place_that_refuses_writes_is_named_with_the_reason(tmp_path, monkeypatch, number):
+def test_a_directory_that_refuses_writes_is_named_with_the_reason(tmp_path, monkeypatch, number):
     def refuse(*args, **kwargs):
         raise OSError(number, os.strerror(number))
 
@@ -193,12 +193,12 @@ def test_a_damaged_config_json_is_named_with_the_remedy(tmp_path, text):
     with pytest.raises(Failure) as caught:
         workdir.read_config(str(tmp_path))
     for failure in (fail(tmp_path), caught.value):
-        assert str(failure).startswith(f"error[4] {tmp_path}/config.json: is damaged\n  found: no ")
+        assert str(failure).startswith(f"error[4] {tmp_path}/config.json: is damaged\n  found: no")
         assert "delete it and launch training" in failure.hint
     assert (tmp_path / "config.json").read_text() == text
 
 
-def test_no_run_is_told_with_what_is_there_and_what_is_near(tmp_path):
+def test_no_run_is_reported_with_what_is_there_and_what_is_near(tmp_path):
     claim(tmp_path / "runs" / "a")
     near = f"--workdir {tmp_path}/runs/a"
     for path, found, hint in [
@@ -225,7 +225,7 @@ def test_what_a_dead_run_left_unfinished_is_removed_and_named(tmp_path, capsys):
     assert f"{claimed.checkpoints}/.tmp-5" in capsys.readouterr().err
 
 
-def test_a_second_trainer_is_refused_in_a_second_and_told_by_whom(tmp_path):
+def test_a_second_trainer_is_refused_in_a_second_and_reported_by_whom(tmp_path):
     first = launch(tmp_path)
     go(first)
     assert first.stdout.readline() == "won\n"

@@ -1,4 +1,4 @@
-"""Every config that is shipped is sound, and every fault in one is told at the door in words to act on."""
+"""Every config that is shipped is sound, and every error in one is reported at the start, in words to act on."""
 
 import copy
 import importlib
@@ -328,19 +328,19 @@ def name_of(case) -> str:
 
 
 @pytest.mark.parametrize(("changes", "message"), FAULTS, ids=map(name_of, FAULTS))
-def test_fault_is_told_in_these_words_shrunk_or_not(changes, message):
+def test_fault_is_reported_in_these_words_shrunk_or_not(changes, message):
     config = with_changes(digits.get_config(), changes)
-    told = fault(config)
+    reported = fault(config)
     if message.endswith((", ", "one of ")):  # the other data sources follow
-        assert told.startswith(message)
+        assert reported.startswith(message)
     else:
-        assert told == message
-    assert fault(config, tiny=True) == told
+        assert reported == message
+    assert fault(config, tiny=True) == reported
 
 
-def test_a_resnet_is_refused_inputs_that_are_no_pictures():
-    told = fault(with_changes(mnist5k_points.get_config(), {"model": {**RESNET, "positions": {"kind": "none"}}}))
-    assert told == "model.kind resnet: expected inputs on 2 axes, points has 256"
+def test_a_resnet_is_refused_inputs_that_are_not_pictures():
+    reported = fault(with_changes(mnist5k_points.get_config(), {"model": {**RESNET, "positions": {"kind": "none"}}}))
+    assert reported == "model.kind resnet: expected inputs on 2 axes, points has 256"
 
 
 def test_a_run_is_refused_a_validation_split_of_all_its_examples():
@@ -353,7 +353,7 @@ def test_a_run_is_refused_a_validation_split_of_all_its_examples():
     )
 
 
-def test_an_empty_config_is_told_what_it_lacks():
+def test_an_empty_config_is_reported_what_it_lacks():
     assert fault(ConfigDict({})) == f"missing key data{WRITTEN_OUT}"
 
 
@@ -381,7 +381,7 @@ def typos(count: int) -> list[tuple[ConfigDict, str, str]]:
     return found
 
 
-def test_a_misspelt_key_in_a_file_is_told_the_right_one():
+def test_a_misspelt_key_in_a_file_is_reported_the_right_one():
     wrong = []
     for config, name, misspelt in typos(200):
         values = ConfigDict(config.to_dict())
@@ -392,16 +392,16 @@ def test_a_misspelt_key_in_a_file_is_told_the_right_one():
         with section.unlocked():
             section[misspelt.rpartition(".")[2]] = section[leaf]
             del section[leaf]
-        told = fault(values)
-        wrong += [] if told == f"unknown key {misspelt}; did you mean {name}?" else [told]
+        reported = fault(values)
+        wrong += [] if reported == f"unknown key {misspelt}; did you mean {name}?" else [reported]
     assert len(wrong) <= 10, wrong
 
 
-def test_a_misspelt_override_is_told_the_right_key():
+def test_a_misspelt_override_is_reported_the_right_key():
     wrong = []
     for config, name, misspelt in typos(200):
-        told = config_faults.unknown_key(misspelt, config_faults.known_keys(config.to_dict())).what
-        wrong += [] if told == f"unknown key {misspelt}; did you mean {name}?" else [told]
+        reported = config_faults.unknown_key(misspelt, config_faults.known_keys(config.to_dict())).what
+        wrong += [] if reported == f"unknown key {misspelt}; did you mean {name}?" else [reported]
     assert len(wrong) <= 10, wrong
 
 

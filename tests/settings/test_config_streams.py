@@ -1,4 +1,4 @@
-"""Settings by stream: written in either form, and what no example of several streams can be is told at the door."""
+"""Settings by stream: written in either form, and what an example of several streams cannot be is reported at the start."""
 
 import copy
 import json
@@ -209,7 +209,7 @@ def name_of(case) -> str:
 
 
 @pytest.mark.parametrize(("changes", "message"), FAULTS, ids=map(name_of, FAULTS))
-def test_a_fault_of_two_streams_is_told_in_these_words_shrunk_or_not(changes, message):
+def test_a_fault_of_two_streams_is_reported_in_these_words_shrunk_or_not(changes, message):
     config = with_changes(two_streams.get_config(), changes)
     assert fault(config) == message
     assert fault(config, shrink=True) == message
@@ -263,7 +263,7 @@ NAMES = [f"{module.__name__}:{name_of((changes, ''))}" for module, changes, _ in
 
 
 @pytest.mark.parametrize(("module", "changes", "message"), SINGLE, ids=NAMES)
-def test_a_fault_of_a_single_stream_is_told_in_these_words(module, changes, message):
+def test_a_fault_of_a_single_stream_is_reported_in_these_words(module, changes, message):
     assert fault(with_changes(module.get_config(), changes)) == message
 
 

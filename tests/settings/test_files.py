@@ -69,7 +69,7 @@ def test_a_config_file_is_found_by_a_path_from_here(tmp_path, monkeypatch):
     assert load_config(Path("x.py")).seed == 7
 
 
-def test_a_neighbour_does_not_stand_before_what_is_installed(tmp_path):
+def test_a_neighbour_does_not_shadow_what_is_installed(tmp_path):
     written(tmp_path, "json.py", "raise RuntimeError\n")
     text = "import json\nfrom configs.digits import get_config\nassert json.loads('3') == 3\n"
     assert load_config(written(tmp_path, "x.py", text)) == digits.get_config()
@@ -88,7 +88,7 @@ def test_what_is_imported_from_is_as_before_once_a_config_is_read(tmp_path, text
     assert sys.path == before
 
 
-def test_a_neighbour_that_fails_is_told_by_the_line_that_imports_it(tmp_path):
+def test_a_neighbour_that_fails_is_reported_by_the_line_that_imports_it(tmp_path):
     written(tmp_path, "kept_broken.py", "x = 1\ny = x / 0\n")
     path = written(tmp_path, "x.py", "import json\nimport kept_broken\n")
     assert fault(path) == f"config {path} line 2: ZeroDivisionError: division by zero"
@@ -121,22 +121,22 @@ def test_the_package_offers_architectures():
     assert perceiver_jax.architecture is architecture
 
 
-def told(row: str) -> str:
+def reported(row: str) -> str:
     with pytest.raises(Failure) as caught:
         architecture(row)
     assert caught.value.code == Code.CONFIG
     return str(caught.value).removeprefix("error[2] ")
 
 
-def test_an_architecture_of_no_variant_is_told_the_variants():
-    assert told("imagenet:learnt").startswith(
+def test_an_architecture_of_no_variant_is_reported_the_variants():
+    assert reported("imagenet:learnt").startswith(
         "variant: unknown value 'learnt'\n  expected: one of learned, fourier, permuted, "
     )
 
 
-def test_an_architecture_of_a_config_without_variants_is_told_so():
-    assert told("digits:big") == f"config {shipped('digits')}: has no variants, so none is called 'big'"
+def test_an_architecture_of_a_config_without_variants_is_reported_so():
+    assert reported("digits:big") == f"config {shipped('digits')}: has no variants; got 'big'"
 
 
-def test_an_architecture_of_no_config_is_told_the_nearest():
-    assert told("imagnet") == f"config {shipped('imagnet')}: does not exist\n  try: {shipped('imagenet')}"
+def test_an_architecture_of_no_config_is_reported_the_nearest():
+    assert reported("imagnet") == f"config {shipped('imagnet')}: does not exist\n  try: {shipped('imagenet')}"

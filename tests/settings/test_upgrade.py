@@ -127,7 +127,7 @@ def test_a_file_of_0_1_trains_as_the_one_that_this_version_ships_does(launcher, 
     assert launcher.finish(tmp_path / "new", *SMALL, "--tiny")["state_sha256"] == result["state_sha256"]
 
 
-def test_a_run_of_a_file_of_0_1_goes_on_with_its_present_form(launcher, trained):
+def test_a_run_of_a_file_of_0_1_resumes_with_its_present_form(launcher, trained):
     _, workdir = trained
     run = launcher.train(workdir, *SMALL, "--tiny")
     assert run.wait() == 0, run.stderr
@@ -174,7 +174,7 @@ def test_the_config_given_is_left_as_it_was():
 @pytest.mark.parametrize(
     "values", [{}, {"data": 3}, {"data": {"source": "digits"}}, {"data": {"source": 3}, "model": 3}], ids=str
 )
-def test_what_is_no_whole_config_of_0_1_is_returned_as_it_is(values, capsys):
+def test_what_is_not_a_complete_config_of_0_1_is_returned_as_it_is(values, capsys):
     config = ConfigDict(values)
     assert upgraded(config, "mine.py") is config
     assert capsys.readouterr() == ("", "")
@@ -190,7 +190,7 @@ def test_what_is_no_whole_config_of_0_1_is_returned_as_it_is(values, capsys):
         ("views", {"num_evaluation": 2, "stream_dropout": {}}, "views.num_evaluation 2: stream image has 1"),
     ],
 )
-def test_a_fault_in_a_config_of_0_1_is_told_by_the_present_name(name, value, message):
+def test_a_fault_in_a_config_of_0_1_is_reported_by_the_present_name(name, value, message):
     values = as_0_1(digits.get_config()).to_dict()
     *parents, leaf = name.split(".")
     (values[parents[0]] if parents else values)[leaf] = value

@@ -52,7 +52,7 @@ def race(tmp_path):
         process.communicate()
 
 
-def test_of_racing_processes_one_wins_and_the_others_are_told_by_whom(race):
+def test_of_racing_processes_one_wins_and_the_others_are_reported_by_whom(race):
     ended = race(4)
     (winner,) = [process for process, said in ended if said == "won"]
     others = [said for process, said in ended if process is not winner]
@@ -95,4 +95,5 @@ def test_a_file_system_without_locks_is_used_with_a_warning(tmp_path, monkeypatc
     monkeypatch.setattr(fcntl, "lockf", refuse)
     with locks.held(tmp_path / ".lock", "here", in_use):
         pass
-    assert capsys.readouterr().err == "warning: here: no locks on this file system; see that one process uses it\n"
+    warning = "no locks on this file system; make sure that only one process uses it"
+    assert capsys.readouterr().err == f"warning: here: {warning}\n"

@@ -1,4 +1,4 @@
-"""Memory is kept in every thread, where nobody has said otherwise, by a program that starts anew as it was called."""
+"""Memory is kept in every thread, unless set otherwise, by a program that restarts as it was called."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ from perceiver_jax.system import memory
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_program_that_keeps_memory_starts_anew_as_it_was_called(tmp_path):
+def test_a_program_that_keeps_memory_restarts_as_it_was_called(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(
         "import os, sys\n"
@@ -24,8 +24,8 @@ def test_a_program_that_keeps_memory_starts_anew_as_it_was_called(tmp_path):
         "print('on')\n"
     )
     arguments = [sys.executable, "-W", "error", program, "--flag", "a b"]
-    told = subprocess.check_output(arguments, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True)
-    assert told.splitlines() == ["False ['--flag', 'a b']", "True ['--flag', 'a b']", "on"]
+    reported = subprocess.check_output(arguments, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True)
+    assert reported.splitlines() == ["False ['--flag', 'a b']", "True ['--flag', 'a b']", "on"]
 
 
 FAULTS = """

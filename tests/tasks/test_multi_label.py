@@ -173,7 +173,7 @@ def test_a_label_is_one_for_each_of_its_classes(labels):
 
 
 @pytest.mark.parametrize("label", [-1, 3])
-def test_a_label_that_is_no_class_is_refused_by_name(label):
+def test_a_label_that_is_not_a_class_is_refused_by_name(label):
     with pytest.raises(Failure) as failure:
         task().encode((0, label), "a.jpg")
     assert failure.value.code == Code.DATA

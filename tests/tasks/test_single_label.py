@@ -107,7 +107,7 @@ def test_a_model_that_says_the_same_of_every_class_is_right_nowhere():
     assert means(sums([[0.0] * 6], [0], [0.0], [1.0]))["accuracy"] == 0.0
 
 
-def test_a_model_whose_logits_are_no_numbers_is_right_nowhere():
+def test_a_model_whose_logits_are_nan_is_right_nowhere():
     assert means(sums([[float("nan")] * 6], [0], [0.0], [1.0]))["accuracy"] == 0.0
 
 
@@ -150,7 +150,7 @@ def test_a_single_class_is_always_right():
 
 
 def test_mean_class_accuracy_weighs_every_class_that_occurs_alike():
-    """Of the first class 90 of 100, of the second 1 of 2; of the third there is none, though one was taken for it."""
+    """Of the first class 90 of 100, of the second 1 of 2; of the third there is none, though one was classified as it."""
     matrix = np.array([[90.0, 10.0, 0.0], [0.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
     numbers = task(3).finish(Evaluation({"accuracy": 91.0, "weight": 102.0, "confusion": matrix}, {}))
     assert numbers == {"accuracy": 91 / 102, "mean_class_accuracy": (0.9 + 0.5) / 2}
@@ -181,7 +181,7 @@ def test_an_example_that_has_not_one_label_is_refused_by_name(labels):
 
 
 @pytest.mark.parametrize("label", [-1, 5])
-def test_a_label_that_is_no_class_is_refused_by_name(label):
+def test_a_label_that_is_not_a_class_is_refused_by_name(label):
     with pytest.raises(Failure) as failure:
         task().encode((label,), "a.jpg")
     assert failure.value.code == Code.DATA

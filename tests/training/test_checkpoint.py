@@ -33,7 +33,7 @@ PRINTS = {"config": "c0", "data": "d0", "code": "0.1.0", "numerics": "jax, 1 x c
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["step", "params", "opt_state", "ema"], meta_fields=[])
 @dataclasses.dataclass
 class State:
-    """Of the form that training has; abstract where training's own wants arrays."""
+    """Of the form that training has; abstract where training's own needs arrays."""
 
     step: Any
     params: Any
@@ -137,12 +137,12 @@ def test_another_state_is_refused_with_the_arrays_that_differ(saved):
     lines = str(caught.value).splitlines()
     # Of params, mu and nu: latents, scale, bias. Of the rest: step, and an EMA that was not kept.
     assert lines[0] == "error[4] checkpoint 10 holds another model or optimiser: 11 of 17 arrays differ"
-    assert lines[1:3] == ["  found: stored -> wanted", "    ema/latents: absent -> float32[2]"]
+    assert lines[1:3] == ["  found: stored -> expected", "    ema/latents: absent -> float32[2]"]
     assert "    params/norm/bias: bfloat16[4] -> bfloat16[6]" in lines
     assert lines[12] == "    and 1 more"
 
 
-def test_the_hash_of_a_state_tells_any_change(saved):
+def test_the_hash_of_a_state_detects_any_change(saved):
     state = make_state()
     changes = [
         {"norm": {"scale": jnp.zeros(4), "bias": state.params["norm"]["bias"]}},  # 0.0 for -0.0
@@ -157,7 +157,7 @@ def test_the_hash_of_a_state_tells_any_change(saved):
     assert manifest.verify(saved, 10).state_sha256 == checkpoint.state_sha256(make_state(10))
 
 
-# What lies on the disk
+# What is on the disk
 
 
 def test_the_manifest_names_step_format_files_and_fingerprints(saved):
@@ -291,7 +291,7 @@ def test_a_manifest_cannot_name_files_outside_its_step(copied, name):
     [b"", b"{}", b"[]", b"3", b"null", b"\xff\xfe", b"[" * 100_000, b'{"format": NaN}', b" " * 2_000_000],
     ids=["empty", "object", "list", "number", "null", "binary", "deep", "nan", "large"],
 )
-def test_what_is_no_manifest_is_rejected(copied, content):
+def test_what_is_not_a_manifest_is_rejected(copied, content):
     (copied / "10" / "manifest.json").write_bytes(content)
     assert rejection(copied).startswith("error[4] step 10 rejected: manifest.json: is n")
 
@@ -323,7 +323,7 @@ def damage_step(directory, step):
     flip(next(path for path in files(directory / str(step)) if path.name != "manifest.json"), random.Random(0))
 
 
-def test_nothing_saved_is_no_fault(tmp_path):
+def test_nothing_saved_is_not_a_fault(tmp_path):
     assert manifest.newest_valid(tmp_path, set_aside=True) is None
     assert manifest.newest_valid(tmp_path / "nowhere", set_aside=True) is None
 
@@ -369,7 +369,7 @@ def test_steps_set_aside_alone_are_not_an_empty_directory(copied):
     assert caught.value.found == f"{copied}/10.rejected"
 
 
-def test_a_missing_step_is_told_with_those_there_are(saved, tmp_path):
+def test_a_missing_step_is_reported_with_those_there_are(saved, tmp_path):
     with pytest.raises(Failure) as caught:
         manifest.verify(saved, 7)
     assert str(caught.value) == f"error[4] no checkpoint at {saved}/7\n  found: steps 5, 10 in {saved}"
@@ -445,7 +445,7 @@ def outcome_of_save(directory, step):
     return None
 
 
-def test_a_vanished_directory_is_named_and_not_made_anew(tmp_path):
+def test_a_vanished_directory_is_named_and_not_made_again(tmp_path):
     with pytest.raises(Failure) as caught:
         save(tmp_path / "gone" / "checkpoints", 1)
     assert caught.value.where == "no such file or directory"
@@ -505,7 +505,7 @@ def test_other_settings_or_data_are_refused_with_both_fingerprints(name, message
 def test_other_code_or_numerics_are_noted_in_one_line(capsys):
     checkpoint.compare(manifest_of(code="0.0.9", numerics="jax, 8 x cpu"), PRINTS)
     note = "code: 0.0.9 -> 0.1.0; numerics: jax, 8 x cpu -> jax, 1 x cpu\n"
-    assert capsys.readouterr().err == f"note: since checkpoint 5 these changed, so bits may: {note}"
+    assert capsys.readouterr().err == f"note: changed since checkpoint 5, so results may differ in bits: {note}"
 
 
 def test_fingerprints_follow_settings_and_data_but_not_harmless_settings():

@@ -48,7 +48,7 @@ def test_an_interval_s_metrics_are_means_over_its_examples_and_its_steps(clock):
     }
 
 
-def test_each_interval_begins_anew(clock):
+def test_each_interval_starts_over(clock):
     counter = make()
     counter.add(1, sums(loss=800.0))
     clock.now += 1
@@ -74,7 +74,7 @@ def test_waiting_is_a_fraction_of_training_and_what_is_not_training_has_no_part_
 @pytest.mark.parametrize(
     ("name", "value"), [("loss", np.nan), ("loss", np.inf), ("grad_norm", np.nan), ("grad_norm", np.inf)]
 )
-def test_what_is_no_number_ends_the_run_with_its_name_and_step(name, value, clock):
+def test_what_is_not_a_number_ends_the_run_with_its_name_and_step(name, value, clock):
     counter = make()
     counter.add(1, sums())
     counter.add(2, sums(**{name: value}))
@@ -100,7 +100,7 @@ def test_nothing_is_saved_or_evaluated_before_all_steps_are_known_to_be_fine(clo
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_state_with_what_is_no_number_is_refused_by_name(value):
+def test_a_state_with_what_is_not_a_number_is_refused_by_name(value):
     state = {"params": {"kernel": jnp.array([1.0, 2.0]), "count": jnp.int32(3)}, "ema": jnp.zeros(2, jnp.bfloat16)}
     meter.check_finite(state, 7)
     state["params"]["kernel"] = jnp.array([1.0, value])

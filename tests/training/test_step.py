@@ -76,7 +76,7 @@ def untrained_after(batches, accumulation_steps, ema_decay):
 
     with jax.enable_x64(True):
         optimizer, params = optax.sgd(0.1), {"w": jnp.zeros(3), "b": jnp.zeros(())}
-        # What a new model has is no mean of any batch.
+        # What a new model has is not the mean of any batch.
         variables = Variables(params, nnx.State({"mean": jnp.full(3, 100.0)}))
         state = TrainState.create(variables, optimizer, ema_decay is not None)
         assert not np.any(state.untrained["mean"])
@@ -106,7 +106,7 @@ def test_the_state_given_to_a_step_is_used_up():
     after, _ = programs.step(state, batch)
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state))
     now = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(after)]
-    assert set(now) == set(before)  # no array of the state was allocated anew
+    assert set(now) == set(before)  # no array of the state was reallocated
 
 
 def gradient(problem, params):

@@ -30,7 +30,7 @@ class Checksum(NamedTuple):
 def read(path: Path, root: Path) -> list[Checksum]:
     """The checksums in a list of lines `HEX  NAME`, names below `root`; blank lines are passed over.
 
-    Raises Failure(DATA) naming the first line that holds no checksum, or whose file is not there.
+    Raises Failure(DATA) naming the first line that holds no checksum, or whose file does not exist.
     """
     try:
         size = path.stat().st_size
@@ -43,22 +43,22 @@ def read(path: Path, root: Path) -> list[Checksum]:
             continue
         matched = _LINE.fullmatch(line)
         if not matched or len(matched[1]) not in _KINDS:
-            expected = "32 digits of MD5 or 64 of SHA-256, two blanks and a name, as md5sum and sha256sum write them"
+            expected = "32 digits of MD5 or 64 of SHA-256, two spaces and a name, as md5sum and sha256sum write them"
             raise Failure(Code.DATA, f"{path} line {number}", printable(line, 80), expected=expected)
         file = root / matched[2]
         if not file.is_file():
-            what, hint = f"{path} line {number}", "download it, or take it out of the list"
-            raise Failure(Code.DATA, what, f"{printable(matched[2])} is no file below {root}", hint=hint)
+            what, hint = f"{path} line {number}", "download it, or remove it from the list"
+            raise Failure(Code.DATA, what, f"{printable(matched[2])} is not a file in {root}", hint=hint)
         found.append(Checksum(_KINDS[len(matched[1])], matched[1].lower(), matched[2], file, file.stat().st_size))
     if not found:
-        raise Failure(Code.DATA, f"checksums {path}", "is no list", found=f"{size:,} bytes")
+        raise Failure(Code.DATA, f"checksums {path}", "is not a list of checksums", found=f"{size:,} bytes")
     return found
 
 
 def check(checksums: Sequence[Checksum], observe: Callable[[int], None]) -> None:
     """Reads the files and compares; `observe(bytes read)` is called often and may raise to stop.
 
-    Archives must have been listed before: then one that differs is known to be no download that ended early. Raises
+    Archives must have been listed before: then one that differs is known to be a complete download. Raises
     Failure(DATA) naming those that differ.
     """
     wrong, done = [], 0

@@ -45,7 +45,7 @@ class Plan:
 
     @property
     def recipe(self) -> str:
-        """What else than its items a shard's bytes depend on."""
+        """What a shard's bytes depend on besides its items."""
         settings = "".join(f" {name}={value}" for name, value in self.settings.items())
         return f"{self.name} {self.version} format {FORMAT}{settings}"
 
@@ -58,12 +58,12 @@ class Plan:
 
 
 def prepare(
-    plan: Plan, data_dir: Path, num_workers: int, max_bad: int, observe: Callable[[int], None], tell: Callable[[str], None]
+    plan: Plan, data_dir: Path, num_workers: int, max_bad: int, observe: Callable[[int], None], report: Callable[[str], None]
 ) -> Path:
-    """The folder of the finished data set; going on where a run before this one ended.
+    """The folder of the finished data set; resumed where a previous run ended.
 
-    `observe(items done)` may raise to stop; `tell` gets lines for people. Raises Failure: DATA for more than `max_bad` bad
-    items, WORKDIR where the folder cannot be used.
+    `observe(items done)` may raise to stop; `report` is called with each line of output. Raises Failure: DATA for more than
+    `max_bad` bad items, WORKDIR where the folder cannot be used.
     """
     final = data_dir / plan.name / plan.version
     folder = final.with_name(f"{plan.version}.incomplete")
@@ -74,8 +74,8 @@ def prepare(
         pool = Pool(folder, plan.recipe, plan.convert, plan.preload, num_workers)
         found = pool.run(plan.units, observe)
         records = {unit.shard: found[unit.shard] for unit in plan.units}
-        findings.judge(plan.bad, records, folder, max_bad, tell)
-        findings.warn(plan.units, records, plan.ignored, folder, tell)
+        findings.judge(plan.bad, records, folder, max_bad, report)
+        findings.warn(plan.units, records, plan.ignored, folder, report)
         _write_metadata(plan, records, folder)
         shutil.rmtree(folder / shard.RECORDS)
         for entry in folder.iterdir():
@@ -88,9 +88,9 @@ def prepare(
 
 
 def verify(final: Path, observe: Callable[[int], None]) -> None:
-    """Reads every shard of a finished data set of ours; `observe(shards done)` may raise to stop.
+    """Reads every shard of a finished data set; `observe(shards done)` may raise to stop.
 
-    Raises Failure(DATA) naming all that are not, byte for byte, what was written: also those that have changed places.
+    Raises Failure(DATA) naming all that are not, byte for byte, what was written, also if swapped.
     """
     shards = json.loads((final / MANIFEST).read_bytes())["shards"]
     wrong = []

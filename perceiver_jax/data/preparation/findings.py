@@ -1,4 +1,4 @@
-"""What a preparation says of its source: the items that gave nothing, the unusual ones, and those that stand in two splits.
+"""What a preparation reports about its source: items that cannot be read, unusual ones, and those in two splits.
 
 On the screen are the first of them, in files beside the shards all. Both are the same however the shards were written.
 """
@@ -19,17 +19,17 @@ SHOWN = 20  # of a kind on the screen
 
 
 def judge(
-    bad: Sequence[BadEntry], records: Mapping[str, ShardRecord], folder: Path, max_bad: int, tell: Callable[[str], None]
+    bad: Sequence[BadEntry], records: Mapping[str, ShardRecord], folder: Path, max_bad: int, report: Callable[[str], None]
 ) -> None:
     """Lists the bad items, those of the listing too; raises Failure(DATA) where they are more than the budget."""
     found = sorted([(b.key, b.code, b.sentence) for b in bad] + [tuple(b) for r in records.values() for b in r.bad])
     write_lines(folder / BAD_ITEMS, ({"key": key, "code": code, "what": sentence} for key, code, sentence in found))
     for key, code, sentence in found[:SHOWN]:
-        tell(f"bad item {key}: {code}: {sentence}")
+        report(f"bad item {key}: {code}: {sentence}")
     if len(found) > SHOWN:
-        tell(f"... and {len(found) - SHOWN} more, all in {BAD_ITEMS}")
+        report(f"... and {len(found) - SHOWN} more, all in {BAD_ITEMS}")
     if len(found) > max_bad:
-        hint = f"repair the source and give the same command again, or leave them out: --max_bad={len(found)}"
+        hint = f"repair the source and run the command again, or skip them: --max_bad={len(found)}"
         expected = f"at most {max_bad} (--max_bad)"
         raise Failure(Code.DATA, f"{len(found)} bad items", f"all in {folder / BAD_ITEMS}", expected=expected, hint=hint)
 
@@ -39,21 +39,21 @@ def warn(
     records: Mapping[str, ShardRecord],
     ignored: Iterable[str],
     folder: Path,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> None:
-    """Lists what is unusual and what was ignored; says how many items there are of each code, and in two splits."""
+    """Lists what is unusual and what was ignored; reports how many items there are of each code, and in two splits."""
     by_code, rows = collections.defaultdict(list), [{"key": name, "code": "ignored"} for name in ignored]
     for unit in units:
         for code, keys in records[unit.shard].warnings.items():
             by_code[code] += keys
             rows += [{"key": key, "code": code, "split": unit.split} for key in keys]
     for code, keys in sorted(by_code.items()):
-        tell(f"warning: {len(keys):,} items {code}: {first(sorted(keys))}")
+        report(f"warning: {len(keys):,} items {code}: {first(sorted(keys))}")
     twice = list(_in_two_splits(units, records))
     rows += [{"key": key, "code": "in-two-splits", "split": split, "same": same} for same, key, split in twice]
     if twice:
         pairs = sorted(f"{same} = {key}" for same, key, _ in twice)
-        tell(f"warning: {len(pairs):,} items are the same in two splits, byte for byte: {first(pairs)}")
+        report(f"warning: {len(pairs):,} items are the same in two splits, byte for byte: {first(pairs)}")
     write_lines(folder / WARNINGS, sorted(rows, key=lambda row: list(row.values())))
 
 

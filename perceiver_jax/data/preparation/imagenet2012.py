@@ -1,4 +1,4 @@
-"""ImageNet as its archives or class folders hold it: which picture is where, with which label, and what is not right.
+"""ImageNet as its archives or class folders hold it: which picture is where, with which label, and what is wrong.
 
 Everything here is known from headers and names; no picture is read. A validation picture's label goes by the number in
 its name: lists by position are wrong from the first missing picture on.
@@ -38,7 +38,7 @@ def list_source(source: Path, validation: Sequence[str]) -> Listing:
     """All that can be known of a source without reading a picture. `validation` holds the class of each number.
 
     A class folder may be a link to a folder, on another disk say; a picture that is a link is bad. Raises Failure(DATA):
-    archives that are not whole, classes that do not exist, two pictures of one name.
+    incomplete archives, classes that do not exist, two pictures of one name.
     """
     listing, labels = Listing(PUBLISHED), {synset: label for label, synset in enumerate(synsets())}
     for split in PUBLISHED:
@@ -79,7 +79,7 @@ def features() -> Any:
 
 
 def _entries(source: Path, split: str, listing: Listing, labels: dict[str, int]) -> Iterator[tuple[str, str, Item]]:
-    """Every file of a split: its name in the source, the class it lies under or "", and the file without label."""
+    """Every file of a split: its name in the source, the class folder it is in or "", and the file without label."""
     name, published = ARCHIVES[split]
     if (source / name).exists():
         with Archive((source / name).resolve(), published) as archive:
@@ -100,17 +100,17 @@ def _entries(source: Path, split: str, listing: Listing, labels: dict[str, int])
         return
     folder = source / FOLDERS[split]
     for entry in scan(folder) if folder.is_dir() else ():
-        place, synset = f"{FOLDERS[split]}/{entry.name}", entry.name if _CLASS.fullmatch(entry.name) else ""
+        path, synset = f"{FOLDERS[split]}/{entry.name}", entry.name if _CLASS.fullmatch(entry.name) else ""
         if synset and is_folder(entry):
             _check_class(synset, labels, entry.path)
-            files = {f"{place}/{file.name}": file for file in scan(Path(entry.path))}
+            files = {f"{path}/{file.name}": file for file in scan(Path(entry.path))}
         elif synset and entry.is_symlink():
             listing.bad.append(BadEntry(split, synset, "not-a-regular-file", "is a link that leads to no folder"))
             continue
         elif split == "validation":
-            files = {place: entry}
+            files = {path: entry}
         else:
-            listing.ignored.append(place)
+            listing.ignored.append(path)
             continue
         for name, file in files.items():
             yield name, synset, file_item(file)
@@ -130,7 +130,7 @@ def _add(
     matched = re.fullmatch(_NAMES[split], key, re.IGNORECASE)
     if not matched:
         if shown != name:
-            listing.bad.append(BadEntry(split, shown, "name-not-utf8", "its name is no UTF-8"))
+            listing.bad.append(BadEntry(split, shown, "name-not-utf8", "its name is not UTF-8"))
         else:
             listing.ignored.append(name)
         return
@@ -143,11 +143,11 @@ def _add(
             raise Failure(Code.DATA, f"validation picture {key}", expected=f"a number from 1 to {len(validation):,}")
         label = validation[number - 1]
         if synset not in ("", label):
-            what = f"validation picture {key} lies under {synset}"
+            what = f"validation picture {key} is in folder {synset}"
             raise Failure(Code.DATA, what, expected=label, hint="--validation_labels=FILE, if that is on purpose")
     else:
         label = matched[1].lower()
         if label != synset:
-            listing.bad.append(BadEntry(split, key, "wrong-class", f"lies under {synset}"))
+            listing.bad.append(BadEntry(split, key, "wrong-class", f"is in folder {synset}"))
             return
     listing.items[split].append(item._replace(key=key, label=labels[label]))

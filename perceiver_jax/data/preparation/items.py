@@ -38,7 +38,7 @@ class Item(NamedTuple):
     offset: int
     size: int
     stamp: int  # modification time of `path` in ns when it was listed
-    form: Packed | Row | None = None  # None: the range of `path` is what is wanted
+    form: Packed | Row | None = None  # None: the item is the range of `path`
 
 
 class Example(NamedTuple):
@@ -107,7 +107,8 @@ def read(item: Item, files: "Files") -> bytes:
         reason = os.strerror(error.errno).lower() if error.errno else str(error)
         raise BadFile("unreadable", f"cannot be read: {reason}") from None
     if changed or len(data) != item.size:
-        raise Failure(Code.DATA, f"changed while it was read: {item.path}", hint="the same command again, to read it again")
+        hint = "run the same command again to read it again"
+        raise Failure(Code.DATA, f"changed while it was read: {item.path}", hint=hint)
     return _unpacked(data, item.form) if isinstance(item.form, Packed) else data
 
 

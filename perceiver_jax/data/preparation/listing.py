@@ -14,12 +14,12 @@ from perceiver_jax.errors import Code, Failure, some
 
 
 class BadEntry(NamedTuple):
-    """An item of which its listing shows that it gives no example."""
+    """An item that its listing shows to be bad."""
 
     split: str
     key: str
     code: str  # for programs
-    sentence: str  # for people
+    sentence: str  # for users
 
 
 @dataclasses.dataclass
@@ -29,7 +29,7 @@ class Listing:
     published: Mapping[str, int]
     items: dict[str, list[Item]] = dataclasses.field(init=False)
     bad: list[BadEntry] = dataclasses.field(default_factory=list)
-    ignored: list[str] = dataclasses.field(default_factory=list)  # what is no example by its name
+    ignored: list[str] = dataclasses.field(default_factory=list)  # what is not an example by its name
     absent: list[str] = dataclasses.field(default_factory=list)  # what the source itself lists, but has not
 
     def __post_init__(self) -> None:

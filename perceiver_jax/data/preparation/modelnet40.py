@@ -1,6 +1,6 @@
-"""From a shape of ModelNet40, in whichever release, to a record: points, in an order whose beginnings are well spread.
+"""From a shape of ModelNet40, in whichever release, to a record: points, in an order whose prefixes are well spread.
 
-Meshes are sampled on their surface, with more points than are wanted, which are then thinned, as the authors of PointNet
+Meshes are sampled on their surface, with more points than are needed, which are then thinned, as the authors of PointNet
 did for the clouds that most results are on: their users have reported 3 points of accuracy less for points drawn one by one.
 """
 
@@ -59,7 +59,7 @@ def _points(data: bytes, release: str, num_points: int, seed: int) -> Float64[np
         return well_spread(read_off(data), num_points, generator(data, seed))
     cloud = np.frombuffer(data, "<f4").astype(np.float64).reshape(-1, 3) if release == "hdf5" else _rows(lines_of(data))
     if len(cloud) < num_points:
-        raise BadFile("too-few-points", f"has {len(cloud):,} points; {num_points:,} are wanted")
+        raise BadFile("too-few-points", f"has {len(cloud):,} points; {num_points:,} are needed")
     check_spread(_rounded(cloud))  # of meshes `sample` has asked for a surface
     return cloud[:num_points] if release == "hdf5" else farthest_first(cloud, num_points)  # arrays are in a good order
 
@@ -69,7 +69,7 @@ def _rounded(points: Float64[np.ndarray, "points 3"]) -> Float32[np.ndarray, "po
     with np.errstate(over="ignore"):  # becomes infinite
         rounded = points.astype("<f4")
     if not np.isfinite(rounded).all():
-        raise BadFile("non-finite", "has a point that no 32 bits hold")
+        raise BadFile("non-finite", "has a coordinate outside the range of float32")
     return rounded
 
 
@@ -88,7 +88,7 @@ def _rows(text: bytes) -> Float64[np.ndarray, "lines 3"]:
 
 
 def _faulty_line(text: bytes) -> BadFile:
-    """What is wrong with a text that is no table of finite numbers."""
+    """What is wrong with a text that is not a table of finite numbers."""
     columns = 0
     for number, line in enumerate(text.split(b"\n"), 1):
         words = line.split(b",")
@@ -102,4 +102,4 @@ def _faulty_line(text: bytes) -> BadFile:
         if not fit or len(words) != columns:
             shown = line[:80].decode("utf-8", "backslashreplace")
             return BadFile("vertex", f"line {number}: {shown}, expected x,y,z or x,y,z,nx,ny,nz")
-    return BadFile("vertex", "is no table of numbers")
+    return BadFile("vertex", "is not a table of numbers")

@@ -1,4 +1,4 @@
-"""Which release of ModelNet40 lies somewhere, and which shape is where in it, with which label.
+"""Which release of ModelNet40 a source is, and where each shape is in it, with which label.
 
 Three are in use: the meshes (`ModelNet40.zip`, packed or not), clouds of 10,000 points as text
 (`modelnet40_normal_resampled`) and clouds of 2,048 points as arrays (`modelnet40_ply_hdf5_2048`).
@@ -28,11 +28,11 @@ Entries = dict[str, Item]  # by path below the source, with slashes
 
 
 class Release(NamedTuple):
-    """A form in which ModelNet40 is handed out."""
+    """A form in which ModelNet40 is published."""
 
     title: str
-    num_points: int | None  # of each shape; None: as many as one likes
-    sign: str  # what the name of a file looks like that only this one has
+    num_points: int | None  # of each shape; None: any number
+    sign: str  # a pattern of file names that only this release has
     fill: Callable[[Entries, Listing], None]  # the listing; raises Failure(DATA)
     published: dict[str, int]
 
@@ -40,7 +40,7 @@ class Release(NamedTuple):
 def list_source(source: Path) -> tuple[str, Listing]:
     """The name of the release, one of RELEASES, and all that can be known of it without reading a shape.
 
-    Raises Failure(DATA): no release or several, archives that are not whole, classes that do not exist.
+    Raises Failure(DATA): no release or several, incomplete archives, classes that do not exist.
     """
     entries, ignored = _entries(source)
     found = [name for name, release in RELEASES.items() if any(map(re.compile(release.sign).search, entries))]
@@ -61,14 +61,14 @@ def check_complete(listing: Listing, allow_partial: bool) -> list[str]:
     """Lines on how much of each split is there. Raises Failure(DATA) where it is not all, unless that is allowed."""
     absent = some(listing.absent, SHOWN)
     if listing.absent and not allow_partial:
-        what = f"{len(listing.absent):,} files that the release lists are not there"
+        what = f"{len(listing.absent):,} files listed by the release are missing"
         raise Failure(Code.DATA, what, found=f"no {absent}", hint="download it again; or --allow_partial, for a subset")
     lines = listings.check_complete(listing, CLASSES, "shapes", dict.fromkeys(listing.published, LAYOUTS), allow_partial)
     for split, items in listing.items.items():
         found = {item.label for item in items}
         missing = [name for label, name in enumerate(CLASSES) if label not in found]
         lines += [f"{split} lacks {', '.join(missing)}"] if missing else []
-    return lines + ([f"{len(listing.absent):,} files that the release lists are not there: {absent}"] if absent else [])
+    return lines + ([f"{len(listing.absent):,} files listed by the release are missing: {absent}"] if absent else [])
 
 
 def _entries(source: Path) -> tuple[Entries, list[str]]:
@@ -103,7 +103,7 @@ def _fill_meshes(entries: Entries, listing: Listing) -> None:
             continue
         if label in listing.published and split in LABELS:
             expected = f"{split}/{label}"
-            raise Failure(Code.DATA, f"folders the wrong way round: {label}/{split}", printable(name), expected=expected)
+            raise Failure(Code.DATA, f"folders in the wrong order: {label}/{split}", printable(name), expected=expected)
         if split not in listing.published:
             listing.ignored.append(name)
             continue
@@ -111,18 +111,18 @@ def _fill_meshes(entries: Entries, listing: Listing) -> None:
         key = file[: -len(".off")]
         shown = key.encode("utf-8", "backslashreplace").decode()
         if shown != key:
-            listing.bad.append(BadEntry(split, shown, "name-not-utf8", "its name is no UTF-8"))
+            listing.bad.append(BadEntry(split, shown, "name-not-utf8", "its name is not UTF-8"))
         elif item.size < 0:
             listing.bad.append(BadEntry(split, key, "not-a-regular-file", "is a link, a pipe or a device"))
         elif class_of(key) != label:
-            listing.bad.append(BadEntry(split, key, "wrong-class", f"lies under {label}"))
+            listing.bad.append(BadEntry(split, key, "wrong-class", f"is in folder {label}"))
         else:
             listing.items[split].append(item._replace(key=key, label=LABELS[label]))
 
 
 def _fill_resampled(entries: Entries, listing: Listing) -> None:
     """Shapes at CLASS/CLASS_0001.txt; lists say which are of which split."""
-    by_place = {"/".join(name.split("/")[-2:]): name for name in entries}
+    by_path = {"/".join(name.split("/")[-2:]): name for name in entries}
     used, seen = set(), {}
     for split in listing.published:
         title = f"modelnet40_{split}.txt"
@@ -130,17 +130,17 @@ def _fill_resampled(entries: Entries, listing: Listing) -> None:
             where = f"{title} line {number}"
             label = class_of(key)
             if not label:
-                raise Failure(Code.DATA, f"no name of a shape: {printable(key)}", where, expected="CLASS_0001")
+                raise Failure(Code.DATA, f"not the name of a shape: {printable(key)}", where, expected="CLASS_0001")
             _check_class(label, where)
             if key in seen:
                 raise Failure(Code.DATA, f"duplicate key {key}", f"{seen[key]}, {where}")
             seen[key] = where
-            place = f"{label}/{key}.txt"
-            if place not in by_place:
-                listing.absent.append(place)
+            path = f"{label}/{key}.txt"
+            if path not in by_path:
+                listing.absent.append(path)
                 continue
-            used.add(by_place[place])
-            item = entries[by_place[place]]
+            used.add(by_path[path])
+            item = entries[by_path[path]]
             if item.size < 0:
                 listing.bad.append(BadEntry(split, key, "not-a-regular-file", "is a link, a pipe or a device"))
             else:
@@ -170,7 +170,7 @@ def _fill_hdf5(entries: Entries, listing: Listing) -> None:
 
 
 def _labels(item: Item, title: str, num_names: int) -> list[int]:
-    """The label of each row of a file; raises Failure(DATA) where it has not the arrays that it should have."""
+    """The label of each row of a file; raises Failure(DATA) where it does not have the arrays that it should have."""
     if item.form is not None:
         raise Failure(Code.DATA, f"{title} in an archive", item.path, hint="unpack it: HDF5 files are read where they are")
     if item.size < 0:
@@ -183,11 +183,12 @@ def _labels(item: Item, title: str, num_names: int) -> list[int]:
             whole = data is not None and label is not None and label[:1] == data[:1]
             if not whole or data[1:] != (RELEASES["hdf5"].num_points, 3) or file["data"].dtype.kind != "f":
                 found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-                raise Failure(Code.DATA, f"{title}: other arrays", found=found, expected="data (N, 2048, 3), label (N, 1)")
+                expected = "data (N, 2048, 3), label (N, 1)"
+                raise Failure(Code.DATA, f"{title}: unexpected arrays", found=found, expected=expected)
             labels = np.asarray(file["label"]).reshape(len(file["label"]), -1)[:, 0].astype(np.int64)  # (N, 1) or (N,)
-    except (OSError, RuntimeError, ValueError, AttributeError) as error:  # AttributeError: a group in an array's place
-        hint = "download it again"
-        raise Failure(Code.DATA, f"{title}: no whole HDF5 file", found=f"{error}".partition("\n")[0], hint=hint) from None
+    except (OSError, RuntimeError, ValueError, AttributeError) as error:  # AttributeError: a group instead of an array
+        found, hint = f"{error}".partition("\n")[0], "download it again"
+        raise Failure(Code.DATA, f"{title}: not a complete HDF5 file", found=found, hint=hint) from None
     unknown = np.flatnonzero((labels < 0) | (labels >= num_names))
     if len(unknown):
         row = unknown[0]
@@ -221,7 +222,7 @@ def _lines(entries: Entries, title: str, used: set[str]) -> Iterator[tuple[int, 
 
 
 def class_of(key: str) -> str:
-    """The class that a shape's name says: up to the last underscore, as `night_stand_0001`."""
+    """The class in a shape's name: up to the last underscore, as `night_stand_0001`."""
     return key.rpartition("_")[0]
 
 

@@ -20,7 +20,7 @@ _LINKS = (tarfile.SYMTYPE, tarfile.LNKTYPE)
 class Member(NamedTuple):
     """A regular file in an archive; `offset` counts from the start of the file on disk."""
 
-    name: str  # bytes that are no UTF-8 are lone surrogates, as in file names
+    name: str  # bytes that are not UTF-8 are lone surrogates, as in file names
     offset: int
     size: int
 
@@ -47,13 +47,13 @@ class Archive:
         """Raises Failure(DATA) where the file has changed since it was opened."""
         state = os.stat(self.path)
         if (state.st_size, state.st_mtime_ns) != (self.size, self.stamp):
-            found = f"{self.size:,} bytes, now {state.st_size:,}"
-            raise Failure(Code.DATA, f"{self.path.name}: is still being written", found=found, hint="wait until it is whole")
+            found, hint = f"{self.size:,} bytes, now {state.st_size:,}", "wait until it is complete"
+            raise Failure(Code.DATA, f"{self.path.name}: is still being written", found=found, hint=hint)
 
     def members(self, within: Member | None = None) -> Iterator[Member]:
         """The regular files of the archive, or of the tar that is its member `within`, in their order.
 
-        Raises Failure(DATA) for anything but a whole tar archive and for members that do not belong into one of data.
+        Raises Failure(DATA) for anything but a complete tar archive and for members that do not belong in a data set.
         """
         title = self.path.name + (f", {printable(within.name)}" if within else "")
         start, size = (within.offset, within.size) if within else (0, self.size)
@@ -64,7 +64,7 @@ class Archive:
             with tarfile.open(fileobj=window, mode="r:") as archive:
                 while (info := archive.next()) is not None:
                     archive.members = []  # the module would keep them all
-                    if info.size < 0:  # would lead back to where it has been
+                    if info.size < 0:  # would seek backwards
                         raise Failure(Code.DATA, f"{title}: damaged", f"member {printable(info.name)} has {info.size} bytes")
                     if info.offset_data + info.size > size:
                         raise self._ends_early(title, start + size)
@@ -73,7 +73,7 @@ class Archive:
                 end = archive.offset
         except tarfile.TarError:
             raise self._ends_early(title, start + size) from None
-        # The module takes a damaged header for the end; the true end is marked by zeros.
+        # The module treats a damaged header as the end; the true end is marked by zeros.
         window.seek(end)
         mark = window.read(tarfile.BLOCKSIZE)
         if len(mark) < tarfile.BLOCKSIZE:
@@ -99,7 +99,7 @@ class Archive:
             pass  # an archive of nothing: its reader says what it lacks
         except tarfile.HeaderError:
             found = next((text for magic, text in COMPRESSED.items() if first.startswith(magic)), "")
-            raise Failure(Code.DATA, f"{title}: is no tar archive", found=found, hint="download it again") from None
+            raise Failure(Code.DATA, f"{title}: is not a tar archive", found=found, hint="download it again") from None
 
 
 def _is_file(info: tarfile.TarInfo, title: str, names: set[str]) -> bool:
@@ -111,7 +111,7 @@ def _is_file(info: tarfile.TarInfo, title: str, names: set[str]) -> bool:
     if info.type in _LINKS:
         raise Failure(Code.DATA, f"archive member is a link: {shown}", title, found=f"to {printable(info.linkname)}")
     if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or info.sparse is not None:
-        raise Failure(Code.DATA, f"archive member is no regular file: {shown}", title)
+        raise Failure(Code.DATA, f"archive member is not a regular file: {shown}", title)
     check_new(info.name, title, names)
     return True
 
@@ -126,7 +126,7 @@ def check_new(name: str, title: str, names: set[str]) -> None:
     """Adds a member to the names of those before; raises Failure(DATA) for one of them, and for too many."""
     folded = str(PurePosixPath(name)).casefold()
     if folded in names:
-        expected = "names that differ in more than case"
+        expected = "names that differ by more than case"
         raise Failure(Code.DATA, f"duplicate member: {printable(name)}", title, expected=expected)
     names.add(folded)
     if len(names) > MAX_MEMBERS:

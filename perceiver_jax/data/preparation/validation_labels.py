@@ -1,4 +1,4 @@
-"""Labels of ImageNet's validation pictures from a file of one's own, checked line by line."""
+"""Labels of ImageNet's validation pictures from a user's file, checked line by line."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from perceiver_jax.errors import Code, Failure
 def read(path: Path, usual: Sequence[str], classes: Sequence[str]) -> list[str]:
     """The class of each validation picture by its number less 1: a line of the file each, a synset or an id of the devkit.
 
-    The devkit's ids, from 1, are in an order of their own: which class one stands for is seen from the `usual` labels, and
+    The devkit's ids, from 1, are in a different order: which class each one is follows from the `usual` labels, and
     must be the same class on all its lines. Raises Failure(DATA) naming the first line that is wrong.
     """
     try:
@@ -26,14 +26,14 @@ def read(path: Path, usual: Sequence[str], classes: Sequence[str]) -> list[str]:
         known = set(classes)
         for number, word in enumerate(words, 1):
             if word not in known:
-                raise _wrong(number, f"{word} is no class of ILSVRC2012", len(usual))
+                raise _wrong(number, f"{word} is not a class of ILSVRC2012", len(usual))
         return words
     meanings: dict[str, str] = {}
     for number, (word, label) in enumerate(zip(words, usual, strict=True), 1):
         if not (word.isascii() and word.isdecimal() and 1 <= int(word) <= len(classes)):
             raise _wrong(number, f"{word} not in 1..{len(classes)}", len(usual))
         if meanings.setdefault(word, label) != label:
-            raise _wrong(number, f"{word} stands for {label}, on an earlier line for {meanings[word]}", len(usual))
+            raise _wrong(number, f"{word} is {label}, on an earlier line {meanings[word]}", len(usual))
     return list(usual)
 
 

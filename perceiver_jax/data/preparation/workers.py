@@ -1,4 +1,4 @@
-"""Many shards at once, each in a process of its own: one that hangs, crashes or is killed costs its own shard alone.
+"""Many shards at once, each in a process of its own: one that hangs, crashes or is killed costs only its own shard.
 
 Nothing depends on how many there are: a shard is a function of its unit. Processes are forked from one that has imported
 what they need and nothing else, in milliseconds.
@@ -51,7 +51,7 @@ class Pool:
         """The records of all shards, by name. `observe(items done)` is called often and may raise to end all.
 
         Raises what it raises, and Failure: DATA where a source has changed, WORKDIR for a full disk, MEMORY where a
-        process was killed, FAULT for an error of ours.
+        process was killed, FAULT for a bug of ours.
         """
         pending, records, done = list(reversed(units)), {}, 0
         try:
@@ -106,11 +106,11 @@ class Pool:
         pipe.close()
 
     def _blame(self, running: _Running) -> None:
-        """Notes the item that a process died of; raises Failure where it was none."""
+        """Notes the item that a process died of; raises Failure if no item is to blame."""
         died = -running.process.exitcode
         if running.decoding < 0 or not (running.overdue or died in _CRASHES):
             raise Failure(Code.MEMORY, f"a worker process was killed (exit code {-died})", running.unit.shard,
-                          hint="fewer --num_workers, each needs some 300 MB; the same command goes on")  # fmt: skip
+                          hint="fewer --num_workers, each needs about 300 MB; the same command resumes")  # fmt: skip
         bad = ("decode-timeout", f"takes more than {DECODE_SECONDS:.0f} s to decode") if running.overdue else \
               ("decoder-crash", f"ends its decoder by {signal.Signals(died).name}")  # fmt: skip
         self._skip[running.unit.shard][running.unit.items[running.decoding].key] = bad
@@ -131,7 +131,7 @@ def _work(unit: Unit, recipe: str, convert: Convert, folder: Path, skip: dict, p
     except Failure as failure:
         pipe.send(failure)
     except (OSError, RuntimeError) as error:  # RuntimeError: how the writer of records reports a full disk
-        hint = "free some space; the same command goes on"
+        hint = "free some space; the same command resumes"
         pipe.send(Failure(Code.WORKDIR, f"cannot write {folder / unit.shard}", found=disk.reason(error), hint=hint))
     except Exception:  # noqa: BLE001 reported by the parent
         pipe.send(Failure(Code.FAULT, f"worker of {unit.shard}", traceback.format_exc()))

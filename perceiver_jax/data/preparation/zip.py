@@ -24,7 +24,7 @@ _ENCRYPTED = 0x41  # flags: by password, or strongly
 def members(path: Path) -> Iterator[tuple[str, Item]]:
     """The regular files of a zip archive by name, each as an item without key and label.
 
-    Raises Failure(DATA) for anything but a whole zip archive and for members that do not belong into one of data.
+    Raises Failure(DATA) for anything but a complete zip archive and for members that do not belong in a data set.
     """
     title, names = path.name, set()
     try:
@@ -40,7 +40,7 @@ def members(path: Path) -> Iterator[tuple[str, Item]]:
         raise Failure(Code.DATA, f"{title}: cannot be read", found=str(error)) from None
     if (state.st_size, state.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         found = f"{state.st_size:,} bytes, now {after.st_size:,}"
-        raise Failure(Code.DATA, f"{title}: is still being written", found=found, hint="wait until it is whole")
+        raise Failure(Code.DATA, f"{title}: is still being written", found=found, hint="wait until it is complete")
 
 
 def _directory(file: BinaryIO, title: str) -> list[zipfile.ZipInfo]:
@@ -52,7 +52,7 @@ def _directory(file: BinaryIO, title: str) -> list[zipfile.ZipInfo]:
     if not first.startswith(b"PK"):
         page = "a web page" if b"<html" in first.lower() or b"<!doctype" in first.lower() else ""
         found = next((text for magic, text in tar.COMPRESSED.items() if first.startswith(magic)), page)
-        raise Failure(Code.DATA, f"{title}: is no zip archive", found=found, hint=hint)
+        raise Failure(Code.DATA, f"{title}: is not a zip archive", found=found, hint=hint)
     if not title.lower().endswith(".zip"):
         raise Failure(Code.DATA, f"{title}: is a zip archive under another name", expected="a name that ends in .zip")
     size = file.seek(0, os.SEEK_END)
@@ -63,7 +63,7 @@ def _directory(file: BinaryIO, title: str) -> list[zipfile.ZipInfo]:
         if "not a zip file" in str(error):  # the directory's end is not there
             raise Failure(Code.DATA, f"{title}: ends early at {size:,} bytes", hint=hint) from None
         raise Failure(Code.DATA, f"{title}: damaged", str(error).lower(), hint=hint) from None
-    except (NotImplementedError, ValueError, struct.error) as error:  # all that damage to its bytes has led to
+    except (NotImplementedError, ValueError, struct.error) as error:  # everything that damaged bytes have raised so far
         raise Failure(Code.DATA, f"{title}: damaged", str(error).lower(), hint=hint) from None
 
 
@@ -77,7 +77,7 @@ def _is_file(info: zipfile.ZipInfo, title: str, names: set[str]) -> bool:
     if info.is_dir():
         return False
     if kind not in (0, stat.S_IFREG):
-        raise Failure(Code.DATA, f"archive member is no regular file: {shown}", title)
+        raise Failure(Code.DATA, f"archive member is not a regular file: {shown}", title)
     if info.flag_bits & _ENCRYPTED:
         raise Failure(Code.DATA, f"archive member is encrypted: {shown}", title, expected="an archive without a password")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -89,7 +89,7 @@ def _is_file(info: zipfile.ZipInfo, title: str, names: set[str]) -> bool:
     if info.file_size > MAX_RATIO * info.compress_size:
         found = f"{info.file_size:,} bytes out of {info.compress_size:,}"
         expected = f"at most {MAX_RATIO} times as many"
-        raise Failure(Code.DATA, f"archive member grows too much: {shown}", title, found=found, expected=expected)
+        raise Failure(Code.DATA, f"archive member expands too much: {shown}", title, found=found, expected=expected)
     tar.check_new(info.filename, title, names)
     return True
 

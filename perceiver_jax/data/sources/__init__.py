@@ -24,7 +24,7 @@ class Example(NamedTuple):
     """One example as a source has it."""
 
     inputs: Mapping[str, Any]  # by stream: the raw values, or a file's bytes
-    labels: tuple[int, ...]  # its classes; a task of single labels wants one
+    labels: tuple[int, ...]  # its classes; a task of single labels needs one
     name: str | None = None  # what it is called in messages; None: its number
 
 
@@ -35,7 +35,7 @@ class Contents:
     classes: tuple[str, ...]  # their names, in the order of their numbers
     num_examples: Mapping[str, int]  # by split, as published: no validation split taken from train yet
     baselines: Mapping[str, float] = dataclasses.field(default_factory=dict)  # scores of simple models on the test split
-    left_out: tuple[str, ...] = ()  # names of files that gave no example when they were checked
+    left_out: tuple[str, ...] = ()  # names of files that could not be read when they were checked
 
 
 @runtime_checkable
@@ -59,10 +59,10 @@ class Source(Protocol):
         """The streams of every example; a function of the config alone."""
 
     def contents(self) -> Contents:
-        """What the data set holds; may list files. Raises Failure(DATA) where it is not there."""
+        """What the data set holds; may list files. Raises Failure(DATA) where it is missing."""
 
     def identity(self) -> str:
-        """A text that changes when the contents do; raises Failure(DATA) where they are not there."""
+        """A text that changes when the contents do; raises Failure(DATA) where they are missing."""
 
     def load(self, split: str) -> Examples:
         """The examples of a published split, in its order; raises Failure(DATA) where they cannot be read."""

@@ -96,11 +96,12 @@ def read_idx(path: Path, num_axes: int) -> UInt8[np.ndarray, "*shape"]:
     magic, *shape = struct.unpack(f">{1 + num_axes}I", content[:start].ljust(start, b"\0"))
     expected = BYTES << 8 | num_axes
     if magic != expected:
-        raise Failure(Code.DATA, "is no such IDX file", f"{path}", found=f"{magic:#010x}", expected=f"{expected:#010x}")
+        found, wanted = f"{magic:#010x}", f"{expected:#010x}"
+        raise Failure(Code.DATA, "is not an IDX file of this kind", f"{path}", found=found, expected=wanted)
     size = start + int(np.prod(shape, dtype=object))
     if len(content) != size:
         found, wanted = f"{len(content):,} bytes", f"{size:,}, as its header says"
-        raise Failure(Code.DATA, "has another length", f"{path}", found=found, expected=wanted, hint=_INSTALL)
+        raise Failure(Code.DATA, "has the wrong length", f"{path}", found=found, expected=wanted, hint=_INSTALL)
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
@@ -109,7 +110,7 @@ _INSTALL = "apt-get install dataset-fashion-mnist, or its files in another data.
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise Failure(Code.DATA, "data set fashion_mnist is not there", f"{path}", hint=_INSTALL)
+        raise Failure(Code.DATA, "data set fashion_mnist not found", f"{path}", hint=_INSTALL)
     return path
 
 

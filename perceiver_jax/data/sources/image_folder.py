@@ -1,4 +1,4 @@
-"""A folder of pictures: anyone's own data, a folder a class as `data.class_folders` says, or with a list of labels."""
+"""A folder of pictures: a user's own data, in class folders (`data.class_folders`) or with a list of labels."""
 
 from collections.abc import Collection
 from typing import Annotated, Literal

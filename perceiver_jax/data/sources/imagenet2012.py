@@ -50,7 +50,7 @@ class ImageNet:
         return Contents(classes=synsets(), num_examples=sizes)
 
     def identity(self) -> str:
-        """A text that changes when the contents of the data set do; raises Failure(DATA) where it is not there."""
+        """A text that changes when the contents of the data set do; raises Failure(DATA) where it is missing."""
         return self._prepared.identity()
 
     def load(self, split: Literal["train", "test"]) -> "EncodedPictures":

@@ -1,4 +1,4 @@
-"""The 5,000 digits of `mnist5k`, each as a picture and as a cloud of points at once: two streams of one example.
+"""The 5,000 digits of `mnist5k`, each as a picture and as a point cloud at once: two streams of one example.
 
 A sample with a split of our own: an accuracy on it is never to be quoted as an MNIST accuracy.
 """

@@ -1,6 +1,6 @@
 """The 5,000 digits of `mnist5k` as clouds: points drawn where the ink is, in a thin slab.
 
-The set-up of PointNet's own test on MNIST (Qi et al. 2017): what tells the digits apart is where points are, nothing else.
+The set-up of PointNet's own test on MNIST (Qi et al. 2017): digits differ only in where points are.
 A sample with a split of our own: an accuracy on it is never to be quoted as an MNIST accuracy.
 """
 
@@ -18,7 +18,7 @@ from perceiver_jax.data.sources.mnist5k import Mnist5k
 from perceiver_jax.modalities.points import PointStream
 from perceiver_jax.section import Count, Tiny
 
-NUM_POINTS = 512  # of each digit: more than a run takes, so that it may take others every time
+NUM_POINTS = 512  # of each digit: more than a run uses, so that it can sample others every time
 THICKNESS = 0.05  # of the slab, of the picture's width
 
 
@@ -90,7 +90,7 @@ class Clouds:
 def points_of(picture: UInt8[np.ndarray, "H W"], rng: np.random.Generator) -> Float32[np.ndarray, "P 3"]:
     """Points of a picture from -1 to 1: x to the right, y upwards, z of the slab.
 
-    Pixels are drawn in proportion to their ink, places uniformly within each.
+    Pixels are drawn in proportion to their ink, positions uniformly within each.
     """
     height, width = picture.shape
     ink = np.cumsum(picture, dtype=np.int64)

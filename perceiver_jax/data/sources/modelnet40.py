@@ -1,4 +1,4 @@
-"""ModelNet40: 12,311 shapes of 40 classes as clouds of points, as `scripts.prepare_modelnet40` prepares them."""
+"""ModelNet40: 12,311 shapes of 40 classes as point clouds, as `scripts.prepare_modelnet40` prepares them."""
 
 import math
 from typing import Annotated, Literal
@@ -43,7 +43,7 @@ class ModelNet40:
         self._prepared = Prepared(config.kind, config.data_dir, 1, splits, "scripts.prepare_modelnet40")
 
     def streams(self) -> tuple[PointStream]:
-        """One cloud; a person's own file is thinned as every release is: a model knows no other clouds."""
+        """One cloud; a user's own file is thinned as every release is: a model has seen no other clouds."""
         points = PointStream(
             name="points", modality="points", grid=self.config.grid, channels=0, masked=False, well_spread=True
         )
@@ -56,7 +56,7 @@ class ModelNet40:
         return Contents(classes=CLASSES, num_examples=sizes)
 
     def identity(self) -> str:
-        """A text that changes when the contents of the data set do; raises Failure(DATA) where it is not there."""
+        """A text that changes when the contents of the data set do; raises Failure(DATA) where it is missing."""
         return self._prepared.identity()
 
     def load(self, split: Literal["train", "test"]) -> "Clouds":
@@ -68,7 +68,7 @@ class ModelNet40:
         prepared, wanted = self._prepared, math.prod(self.config.grid)
         settings = prepared.require(split).settings
         if "num_points" in settings and settings["num_points"] < wanted:
-            what = f"prepared with {settings['num_points']:,} points, config wants {wanted:,}"
+            what = f"prepared with {settings['num_points']:,} points, config needs {wanted:,}"
             hint = f"a smaller data.grid, or {prepared.command} --num_points={wanted} with another --data_dir"
             raise Failure(Code.DATA, what, f"{prepared.require(split).folder}", hint=hint)
         return Clouds(Records(prepared.open(split, self._published[split]), ["points"], "name", len(CLASSES)))
@@ -84,7 +84,7 @@ class ModelNet40:
 class Clouds:
     """Random access: the stream `points` is float32 (P, 3).
 
-    P is how many points were prepared; any beginning of them is well spread.
+    P is how many points were prepared; every prefix of them is well spread.
     """
 
     def __init__(self, records: Records):
@@ -98,7 +98,7 @@ class Clouds:
         stored = record.values["points"]
         if not stored or len(stored) % 12:
             found = f"{len(stored):,} bytes"
-            raise Failure(Code.DATA, f"{record.name}: no cloud of points", found=found, expected="12 for each point")
+            raise Failure(Code.DATA, f"{record.name}: not a point cloud", found=found, expected="12 for each point")
         return Example({"points": np.frombuffer(stored, "<f4").reshape(-1, 3)}, record.labels, record.name)
 
 

@@ -1,4 +1,4 @@
-"""A folder of shapes: anyone's own meshes and point clouds, a folder a class as `data.class_folders` says, or with a list.
+"""A folder of shapes: a user's own meshes and point clouds, in class folders (`data.class_folders`) or with a list.
 
 Every file is read once a process, at its first use, and kept as float32: a mesh as `DENSITY` times the inputs, which for
 2,048 inputs is 98 kB, so 1 GB for 10,000 meshes. With `num_workers` each of the processes has its own.
@@ -62,7 +62,7 @@ class PointFolder(FolderSource):
 
 @functools.cache  # of this process
 def read_shape(path: str, num_points: int, repeat: bool) -> Float32[np.ndarray, "P 3"]:
-    """The points of a file, read-only: of a mesh `DENSITY` times `num_points`, else those that it lists.
+    """The points of a file, read-only: of a mesh `DENSITY` times `num_points`, otherwise those that it lists.
 
     Raises Failure(DATA) naming the file where it holds none.
     """

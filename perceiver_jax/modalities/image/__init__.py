@@ -30,7 +30,7 @@ class ImageStream(Stream):
 
 
 class Image:
-    """What is done to pictures: a Modality."""
+    """Processing of pictures: a Modality."""
 
     Stream, Augment = ImageStream, AugmentConfig
 
@@ -39,12 +39,12 @@ class Image:
 
     @property
     def num_coordinates(self) -> int:
-        """2 where a pixel says where in the whole picture it was (y, x), else 0."""
+        """2 where a pixel says where in the whole picture it was (y, x), otherwise 0."""
         return 2 if isinstance(self.augment, Inception) and self.augment.position_frame == "image" else 0
 
     @property
     def max_views(self) -> int:
-        """Centre and corners and their mirror images where pictures are cropped, else the picture itself."""
+        """Centre and corners and their mirror images where pictures are cropped, otherwise the picture itself."""
         return MAX_VIEWS if isinstance(self.augment, Inception) else 1
 
     @property
@@ -53,7 +53,7 @@ class Image:
         return isinstance(self.augment, Inception) and isinstance(self.augment.mix, MixupCutmix)
 
     def read(self, given: bytes | Picture, name: str) -> Picture:
-        """The picture; raises Failure(DATA) with its name where the bytes hold none."""
+        """The picture; raises Failure(DATA) with its name where the bytes are not a picture."""
         return self.read_file(given, name) if isinstance(given, bytes) else given
 
     def read_file(self, data: bytes, name: str) -> Picture:
@@ -75,7 +75,7 @@ class Image:
             part = randaugment.random_operations(part, config.randaugment, rng)
         features = resize(part, grid)
         # RandAugment's moves leave the coordinates alone: a pixel says where it would have been seen.
-        return _placed(features, coordinates(whole, box, grid, flip)) if self.num_coordinates else features
+        return _with_positions(features, coordinates(whole, box, grid, flip)) if self.num_coordinates else features
 
     def evaluation(self, picture: Picture, view: int) -> Features:
         """The picture at the inputs' size; of pictures of any size the centre, or another view of `max_views`."""
@@ -85,10 +85,10 @@ class Image:
         whole = picture.shape[:2]
         box, flip = view_box(whole, config.evaluation_crop, grid, view)
         features = resize(cut(picture, box, flip), grid)
-        return _placed(features, coordinates(whole, box, grid, flip)) if self.num_coordinates else features
+        return _with_positions(features, coordinates(whole, box, grid, flip)) if self.num_coordinates else features
 
     def mixed(self, first: Features, second: Features, slot: int, rng: np.random.Generator) -> tuple[Features, float]:
-        """One picture out of two, for a slot of the global batch, and the portion of it that is the first's."""
+        """One picture from two, for a slot of the global batch, and the portion of it that is the first's."""
         return mix.mixed(first, second, self.augment.mix, slot, rng)
 
     def normalize(
@@ -116,7 +116,7 @@ class Image:
         latents: Sequence[int] | None,
         overlay: bool,
     ) -> None:
-        """Draws figure 3 for one picture; with `overlay` each map is the picture itself, dark where a latent looks least."""
+        """Draws figure 3 for one picture; with `overlay` each map is the picture, dark where a latent attends least."""
         on_grid = [(title, logits.reshape(-1, *self.stream.grid)) for title, logits in maps]
         draw_attention_maps(self.picture(inputs), on_grid, output, latents, overlay)
 
@@ -128,12 +128,14 @@ class Image:
         if picture.shape != shape:
             found, expected = ("x".join(map(str, size)) for size in (picture.shape, shape))
             hint = 'augment.kind "inception" crops and resizes: see configs/imagenet.py'
-            raise Failure(Code.CONFIG, "a picture is not of the inputs' size", found=found, expected=expected, hint=hint)
+            raise Failure(Code.CONFIG, "picture size does not match the inputs", found=found, expected=expected, hint=hint)
         return picture
 
 
-def _placed(features: Float32[np.ndarray, "h w C"], places: Float32[np.ndarray, "h w 2"]) -> Float32[np.ndarray, "h w F"]:
-    return np.concatenate([features, places], axis=-1)
+def _with_positions(
+    features: Float32[np.ndarray, "h w C"], positions: Float32[np.ndarray, "h w 2"]
+) -> Float32[np.ndarray, "h w F"]:
+    return np.concatenate([features, positions], axis=-1)
 
 
 MEMBER = Image

@@ -10,7 +10,7 @@ from perceiver_jax.readers.opencv import opencv
 
 
 def random_warp(image: UInt8[np.ndarray, "H W C"], config: Affine, rng: np.random.Generator) -> UInt8[np.ndarray, "H W C"]:
-    """The picture under one random map, perhaps flipped; all of the chance comes from `rng`."""
+    """The picture under one random map, perhaps flipped; all randomness comes from `rng`."""
     height, width, _ = image.shape
     rotate, shear, scale_y, scale_x, move_y, move_x = rng.uniform(-1, 1, 6).tolist()
     matrix = affine_map(

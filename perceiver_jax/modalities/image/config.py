@@ -1,4 +1,4 @@
-"""The settings of what is done to pictures. Nothing here needs JAX."""
+"""The settings of the processing of pictures. Nothing here needs JAX."""
 
 from typing import Annotated, Literal
 
@@ -30,7 +30,7 @@ class Affine(Section):
 
 
 class RandomCrop(Section):
-    """A part of a picture of random place, size and aspect, as Inception was trained on."""
+    """A part of a picture of random position, size and aspect, as Inception was trained on."""
 
     area: tuple[float, float]  # of the picture's
     aspect: tuple[float, float]  # width over height
@@ -47,7 +47,7 @@ class RandomCrop(Section):
 
 
 class RandAugment(Section):
-    """So many operations on each picture one after the other, each drawn from all sixteen (Cubuk et al. 2019)."""
+    """num_layers operations on each picture one after the other, each drawn from all sixteen (Cubuk et al. 2019)."""
 
     num_layers: Count
     magnitude: Annotated[float, Field(ge=0, le=MAX_MAGNITUDE)]
@@ -80,15 +80,15 @@ class Inception(Section):
     evaluation_crop: Annotated[
         float, Field(gt=0, le=1)
     ]  # side of the centre that is evaluated, of the picture's shorter one
-    position_frame: Literal["crop", "image"]  # in which the model is told where a pixel is (figure 4)
+    position_frame: Literal["crop", "image"]  # in which a pixel's position is given to the model (figure 4)
     mix: Annotated[NoMix | MixupCutmix, Field(discriminator="kind")]
 
     @model_validator(mode="after")
     def _check(self) -> "Inception":
         if self.position_frame == "image" and self.mix.kind != "none":
             raise ValueError(
-                'augment.position_frame "image" with augment.mix: a mixed pixel is of two pictures, in different places;'
-                ' try position_frame "crop"'
+                'augment.position_frame "image" with augment.mix: a mixup pixel comes from two pictures,'
+                ' at different positions; try position_frame "crop"'
             )
         return self
 

@@ -29,7 +29,7 @@ def mixup(first: Picture, second: Picture, portion: float) -> Picture:
 
 
 def cutmix(first: Picture, second: Picture, patch: Box) -> tuple[Picture, float]:
-    """The first picture with a part of the second in the same place, and the exact portion that is still the first."""
+    """The first picture with a part of the second at the same position, and the exact portion that is still the first."""
     rows, columns = slice(patch.top, patch.top + patch.height), slice(patch.left, patch.left + patch.width)
     mixed = first.copy()
     mixed[rows, columns] = second[rows, columns]

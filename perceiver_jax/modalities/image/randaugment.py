@@ -57,7 +57,7 @@ def invert(image: Picture) -> Picture:
 
 
 def posterize(image: Picture, bits: int) -> Picture:
-    """The picture with so many bits a channel, the others 0."""
+    """The picture with `bits` bits per channel, the others 0."""
     return image & np.uint8(256 - 2 ** (8 - bits))
 
 
@@ -135,9 +135,9 @@ def translate_y(image: Picture, pixels: float, fill: int) -> Picture:
 
 
 def cutout(image: Picture, centre: tuple[int, int], half: int, fill: int) -> Picture:
-    """The picture without the square of `2 half` pixels a side about a place (y, x), as far as it is inside."""
+    """The picture without the square of `2 half` pixels a side about a position (y, x), as far as it is inside."""
     result = image.copy()
-    (top, bottom), (left, right) = ((max(0, place - half), place + half) for place in centre)
+    (top, bottom), (left, right) = ((max(0, middle - half), middle + half) for middle in centre)
     result[top:bottom, left:right] = fill
     return result
 
@@ -149,7 +149,7 @@ def _histograms(image: Picture) -> list[np.ndarray]:
 
 
 def _looked_up(image: Picture, table: np.ndarray) -> Picture:
-    """Each value replaced by that of its place in a table, of all channels or (256, C), cut off to bytes."""
+    """Each value looked up in a table, of all channels or (256, C), cut off to bytes."""
     table = np.clip(table, 0, 255).astype(np.uint8)
     return opencv().LUT(image, table.reshape(1, 256, -1)).reshape(image.shape)
 

@@ -1,7 +1,7 @@
 """Point clouds: from files to coordinates in a cube, random for training and the same every time for evaluation.
 
 A point has no features but its coordinates, which each example brings with it. Where a stream is masked, a cloud of fewer
-points than the inputs have room for is those points; else there must be enough.
+points than the inputs have room for is those points; otherwise there must be enough.
 """
 
 import math
@@ -19,22 +19,22 @@ from perceiver_jax.modalities.points.config import AugmentConfig, NoAugment, Poi
 from perceiver_jax.readers import shapes
 from perceiver_jax.report.clouds import draw_attention_clouds
 
-PLACEMENT_SEED = 0  # of where the points stand on a grid of several axes in evaluation
+PLACEMENT_SEED = 0  # of the points' order on a grid of several axes in evaluation
 
 Cloud = Float32[np.ndarray, "P 3"]
 Features = Float32[np.ndarray, "*grid 3"]
 
 
 class PointStream(Stream):
-    """Clouds of points; their grid is how many there are, or how they are arranged for models of pictures."""
+    """Point clouds; their grid is how many there are, or how they are arranged for models of pictures."""
 
     modality: Literal["points"]
     channels: Literal[0]
-    well_spread: bool  # whether a person's own file is thinned to points far from each other, as the data set was
+    well_spread: bool  # whether a user's own file is thinned to points far from each other, as the data set was
 
 
 class PointCloud:
-    """What is done to clouds: a Modality."""
+    """Processing of point clouds: a Modality."""
 
     Stream, Augment = PointStream, AugmentConfig
     num_coordinates, max_views, mixes = 3, None, False
@@ -43,12 +43,12 @@ class PointCloud:
         self.stream, self.augment = stream, augment
 
     def read(self, given: bytes | Cloud, name: str) -> Cloud:
-        """The points; raises Failure(DATA) with the name where there are no two different ones."""
+        """The points; raises Failure(DATA) with the name where all are equal."""
         cloud = self.read_file(given, name) if isinstance(given, bytes) else given
         if not np.isfinite(cloud).all():
-            raise Failure(Code.DATA, "point cloud non-finite", name, found="a coordinate that is no finite number")
+            raise Failure(Code.DATA, "point cloud non-finite", name, found="a coordinate that is not finite")
         if (cloud == cloud[:1]).all():
-            raise Failure(Code.DATA, "point cloud degenerate", name, found="no two points in different places")
+            raise Failure(Code.DATA, "point cloud degenerate", name, found="all points are equal")
         return cloud
 
     def read_file(self, data: bytes, name: str) -> Cloud:
@@ -85,7 +85,7 @@ class PointCloud:
         return self._features(_in_cube(cloud[order], self.augment.extent))
 
     def mixed(self, first: Features, second: Features, slot: int, rng: np.random.Generator) -> tuple[Features, float]:
-        """Nothing: clouds are never mixed."""
+        """Not used: clouds have no mixup."""
         raise NotImplementedError("clouds are never mixed")
 
     def normalize(self, features: Float32[np.ndarray, "*shape 3"]) -> Float32[np.ndarray, "*shape 3"]:
@@ -130,13 +130,13 @@ def _in_cube(
 ) -> Float64[np.ndarray, "M 3"]:
     """The points about their mean, by one factor such that `extent` becomes 1; None: the largest coordinate there is.
 
-    Raises Failure(DATA) where all are in one place.
+    Raises Failure(DATA) where all are equal.
     """
     points = points.astype(np.float64)  # some files have coordinates of 1e11
     points -= points.mean(axis=0)
     largest = np.abs(points).max()
     if largest == 0:
-        raise Failure(Code.DATA, "point cloud degenerate", found="no two of the points taken in different places")
+        raise Failure(Code.DATA, "point cloud degenerate", found="all points taken are equal")
     points /= extent or largest
     return points
 

@@ -1,4 +1,4 @@
-"""The settings of what is done to point clouds. Nothing here needs JAX.
+"""The settings of the processing of point clouds. Nothing here needs JAX.
 
 Lengths are in halves of the cube's side: 0.02 is a hundredth of the side.
 """
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from perceiver_jax.section import Fraction, NonNegative, Positive, Section
 
-# The length, in the data's own unit, that becomes half the cube's side, where size tells one class from another; None: each
+# The length, in the data's own unit, that becomes half the cube's side, where size distinguishes classes; None: each
 # cloud's own largest, so that each fills the cube (the paper's unit cube).
 Extent = Positive | None
 

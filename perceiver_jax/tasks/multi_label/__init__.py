@@ -31,7 +31,7 @@ class MultiLabel:
         return len(self.classes)
 
     def encode(self, labels: Sequence[int], name: str) -> Float32[np.ndarray, " Y"]:
-        """1 for each class that the example has, else 0; raises Failure(DATA) for a label that is no class."""
+        """1 for each class that the example has, otherwise 0; raises Failure(DATA) for a label that is not a class."""
         check_labels(labels, len(self.classes), name)
         encoded = self.blank()
         encoded[list(labels)] = 1
@@ -70,7 +70,7 @@ class MultiLabel:
         return jax.nn.sigmoid(logits)
 
     def logits(self, scores: Float[Traced, "B Y"]) -> Float[Traced, "B Y"]:
-        """The logarithms of their odds, finite also where a score has been rounded to 0 or 1: else the loss is no number."""
+        """The logarithms of their odds, finite also where a score has been rounded to 0 or 1, so that the loss is."""
         import jax.numpy as jnp
 
         limits = jnp.finfo(scores.dtype)

@@ -12,7 +12,7 @@ from perceiver_jax.tasks import Answer, Evaluation, Sums, TaskConfig, Traced, li
 
 
 class Config(TaskConfig):
-    """How sure the model is to be."""
+    """How confident the model is trained to be."""
 
     kind: Literal["single_label"]
     label_smoothing: Fraction  # of the target in training, spread over all classes; evaluation has the plain loss
@@ -32,7 +32,7 @@ class SingleLabel:
         return len(self.classes)
 
     def encode(self, labels: Sequence[int], name: str) -> Int32[np.ndarray, ""]:
-        """The number of its class; raises Failure(DATA) for an example that has not one of the classes."""
+        """The number of its class; raises Failure(DATA) for an example without exactly one class."""
         if len(labels) != 1:
             hint = 'task.kind "multi_label" learns any number of them'
             raise Failure(Code.DATA, f"{name}: {len(labels)} labels", expected="one", hint=hint)
@@ -50,7 +50,7 @@ class SingleLabel:
         return softmax_cross_entropy(logits, labels, self.config.label_smoothing)
 
     def training_sums(self, logits: Float[Traced, "B Y"], labels: Int[Traced, " B"], losses: Float[Traced, " B"]) -> Sums:
-        """Loss, correct answers and answers among the best five."""
+        """Loss, correct predictions and predictions among the best five."""
         import jax.numpy as jnp
 
         from perceiver_jax.tasks.single_label.metrics import classification_sums
@@ -60,7 +60,7 @@ class SingleLabel:
     def evaluation(
         self, logits: Float[Traced, "B Y"], labels: Int[Traced, " B"], weights: Float[Traced, " B"]
     ) -> Evaluation:
-        """The same sums with the plain loss, and which classes were taken for which."""
+        """The same sums with the plain loss, and how classes were confused."""
         from perceiver_jax.tasks.single_label.losses import softmax_cross_entropy
         from perceiver_jax.tasks.single_label.metrics import classification_sums, confusion
 
@@ -75,7 +75,7 @@ class SingleLabel:
         return jax.nn.softmax(logits)
 
     def logits(self, scores: Float[Traced, "B Y"]) -> Float[Traced, "B Y"]:
-        """Their logarithms, finite also where a score is too small for its type: else the loss is no number."""
+        """Their logarithms, finite also where a score is too small for its type, so that the loss is."""
         import jax.numpy as jnp
 
         return jnp.log(jnp.maximum(scores, jnp.finfo(scores.dtype).tiny))
@@ -93,7 +93,7 @@ class SingleLabel:
 
 
 def check_labels(labels: Sequence[int], num_classes: int, name: str) -> None:
-    """Raises Failure(DATA), naming the example, for a label that is no class."""
+    """Raises Failure(DATA), naming the example, for a label that is not a class."""
     for label in labels:
         if not 0 <= label < num_classes:
             raise Failure(Code.DATA, f"{name}: label {label}", expected=f"0 to {num_classes - 1}")

@@ -1,4 +1,4 @@
-"""What is measured: sums and counts, divided once at the end, so that batches of unequal size average right."""
+"""Metrics: sums and counts, divided once at the end, so that batches of unequal size are weighted correctly."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -9,9 +9,9 @@ from perceiver_jax.tasks import Sums
 def classification_sums(
     logits: Float[Array, "B Y"], labels: Int[Array, " B"], losses: Float[Array, " B"], weights: Float[Array, " B"]
 ) -> Sums:
-    """The sums over one batch of loss, correct answers and answers among the best five, and `weight`, their count.
+    """The sums over one batch of loss, correct predictions and predictions among the best five, and `weight`, their count.
 
-    An example of weight 0 is padding and counts nowhere.
+    An example of weight 0 is padding and does not count.
     """
     better = _as_likely(logits, labels)
     each = {"loss": losses, "accuracy": better < 1, "top5": better < 5}
@@ -21,9 +21,9 @@ def classification_sums(
 
 
 def confusion(logits: Float[Array, "B Y"], labels: Int[Array, " B"], weights: Float[Array, " B"]) -> Float[Array, "Y Y"]:
-    """How many examples of each class (rows) got which answer (columns).
+    """How many examples of each class (rows) got each prediction (columns).
 
-    The diagonal are exactly the correct answers of `classification_sums`; any other answer is the likeliest other class.
+    The diagonal is exactly the correct predictions of `classification_sums`; any other is the likeliest other class.
     """
     count = logits.shape[1]
     others = (labels[:, None] + jnp.arange(1, max(count, 2))) % count  # so that no tie and no NaN can choose the label
@@ -36,5 +36,5 @@ def confusion(logits: Float[Array, "B Y"], labels: Int[Array, " B"], weights: Fl
 def _as_likely(logits: Float[Array, "B Y"], labels: Int[Array, " B"]) -> Int[Array, " B"]:
     """How many other classes are at least as likely as an example's own."""
     label_logits = jnp.take_along_axis(logits, labels[:, None], axis=1)
-    # Ties go to the other class, and so does what is no number: a constant model is right nowhere rather than everywhere.
+    # Ties go to the other class, and so do NaNs: a constant model is right nowhere rather than everywhere.
     return jnp.sum(~(logits < label_logits), axis=1) - 1

@@ -10,7 +10,7 @@ from perceiver_jax.data.sources.modelnet40 import CLASSES
 from perceiver_jax.readers.surface import Mesh, sample
 
 KINDS = ("chair", "night_stand", "vase")
-TRAIN, TEST = 4, 2  # of each class; numbers go on from train to test, as in the true one
+TRAIN, TEST = 4, 2  # of each class; numbers continue from train to test, as in the true one
 SYSTEM_FILES = {
     "README.txt": b"ModelNet40",
     ".DS_Store": b"\0",

@@ -1,4 +1,4 @@
-"""Lists of checksums: which are read, which files are not what they say, and what is told of lists that are none."""
+"""Lists of checksums: which are read, which files differ, and what is reported of files that are not lists."""
 
 import hashlib
 
@@ -64,7 +64,7 @@ def test_files_that_have_their_checksums_pass(read, kind, change):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_that_was_altered_is_told_with_both_sums(read, source, kind):
+def test_a_file_that_was_altered_is_reported_with_both_sums(read, source, kind):
     (source / "a.tar").write_bytes(b"First")
     old, new = (hashlib.new(kind, data).hexdigest() for data in (b"first", b"First"))
     assert refusal(check, read(lines(kind))) == (
@@ -80,9 +80,9 @@ def test_all_that_differ_are_named_and_nobody_vouches_for_the_end_of_a_picture(r
     assert first == "error[3] sha256 differs: b/c d.JPEG: the file is altered or cut off; 1 more differ: empty"
 
 
-def test_a_listed_file_that_is_absent_is_told_with_its_line(read, source):
+def test_a_listed_file_that_is_absent_is_reported_with_its_line(read, source):
     (source / "b/c d.JPEG").unlink()
-    assert refusal(read, lines()).startswith(f"error[3] {source.parent}/SUMS line 2: b/c d.JPEG is no file below {source}\n")
+    assert refusal(read, lines()).startswith(f"error[3] {source.parent}/SUMS line 2: b/c d.JPEG is not a file in {source}\n")
 
 
 @pytest.mark.parametrize(
@@ -100,18 +100,18 @@ def test_a_listed_file_that_is_absent_is_told_with_its_line(read, source):
     ],
     ids=["no sum", "no name", "31 digits", "SHA-1", "no hex", "one blank", "BSD", "escapes", "binary"],
 )
-def test_a_line_that_is_none_is_told_with_its_number(tmp_path, read, line, shown):
+def test_a_line_that_is_none_is_reported_with_its_number(tmp_path, read, line, shown):
     text = lines().encode() + b"\n" + (line if isinstance(line, bytes) else line.encode())
     assert refusal(read, text).startswith(f"error[3] {tmp_path}/SUMS line 5: {shown}\n  expected: 32 digits of MD5 or 64")
 
 
-def test_what_is_no_list_is_told(tmp_path, source, read, monkeypatch):
-    assert refusal(read, "\n \n") == f"error[3] checksums {tmp_path}/SUMS: is no list\n  found: 3 bytes"
+def test_what_is_not_a_list_is_reported(tmp_path, source, read, monkeypatch):
+    assert refusal(read, "\n \n") == f"error[3] checksums {tmp_path}/SUMS: is not a list of checksums\n  found: 3 bytes"
     for path, reason in ((tmp_path / "nowhere", "no such file or directory"), (source, "is a directory")):
         message = f"error[3] checksums {path}: cannot be read\n  found: {reason}"
         assert refusal(checksums.read, path, source) == message
     monkeypatch.setattr(checksums, "MAX_LIST_BYTES", 10)
-    assert refusal(read, lines()).startswith(f"error[3] checksums {tmp_path}/SUMS: is no list\n")
+    assert refusal(read, lines()).startswith(f"error[3] checksums {tmp_path}/SUMS: is not a list of checksums\n")
 
 
 def test_whoever_observes_can_end_it(read):

@@ -83,7 +83,7 @@ def test_labels_are_the_published_ones():
     assert {synset: NUMBERS.count(synset) for synset in CLASSES} == dict.fromkeys(CLASSES, 50)
 
 
-def test_what_is_no_picture_by_its_name_is_ignored_and_listed(tmp_path):
+def test_what_is_not_a_picture_by_its_name_is_ignored_and_listed(tmp_path):
     write_folders(tmp_path)
     files = [
         "train/readme.txt",
@@ -121,7 +121,7 @@ def make_device(place):
 
 @pytest.mark.parametrize("make", [link_out, link_to_itself, os.mkfifo, os.mkdir, make_socket, make_device])
 @pytest.mark.parametrize("name", ["train/n01440764/n01440764_99.JPEG", "val/ILSVRC2012_val_00000099.JPEG"])
-def test_what_is_no_regular_file_is_bad(tmp_path, make, name):
+def test_what_is_not_a_regular_file_is_bad(tmp_path, make, name):
     write_folders(tmp_path)
     make(tmp_path / name)
     listing = listing_of(tmp_path)
@@ -162,7 +162,7 @@ def test_a_link_to_itself_beside_the_classes_is_ignored(tmp_path, place):
     assert (listing.bad, listing.ignored) == ([], [place])
 
 
-def test_an_empty_class_folder_is_told_as_a_missing_class(tmp_path, monkeypatch):
+def test_an_empty_class_folder_is_reported_as_a_missing_class(tmp_path, monkeypatch):
     write_folders(tmp_path)
     (tmp_path / "train/n01491361").mkdir()
     listing = listing_of(tmp_path)
@@ -173,7 +173,7 @@ def test_an_empty_class_folder_is_told_as_a_missing_class(tmp_path, monkeypatch)
     assert failure.value.what == "3 of 4 classes in train; missing n01491361"
 
 
-def test_a_name_that_is_no_utf8_is_bad(tmp_path):
+def test_a_name_that_is_not_utf8_is_bad(tmp_path):
     write_folders(tmp_path)
     with open(os.fsencode(tmp_path / "train/n01440764") + b"/n01440764_\xff.JPEG", "wb"):
         pass
@@ -185,7 +185,7 @@ def test_a_picture_in_the_folder_of_another_class_is_bad(tmp_path):
     write_folders(tmp_path)
     (tmp_path / "train/n01440764/n01443537_99.JPEG").write_bytes(b"x")
     (bad,) = listing_of(tmp_path).bad
-    assert (bad.key, bad.code, bad.sentence) == ("n01443537_99.JPEG", "wrong-class", "lies under n01440764")
+    assert (bad.key, bad.code, bad.sentence) == ("n01443537_99.JPEG", "wrong-class", "is in folder n01440764")
 
 
 def test_two_pictures_of_one_name_are_refused(tmp_path):
@@ -223,7 +223,8 @@ def test_what_cannot_be_labelled_is_refused(tmp_path, change, message):
 def test_a_validation_picture_under_another_class_is_refused(tmp_path):
     write_folders(tmp_path, flat=False)
     os.rename(tmp_path / "val" / NUMBERS[0], tmp_path / "val" / SYNSETS[999])
-    message = f"error[3] validation picture ILSVRC2012_val_00000001.JPEG lies under {SYNSETS[999]}\n  expected: {NUMBERS[0]}"
+    picture = "ILSVRC2012_val_00000001.JPEG"
+    message = f"error[3] validation picture {picture} is in folder {SYNSETS[999]}\n  expected: {NUMBERS[0]}"
     assert refusal(tmp_path).startswith(message)
 
 
@@ -234,7 +235,7 @@ def test_an_inner_archive_that_is_cut_off_is_named(tmp_path):
     assert refusal(tmp_path).startswith("error[3] ILSVRC2012_img_train.tar, n01440764.tar: ends early at 2,012")
 
 
-def test_a_download_that_stopped_is_told_with_the_published_size(tmp_path):
+def test_a_download_that_stopped_is_reported_with_the_published_size(tmp_path):
     write_archives(tmp_path)
     path = tmp_path / "ILSVRC2012_img_train.tar"
     path.write_bytes(path.read_bytes()[:20_000])

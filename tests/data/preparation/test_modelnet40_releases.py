@@ -148,10 +148,10 @@ def renamed(files, old, new):
     return {name.replace(old, new): data for name, data in files.items()}
 
 
-def test_folders_the_wrong_way_round_are_told(tmp_path):
+def test_folders_the_wrong_way_round_are_reported(tmp_path):
     files = renamed(renamed(meshes(), "chair/train", "train/chair"), "chair/test", "test/chair")
     assert refusal(write_tree(tmp_path, files)) == (
-        "error[3] folders the wrong way round: test/chair: test/chair/chair_0005.off\n  expected: chair/test"
+        "error[3] folders in the wrong order: test/chair: test/chair/chair_0005.off\n  expected: chair/test"
     )
 
 
@@ -187,7 +187,7 @@ def test_two_shapes_of_one_name_are_refused(tmp_path):
         (b"chair_0001\nchair_0001\n", "duplicate key chair_0001: modelnet40_train.txt line 1, modelnet40_train.txt line 2"),
         (b"chair_0005\n", "duplicate key chair_0005: modelnet40_train.txt line 1, modelnet40_test.txt line 1"),
         (b"chair_0001\n\ndragon_0001\n", "unknown class dragon: modelnet40_train.txt line 3\n"),
-        (b"chair\n", "no name of a shape: chair: modelnet40_train.txt line 1\n  expected: CLASS_0001"),
+        (b"chair\n", "not the name of a shape: chair: modelnet40_train.txt line 1\n  expected: CLASS_0001"),
     ],
     ids=["twice", "in both splits", "unknown class", "no number"],
 )
@@ -195,7 +195,7 @@ def test_a_faulty_list_is_named_with_its_line(tmp_path, text, message):
     assert refusal(write(tmp_path, resampled() | {"modelnet40_train.txt": text})).startswith(f"error[3] {message}")
 
 
-def test_a_list_that_is_missing_is_told(tmp_path):
+def test_a_list_that_is_missing_is_reported(tmp_path):
     folder = write_resampled(tmp_path)
     (folder / "modelnet40_test.txt").unlink()
     assert refusal(folder) == "error[3] 0 files modelnet40_test.txt\n  expected: 1: a part of the release"
@@ -206,9 +206,9 @@ def test_listed_files_that_are_not_there_are_named_and_refused_unless_allowed(tm
     (folder / "chair/chair_0002.txt").unlink()
     _, listing = list_source(folder)
     assert refusal(listing, lambda listing: check_complete(listing, False)).startswith(
-        "error[3] 1 files that the release lists are not there\n  found: no chair/chair_0002.txt\n"
+        "error[3] 1 files listed by the release are missing\n  found: no chair/chair_0002.txt\n"
     )
-    assert check_complete(listing, True)[-1] == "1 files that the release lists are not there: chair/chair_0002.txt"
+    assert check_complete(listing, True)[-1] == "1 files listed by the release are missing: chair/chair_0002.txt"
     assert listing.partial
 
 
@@ -218,31 +218,31 @@ NO_ROWS = np.zeros((0, 2048, 3), np.float32)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data": None}, ": other arrays\n  found: data None, label (6, 1)\n"),
-        ({"label": None}, ": other arrays\n  found: data (6, 2048, 3), label None\n"),
-        ({"data": np.zeros((6, 1024, 3), np.float32)}, ": other arrays\n  found: data (6, 1024, 3), label (6, 1)\n"),
-        ({"data": np.zeros((6, 2048, 3), np.int32)}, ": other arrays\n"),
-        ({"label": np.zeros((5, 1), np.uint8)}, ": other arrays\n  found: data (6, 2048, 3), label (5, 1)\n"),
+        ({"data": None}, ": unexpected arrays\n  found: data None, label (6, 1)\n"),
+        ({"label": None}, ": unexpected arrays\n  found: data (6, 2048, 3), label None\n"),
+        ({"data": np.zeros((6, 1024, 3), np.float32)}, ": unexpected arrays\n  found: data (6, 1024, 3), label (6, 1)\n"),
+        ({"data": np.zeros((6, 2048, 3), np.int32)}, ": unexpected arrays\n"),
+        ({"label": np.zeros((5, 1), np.uint8)}, ": unexpected arrays\n  found: data (6, 2048, 3), label (5, 1)\n"),
         ({"label": np.full((6, 1), 40)}, " row 0: label 40 not in 0..39"),
         ({"label": np.array([0, 1, 2, -1, 0, 0])}, " row 3: label -1 not in 0..39"),
     ],
     ids=["no data", "no label", "1,024 points", "whole numbers", "other lengths", "label 40", "label -1"],
 )
-def test_other_arrays_than_published_are_told(tmp_path, changes, message):
+def test_other_arrays_than_published_are_reported(tmp_path, changes, message):
     folder = write_hdf5(tmp_path)
     write_arrays(folder / "ply_data_test0.h5", ids()["test"], **changes)
     assert refusal(folder).startswith(f"error[3] ply_data_test0.h5{message}")
 
 
 @pytest.mark.parametrize("data", [b"", b"garbage" * 99, None], ids=["empty", "garbage", "cut in half"])
-def test_a_file_that_is_no_whole_hdf5_file_is_told(tmp_path, data):
+def test_a_file_that_is_not_a_complete_hdf5_file_is_reported(tmp_path, data):
     folder = write_hdf5(tmp_path)
     path = folder / "ply_data_test0.h5"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if data is None else data)
-    assert refusal(folder).startswith("error[3] ply_data_test0.h5: no whole HDF5 file\n  found: ")
+    assert refusal(folder).startswith("error[3] ply_data_test0.h5: not a complete HDF5 file\n  found: ")
 
 
-def test_arrays_in_an_archive_are_told(tmp_path):
+def test_arrays_in_an_archive_are_reported(tmp_path):
     folder = write_hdf5(tmp_path / "a")
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     source = write(tmp_path / "b", {"x.zip": zipped(files)}) / "x.zip"

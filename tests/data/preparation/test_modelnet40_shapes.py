@@ -1,4 +1,4 @@
-"""From one shape to one record: which points, in which order, and which shapes give none."""
+"""From one shape to one record: which points, in which order, and which shapes cannot be converted."""
 
 import numpy as np
 import pytest
@@ -29,8 +29,8 @@ def converted(data, release="meshes", num_points=64, seed=0, key="chair_0001"):
     return np.frombuffer(points, "<f4").reshape(-1, 3)
 
 
-@pytest.mark.parametrize("scale", [1, 1e11], ids=["usual", "no 32 bits hold their products"])
-def test_points_of_a_mesh_lie_on_its_surface_in_the_unit_cube(scale):
+@pytest.mark.parametrize("scale", [1, 1e11], ids=["usual", "products outside float32"])
+def test_points_of_a_mesh_are_on_its_surface_in_the_unit_cube(scale):
     points = converted(off(box((2 * scale, 4 * scale, 4 * scale))))
     assert points.shape == (64, 3)
     on_side = np.isclose(np.abs(points), (0.5, 1, 1), atol=1e-6)
@@ -77,21 +77,21 @@ def test_arrays_are_taken_as_they_are():
     [
         ("meshes", b"", "no-vertices", "has no bytes"),
         ("meshes", b"OFF\n1 0 0\n0 0 0\n", "no-faces", "has no faces"),
-        ("meshes", b"OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n", "degenerate", "no face has an area"),
+        ("meshes", b"OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n", "degenerate", "all faces have zero area"),
         ("meshes", BOX[:-20], "count-mismatch", "line 20: the last"),
         ("resampled", b"", "no-vertices", "has no bytes"),
         ("resampled", b" \n", "no-vertices", "is blank"),
-        ("resampled", text(LINES[:19]), "too-few-points", "has 19 points; 20 are wanted"),
+        ("resampled", text(LINES[:19]), "too-few-points", "has 19 points; 20 are needed"),
         ("resampled", text([*LINES, "nan,0,0,0,0,1"]), "vertex", "line 51: nan,0,0,0,0,1, expected x,y,z or"),
         ("resampled", text([*LINES, "1,2,3,4,5"]), "vertex", "line 51: 1,2,3,4,5, expected"),
         ("resampled", text([*LINES, "1,2,3"]), "vertex", "line 51: 1,2,3, expected"),
         ("resampled", text([*LINES, "1;2;3"]), "vertex", "line 51: 1;2;3, expected"),
         ("resampled", text(["1,2"] * 30), "vertex", "line 1: 1,2, expected"),
-        ("resampled", text(["1e39,0,0", "0,0,0"] * 15), "non-finite", "no 32 bits hold"),
+        ("resampled", text(["1e39,0,0", "0,0,0"] * 15), "non-finite", "outside the range of float32"),
         ("resampled", text(["1,2,3"] * 30), "degenerate", "all points are equal"),
-        ("resampled", text([f"{i},{2 * i},7" for i in range(30)]), "degenerate", "all points lie on one line"),
+        ("resampled", text([f"{i},{2 * i},7" for i in range(30)]), "degenerate", "all points are on one line"),
         ("resampled", text([*LINES, "0," * 500_001]), "line-too-long", "line 51: is longer than 1,000,000 bytes"),
-        ("hdf5", np.full((2048, 3), np.nan, "<f4").tobytes(), "non-finite", "no 32 bits hold"),
+        ("hdf5", np.full((2048, 3), np.nan, "<f4").tobytes(), "non-finite", "outside the range of float32"),
         ("hdf5", np.zeros((2048, 3), "<f4").tobytes(), "degenerate", "all points are equal"),
         ("hdf5", np.outer(np.arange(2048), [0.1, 0, 0.7]).astype("<f4").tobytes(), "degenerate", "all points lie on one"),
     ],

@@ -83,11 +83,11 @@ def test_folders_are_passed_over(tmp_path):
         (special("..", tarfile.DIRTYPE), "archive member leaves the target: ..: x.tar"),
         (special("x", tarfile.SYMTYPE, linkname="/etc"), "archive member is a link: x: x.tar"),
         (special("x", tarfile.LNKTYPE, linkname="a.JPEG"), "archive member is a link: x: x.tar"),
-        (special("x", tarfile.CHRTYPE), "archive member is no regular file: x: x.tar"),
-        (special("x", tarfile.FIFOTYPE), "archive member is no regular file: x: x.tar"),
-        (special("x", tarfile.BLKTYPE), "archive member is no regular file: x: x.tar"),
-        (special("x", tarfile.GNUTYPE_SPARSE), "archive member is no regular file: x: x.tar"),
-        (special("x", tarfile.REGTYPE, pax_headers=SPARSE), "archive member is no regular file: x: x.tar"),
+        (special("x", tarfile.CHRTYPE), "archive member is not a regular file: x: x.tar"),
+        (special("x", tarfile.FIFOTYPE), "archive member is not a regular file: x: x.tar"),
+        (special("x", tarfile.BLKTYPE), "archive member is not a regular file: x: x.tar"),
+        (special("x", tarfile.GNUTYPE_SPARSE), "archive member is not a regular file: x: x.tar"),
+        (special("x", tarfile.REGTYPE, pax_headers=SPARSE), "archive member is not a regular file: x: x.tar"),
         (special("a.JPEG", tarfile.REGTYPE), "duplicate member: a.JPEG: x.tar"),
         (special("A.jpeg", tarfile.REGTYPE), "duplicate member: A.jpeg: x.tar"),
         (special("bad\x1b[31m\n", tarfile.SYMTYPE), r"archive member is a link: bad\x1b[31m\n: x.tar"),
@@ -127,12 +127,12 @@ def zipped():
     ("data", "message", "found"),
     [
         (b"", "x.tar: is empty", ""),
-        (b"garbage" * 1000, "x.tar: is no tar archive", ""),
-        (zipped().ljust(600, b"\0"), "x.tar: is no tar archive", "found: a zip archive"),
-        (gzip.compress(os.urandom(2000)), "x.tar: is no tar archive", "found: compressed by gzip"),
+        (b"garbage" * 1000, "x.tar: is not a tar archive", ""),
+        (zipped().ljust(600, b"\0"), "x.tar: is not a tar archive", "found: a zip archive"),
+        (gzip.compress(os.urandom(2000)), "x.tar: is not a tar archive", "found: compressed by gzip"),
     ],
 )
-def test_what_is_no_tar_is_told_as_what_it_is(tmp_path, data, message, found):
+def test_what_is_not_a_tar_is_reported_as_what_it_is(tmp_path, data, message, found):
     path = tmp_path / "x.tar"
     path.write_bytes(data)
     with pytest.raises(Failure) as failure:
@@ -141,7 +141,7 @@ def test_what_is_no_tar_is_told_as_what_it_is(tmp_path, data, message, found):
     assert found in str(failure.value)
 
 
-def test_a_tar_cut_off_anywhere_is_told_with_how_much_is_there(tmp_path):
+def test_a_tar_cut_off_anywhere_is_reported_with_how_much_is_there(tmp_path):
     whole, path = tar(FILES), tmp_path / "x.tar"
     end = listed_end(whole, path)
     for length in (100, 512, 700, 1024, 1200, 1536, 2500, 3584, end, end + 100):
@@ -196,5 +196,5 @@ def test_a_tar_that_grows_is_still_being_written(tmp_path):
             archive.check_unchanged()
 
 
-def test_a_tar_that_cannot_be_read_is_told(tmp_path):
+def test_a_tar_that_cannot_be_read_is_reported(tmp_path):
     assert refusal(tmp_path) == f"error[3] {tmp_path.name}: cannot be read"

@@ -40,7 +40,7 @@ def with_line(number, text):
         (with_line(17, "1001"), "validation labels line 17: 1001 not in 1..1000"),
         (with_line(17, "0"), "validation labels line 17: 0 not in 1..1000"),
         (with_line(17, "+5"), "validation labels line 17: +5 not in 1..1000"),
-        ([*USUAL[:16], "n99999999", *USUAL[17:]], "validation labels line 17: n99999999 is no class of ILSVRC2012"),
+        ([*USUAL[:16], "n99999999", *USUAL[17:]], "validation labels line 17: n99999999 is not a class of ILSVRC2012"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -51,5 +51,5 @@ def test_the_line_that_is_wrong_is_named(tmp_path, lines, message):
 
 
 def test_a_picture_left_out_is_noticed_by_ids_that_no_longer_fit(tmp_path):
-    with pytest.raises(Failure, match=r"error\[3\] validation labels line \d+: \d+ stands for n\d+, on an earlier line for"):
+    with pytest.raises(Failure, match=r"error\[3\] validation labels line \d+: \d+ is n\d+, on an earlier line n"):
         read(tmp_path, [*IDS[:2], *IDS[3:], IDS[0]])

@@ -70,14 +70,14 @@ def test_an_item_that_ends_its_process_costs_itself_alone(folder, unit, monkeypa
     assert records_of(folder / one.shard) == [b"first", b"last"]
 
 
-def test_a_process_that_was_killed_is_told_and_not_blamed_on_its_item(folder, unit):
+def test_a_process_that_was_killed_is_reported_and_not_blamed_on_its_item(folder, unit):
     with pytest.raises(Failure) as failure:
         run(folder, unit(b"killed"))
     assert failure.value.code == Code.MEMORY
     assert str(failure.value).startswith("error[7] a worker process was killed (exit code -9)")
 
 
-def test_a_bug_is_told_as_ours(folder, unit):
+def test_a_bug_is_reported_as_ours(folder, unit):
     with pytest.raises(Failure, match=r"(?s)error\[1\] worker of .*ZeroDivisionError"):
         run(folder, unit(b"bug"))
 

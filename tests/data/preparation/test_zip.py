@@ -68,11 +68,11 @@ def with_mode(mode):
     ("mode", "what"),
     [
         (stat.S_IFLNK | 0o777, "is a link"),
-        (stat.S_IFIFO | 0o644, "is no regular file"),
-        (stat.S_IFCHR, "is no regular file"),
+        (stat.S_IFIFO | 0o644, "is not a regular file"),
+        (stat.S_IFCHR, "is not a regular file"),
     ],
 )
-def test_what_is_no_file_is_refused(tmp_path, mode, what):
+def test_what_is_not_a_file_is_refused(tmp_path, mode, what):
     assert refusal(tmp_path, with_mode(mode)) == f"error[3] archive member {what}: evil: x.zip"
 
 
@@ -101,7 +101,7 @@ def changed(field, value, form, data=None):
         (zipped({"m": b"x" * 50}, zipfile.ZIP_LZMA), "unknown compression: m: x.zip\n  found: method 14\n"),
         (zipped({"m": b"x" * 50}, zipfile.ZIP_BZIP2), "unknown compression: m: x.zip\n  found: method 12\n"),
         (changed(10, 99, "<H"), "unknown compression: m: x.zip\n  found: method 99\n"),
-        (zipped({"m": b"\0" * 1_000_000}), "archive member grows too much: m: x.zip\n  found: 1,000,000 bytes out of "),
+        (zipped({"m": b"\0" * 1_000_000}), "archive member expands too much: m: x.zip\n  found: 1,000,000 bytes out of "),
         (changed(24, 2**31, "<I"), "archive member too large: m: x.zip\n  found: 2,147,483,648 bytes\n"),
         (changed(42, 10**6, "<I"), "x.zip: damaged: member m is not where it should be"),
         (changed(42, 7, "<I"), "x.zip: damaged: member m is not where it should be"),
@@ -109,13 +109,13 @@ def changed(field, value, form, data=None):
         (zipped(FILES)[:-30], "x.zip: ends early at "),
         (zipped(FILES)[:100], "x.zip: ends early at 100 bytes\n  try: download it again"),
         (b"", "x.zip: is empty"),
-        (b"garbage" * 99, "x.zip: is no zip archive"),
-        (gzip.compress(zipped(FILES)), "x.zip: is no zip archive\n  found: compressed by gzip\n"),
-        (b"\n<!DOCTYPE html><html>404", "x.zip: is no zip archive\n  found: a web page\n"),
+        (b"garbage" * 99, "x.zip: is not a zip archive"),
+        (gzip.compress(zipped(FILES)), "x.zip: is not a zip archive\n  found: compressed by gzip\n"),
+        (b"\n<!DOCTYPE html><html>404", "x.zip: is not a zip archive\n  found: a web page\n"),
     ],
     ids=range(16),
 )
-def test_what_is_no_whole_or_harmless_archive_is_refused(tmp_path, data, message):
+def test_what_is_not_a_complete_or_safe_archive_is_refused(tmp_path, data, message):
     assert refusal(tmp_path, data).startswith(f"error[3] {message}")
 
 
