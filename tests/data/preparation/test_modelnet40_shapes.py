@@ -93,7 +93,7 @@ def test_arrays_are_taken_as_they_are():
         ("resampled", text([*LINES, "0," * 500_001]), "line-too-long", "line 51: is longer than 1,000,000 bytes"),
         ("hdf5", np.full((2048, 3), np.nan, "<f4").tobytes(), "non-finite", "outside the range of float32"),
         ("hdf5", np.zeros((2048, 3), "<f4").tobytes(), "degenerate", "all points are equal"),
-        ("hdf5", np.outer(np.arange(2048), [0.1, 0, 0.7]).astype("<f4").tobytes(), "degenerate", "all points lie on one"),
+        ("hdf5", np.outer(np.arange(2048), [0.1, 0, 0.7]).astype("<f4").tobytes(), "degenerate", "all points are on one"),
     ],
     ids=range(19),
 )
