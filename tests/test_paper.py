@@ -90,7 +90,9 @@ def test_perceiver_ios_flops_round_to_its_published_407_billion():
 
 
 def test_the_encoding_of_learned_positions_is_6_422_528_of_its_parameters():
-    learned, one_cross_attend = (accounting.count_parameters(problem(parsed(v))) for v in ("learned", "table6_interleaved_1"))
+    learned, one_cross_attend = (
+        accounting.count_parameters(problem(parsed(v))) for v in ("learned", "table6_interleaved_1")
+    )
     # The cross-attend's key and value fall from 261 to 131 channels, its query and output likewise, its norm too.
     d, c = 1024, {"fourier": 261, "learned": 131}
     kept = {kind: 2 * d * n + n + d + 2 * (n * n + n) + 2 * n for kind, n in c.items()}

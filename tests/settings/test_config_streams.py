@@ -178,7 +178,7 @@ FAULTS = [
     # the vectors that make streams equally wide
     (
         {"model.modality_vectors": None},
-        "model.modality_vectors None with the inputs image, points: several streams are made equally wide by one",
+        "model.modality_vectors None: they make image, points equally wide; the authors' have 4 channels",
     ),
     # views
     *(
@@ -226,7 +226,7 @@ SINGLE = [
     (
         digits,
         {"model.modality_vectors": VECTORS},
-        "model.modality_vectors channels=3 init_scale=0.02 with the inputs image: only with several streams; try None",
+        "model.modality_vectors: only with several streams, the data have image; try None",
     ),
     (digits, {"views.stream_dropout": {"image": 0.1}}, dropout_fault({"image": 0.1}, "image")),
     (digits, {"views.num_evaluation": 2}, "views.num_evaluation 2: stream image has 1"),
@@ -296,7 +296,7 @@ def test_a_fault_of_streams_ends_training_before_jax(tmp_path):
     done = subprocess.run([sys.executable, "-c", LAUNCH, *words], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "[]\n")
     assert done.stderr == (
-        "error[2] model.modality_vectors None with the inputs image, points: several streams are made equally wide by one\n"
+        "error[2] model.modality_vectors None: they make image, points equally wide; the authors' have 4 channels\n"
     )
     assert not (tmp_path / "run").exists()
 
