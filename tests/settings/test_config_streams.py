@@ -15,7 +15,6 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.model.config import InputSpec
 from perceiver_jax.section import of_stream
 from perceiver_jax.settings.config import dump, lasting, parse, read
-from tests.launch import SMALL
 from tests.settings import two_streams
 
 ROOT = Path(__file__).parents[2]
@@ -299,13 +298,3 @@ def test_a_fault_of_streams_ends_training_before_jax(tmp_path):
         "error[2] model.modality_vectors None: they make image, points equally wide; the authors' have 4 channels\n"
     )
     assert not (tmp_path / "run").exists()
-
-
-def test_two_streams_are_trained_and_evaluated_with_one_of_them(launcher, tmp_path):
-    path = tmp_path / "two.py"
-    path.write_text("from tests.settings.two_streams import get_config\n")
-    small = [setting for setting in SMALL if "num_bands" not in setting]
-    assert launcher.finish(tmp_path / "run", *small, "--tiny", config=str(path))["step"] == 6
-    run = launcher.start("experiments.evaluate", "--workdir", tmp_path / "run", "--streams=points", "--json")
-    assert run.wait() == 0, run.stderr
-    assert json.loads(run.stdout)["streams"] == "points"
