@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+COMPILED := $(VENV)/compiled
 
 # The first run of each modality: its config, then its directory.
 MODALITY ?= images
@@ -18,7 +19,7 @@ endif
 quickstart: $(READY)
 	$(BIN)/python -m experiments.train --config $(word 1,$(FIRST)) --workdir $(word 2,$(FIRST))
 
-test: $(READY)
+test: $(COMPILED)
 	$(BIN)/python -m pytest
 
 lint: $(READY)
@@ -36,7 +37,12 @@ $(READY): requirements.lock
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	touch $@
 
-# Made anew when setup.py changes.
+# The tests start hundreds of processes: each would compile what it imports again where Python may not write bytecode.
+$(COMPILED): $(READY)
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib
+	touch $@
+
+# Made again when setup.py changes.
 lock:
 	$(BIN)/python -m uv pip compile setup.py --extra examples --extra points --extra dev --universal --python-version 3.11 \
 		--fork-strategy fewest --generate-hashes --no-header --quiet --output-file requirements.lock

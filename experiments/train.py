@@ -3,6 +3,11 @@
 python -m experiments.train --config configs/mnist5k.py[:variant] --workdir runs/a [--config.optim.learning_rate=0.002]
 """
 
+from perceiver_jax.system import memory
+
+if __name__ == "__main__":
+    memory.keep()  # before anything else is imported: it would be imported twice
+
 import json
 import sys
 from typing import Any
@@ -16,7 +21,6 @@ from perceiver_jax.report.tables import summary
 from perceiver_jax.runs import workdir as workdirs
 from perceiver_jax.runs.begin import check_data, problem_of
 from perceiver_jax.runs.problem import Problem
-from perceiver_jax.system import memory
 from perceiver_jax.system.signals import StopFlag
 
 flags.DEFINE_string("workdir", None, "Directory of the run.")
@@ -25,7 +29,6 @@ command.define_config()
 
 def main() -> None:
     config = command.config()
-    memory.keep()
     with StopFlag() as stop, workdirs.claim(command.require("workdir"), config, sys.argv) as workdir:
         problem = problem_of(workdir, config)
         result = finished(workdir, problem)
