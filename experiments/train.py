@@ -30,10 +30,12 @@ command.define_config()
 def main() -> None:
     config = command.config()
     with StopFlag() as stop, workdirs.claim(command.require("workdir"), config, sys.argv) as workdir:
+        begun = workdir.problem.exists()
         problem = problem_of(workdir, config)
         result = finished(workdir, problem)
         if result is None:
-            check_data(problem)
+            if begun:  # a problem that was made just now is that of the data as they are
+                check_data(problem)
             from perceiver_jax.runs.train import train  # JAX from here on: every wrong config has ended by now
 
             result = train(problem, workdir, stop)

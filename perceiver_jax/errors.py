@@ -64,3 +64,10 @@ def some(names: Sequence[str], most: int, rest: str = "...") -> str:
 def nearest(name: str, names: Iterable[str], likeness: float = 0.6) -> str:
     """The known name most like `name`, or "" where none is close: less alike than `likeness`, of at most 1."""
     return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=likeness)), "")
+
+
+def nearest_first(name: str, names: Iterable[str]) -> list[str]:
+    """The names with the one most like `name` in front, where one is close; the others in their order."""
+    names = list(names)
+    near = nearest(name, names)
+    return sorted(names, key=lambda other: other != near)

@@ -5,7 +5,7 @@ import pkgutil
 from types import ModuleType
 from typing import Any
 
-from perceiver_jax.errors import Code, Failure, nearest, printable
+from perceiver_jax.errors import Code, Failure, nearest_first, printable
 
 
 def kinds(room: ModuleType) -> list[str]:
@@ -20,8 +20,6 @@ def member(room: ModuleType, kind: Any, field: str) -> Any:
     """
     there = kinds(room)
     if kind not in there:
-        near = nearest(str(kind), there)
-        ordered = [near, *(name for name in there if name != near)] if near else there
         what = f"{field}: unknown value {printable(repr(kind), 100)}"
-        raise Failure(Code.CONFIG, what, expected="one of " + ", ".join(ordered))
+        raise Failure(Code.CONFIG, what, expected="one of " + ", ".join(nearest_first(str(kind), there)))
     return importlib.import_module(f"{room.__name__}.{kind}").MEMBER

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float32, Num
 
 from perceiver_jax.data import sources
 from perceiver_jax.data.config import DataConfig, ViewsConfig
-from perceiver_jax.errors import Code, Failure, nearest
+from perceiver_jax.errors import Code, Failure, nearest_first
 from perceiver_jax.modalities import Features, Modality
 from perceiver_jax.tasks import Task
 
@@ -61,8 +61,7 @@ class DataSet:
     def size(self, split: str) -> int:
         """The examples of one split of this run; raises Failure(CONFIG) for one that it does not have."""
         if split not in self.sizes:
-            near = nearest(split, self.sizes)
-            names = ", ".join(sorted(self.sizes, key=lambda name: (name != near, name)))
+            names = ", ".join(nearest_first(split, sorted(self.sizes)))
             hint = "set data.validation_examples" if split == "validation" else ""
             what = f"data set {self.config.kind} has no split {split!r}"
             raise Failure(Code.CONFIG, what, expected=f"one of {names}", hint=hint)

@@ -25,16 +25,16 @@ def evaluate(
     """
     problem = programs.problem
     views = problem.config.views.num_evaluation
-    hosts = {"host": jax.process_index(), "num_hosts": jax.process_count()}
-    with contextlib.closing(pipeline.eval_batches(problem.data, split, dropped, **hosts)) as batches:
+    with contextlib.closing(pipeline.eval_batches(problem.data, split, dropped, **devices.this_host())) as batches:
         return _merged(programs, variables, batches, views, stop)
 
 
 def vote(programs: Programs, variables: Variables, split: str, votes: int, stop: StopFlag) -> Evaluation | None:
     """The same for the mean of the scores under `votes` random changes of an example, those of training."""
     problem = programs.problem
-    hosts = {"host": jax.process_index(), "num_hosts": jax.process_count()}
-    with contextlib.closing(pipeline.vote_batches(problem.data, split, problem.config.seed, votes, **hosts)) as batches:
+    with contextlib.closing(
+        pipeline.vote_batches(problem.data, split, problem.config.seed, votes, **devices.this_host())
+    ) as batches:
         return _merged(programs, variables, batches, votes, stop)
 
 

@@ -16,7 +16,7 @@ import pydantic
 from perceiver_jax import modalities, tasks
 from perceiver_jax.data.examples import DataSet, masked_streams
 from perceiver_jax.data.sources import Contents
-from perceiver_jax.errors import Code, Failure, nearest
+from perceiver_jax.errors import Code, Failure, nearest_first
 from perceiver_jax.members import member
 from perceiver_jax.modalities import Modality, Stream
 from perceiver_jax.model.config import InputSpec
@@ -93,8 +93,8 @@ def resolve(config: Config, left_out: Collection[str] = (), masked: Collection[s
     Raises Failure: DATA where the data are not there, CONFIG where they are too few for it.
     """
     source = config.source(left_out)
-    fingerprint = _fingerprint(config, source.identity(), source.contents())
-    return make(config, source.contents(), fingerprint, left_out, masked)
+    contents = source.contents()
+    return make(config, contents, _fingerprint(config, source.identity(), contents), left_out, masked)
 
 
 def make(
@@ -202,8 +202,6 @@ def check_classes(known: Collection[str], found: Collection[str]) -> None:
     """Raises Failure(DATA) where the data have a class that the run does not know."""
     for name in found:
         if name not in known:
-            near = nearest(name, known)
-            ordered = [near, *(other for other in known if other != near)] if near else known
             gone = "; ".join(f"class {other} is gone" for other in known if other not in found)
             what, hint = f"the run was not trained on class {name}", "give its folder the name that it had"
-            raise Failure(Code.DATA, what, found=gone, expected=f"one of {', '.join(ordered)}", hint=hint)
+            raise Failure(Code.DATA, what, found=gone, expected=f"one of {', '.join(nearest_first(name, known))}", hint=hint)

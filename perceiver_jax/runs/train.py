@@ -4,8 +4,6 @@ import contextlib
 import json
 from typing import Any
 
-import jax
-
 from perceiver_jax.data import pipeline
 from perceiver_jax.errors import Failure, Stopped
 from perceiver_jax.report.curves import draw_curves
@@ -52,8 +50,7 @@ class _Run:
         """The loop."""
         first = self._first_step()
         state = self.programs.restore(self.workdir.checkpoints, first) if first else self.programs.initial_state()
-        hosts = {"host": jax.process_index(), "num_hosts": jax.process_count()}
-        batches = pipeline.train_batches(self.problem.data, self.config.seed, first, **hosts)
+        batches = pipeline.train_batches(self.problem.data, self.config.seed, first, **devices.this_host())
         last, mesh = self.last, self.programs.mesh
         log, progress = MetricsLog(self.workdir.path, first), Progress(last, first)
         with contextlib.closing(batches), log as self.log, progress as self.progress:

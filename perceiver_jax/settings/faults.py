@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pydantic
 
-from perceiver_jax.errors import Code, Failure, nearest, printable
+from perceiver_jax.errors import Code, Failure, nearest, nearest_first, printable
 from perceiver_jax.section import ONLY, Section
 
 WRITTEN_OUT = "every field is written out: see configs/digits.py"
@@ -164,9 +164,8 @@ def missing_tag(name: str, section: Any, fields: Iterable[str]) -> Failure:
 
 def unknown_value(name: str, value: Any, choices: list[str]) -> Failure:
     """The failure for a value that is not one of the choices, the nearest of them first."""
-    near = nearest(str(value), choices)
-    ordered = [near, *(c for c in choices if c != near)] if near else choices
-    return Failure(Code.CONFIG, f"{name}: unknown value {_shown(value)}", expected="one of " + ", ".join(ordered))
+    expected = "one of " + ", ".join(nearest_first(str(value), choices))
+    return Failure(Code.CONFIG, f"{name}: unknown value {_shown(value)}", expected=expected)
 
 
 def _shown(value: Any) -> str:

@@ -51,6 +51,11 @@ def make_mesh(model: int, inputs: int, batch_sizes: dict[str, int]) -> Mesh:
     return Mesh(np.asarray(devices).reshape(-1, model, inputs), ("data", "model", INPUTS))
 
 
+def this_host() -> dict[str, int]:
+    """Which of how many hosts this process is, as the batches' functions want it."""
+    return {"host": jax.process_index(), "num_hosts": jax.process_count()}
+
+
 def batch_sharding(mesh: Mesh, shares_inputs: bool) -> NamedSharding:
     """Examples over all devices; of inputs the axis after theirs, the first of a grid, over those that share an example."""
     return NamedSharding(mesh, PartitionSpec(("data", "model"), *((INPUTS,) if shares_inputs else ())))

@@ -14,13 +14,14 @@ from ml_collections import ConfigDict
 
 from configs import digits, imagenet, imagenet_baselines, mnist5k_points
 from perceiver_jax.data.sources import Contents
-from perceiver_jax.errors import Code, Failure
+from perceiver_jax.errors import Failure
 from perceiver_jax.model.config import PerceiverConfig
 from perceiver_jax.model.schedule import num_weights
 from perceiver_jax.runs.problem import make, resolve
 from perceiver_jax.section import Section, Tiny
 from perceiver_jax.settings import faults as config_faults
 from perceiver_jax.settings.config import Config, dump, parse, read
+from tests.settings.changes import MISSING, fault, with_changes
 
 FILES = sorted(path.stem for path in Path(__file__).parents[2].joinpath("configs").glob("[!_]*.py"))
 ALL = [
@@ -29,35 +30,12 @@ ALL = [
     for variant in (None, *getattr(importlib.import_module(f"configs.{name}"), "VARIANTS", ()))
 ]
 each_config = pytest.mark.parametrize(("name", "variant"), ALL, ids=[f"{name}:{variant or ''}" for name, variant in ALL])
-MISSING = object()
 WRITTEN_OUT = "\n  try: every field is written out: see configs/digits.py"
 
 
 def shipped(name: str, variant: str | None) -> ConfigDict:
     module = importlib.import_module(f"configs.{name}")
     return module.get_config(variant) if variant else module.get_config()
-
-
-def with_changes(config: ConfigDict, changes: dict) -> ConfigDict:
-    """The config with other values at some dotted names; MISSING takes a key away."""
-    values = config.to_dict()
-    for name, value in changes.items():
-        *parents, leaf = name.split(".")
-        section = values
-        for part in parents:
-            section = section[part]
-        if value is MISSING:
-            del section[leaf]
-        else:
-            section[leaf] = value
-    return ConfigDict(values)
-
-
-def fault(config: ConfigDict, tiny: bool = False) -> str:
-    with pytest.raises(Failure) as caught:
-        parse(config, tiny)
-    assert caught.value.code == Code.CONFIG
-    return str(caught.value).removeprefix("error[2] ")
 
 
 def sections(config: Section):
@@ -335,7 +313,7 @@ def test_fault_is_reported_in_these_words_shrunk_or_not(changes, message):
         assert reported.startswith(message)
     else:
         assert reported == message
-    assert fault(config, tiny=True) == reported
+    assert fault(config, shrink=True) == reported
 
 
 def test_a_resnet_is_refused_inputs_that_are_not_pictures():

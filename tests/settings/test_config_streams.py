@@ -1,6 +1,5 @@
 """Settings by stream: written in either form, and what an example of several streams cannot be is reported at the start."""
 
-import copy
 import json
 import math
 import subprocess
@@ -8,39 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from ml_collections import ConfigDict
 
 from configs import digits, image_folder, imagenet, mnist5k_points, point_folder
-from perceiver_jax.errors import Code, Failure
 from perceiver_jax.model.config import InputSpec
 from perceiver_jax.section import of_stream
 from perceiver_jax.settings.config import dump, lasting, parse, read
 from tests.settings import two_streams
+from tests.settings.changes import MISSING, fault, with_changes
 
 ROOT = Path(__file__).parents[2]
-MISSING = object()
-
-
-def with_changes(config: ConfigDict, changes: dict) -> ConfigDict:
-    """The config with other values at some dotted names; MISSING takes a key away."""
-    values = copy.deepcopy(config.to_dict())
-    for name, value in changes.items():
-        *parents, leaf = name.split(".")
-        section = values
-        for part in parents:
-            section = section[part]
-        if value is MISSING:
-            del section[leaf]
-        else:
-            section[leaf] = value
-    return ConfigDict(values)
-
-
-def fault(config: ConfigDict, shrink: bool = False) -> str:
-    with pytest.raises(Failure) as caught:
-        parse(config, shrink)
-    assert caught.value.code == Code.CONFIG
-    return str(caught.value).removeprefix("error[2] ")
 
 
 # What is written
