@@ -1,4 +1,5 @@
 # Two commands on a fresh machine with Python >= 3.11: `make quickstart` (or `make quickstart MODALITY=points`) and `make test`.
+# `make test-newest` runs the tests on the newest Python and packages instead of the pinned ones.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,13 +15,24 @@ ifeq ($(FIRST),)
 $(error MODALITY=$(MODALITY): expected images or points)
 endif
 
-.PHONY: quickstart test lint check lock
+# A version that uv can find or download, or the path of an interpreter.
+NEWEST_PYTHON ?= 3.13
+NEWEST := .venv-newest
+EXTRAS := --extra examples --extra points --extra dev
+
+.PHONY: quickstart test test-newest lint check lock
 
 quickstart: $(READY)
 	$(BIN)/python -m experiments.train --config $(word 1,$(FIRST)) --workdir $(word 2,$(FIRST))
 
 test: $(COMPILED)
 	$(BIN)/python -m pytest
+
+test-newest: $(READY)
+	$(BIN)/python -m uv venv --quiet --clear --python $(NEWEST_PYTHON) $(NEWEST)
+	$(BIN)/python -m uv pip install --quiet --upgrade --python $(NEWEST)/bin/python -r setup.py $(EXTRAS)
+	$(NEWEST)/bin/python -m compileall -q -j 0 $(NEWEST)/lib
+	$(NEWEST)/bin/python -m pytest
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -32,7 +44,7 @@ check: lint test
 $(READY): requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/python -m uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	touch $@
@@ -44,5 +56,5 @@ $(COMPILED): $(READY)
 
 # Made again when setup.py changes.
 lock:
-	$(BIN)/python -m uv pip compile setup.py --extra examples --extra points --extra dev --universal --python-version 3.11 \
+	$(BIN)/python -m uv pip compile setup.py $(EXTRAS) --universal --python-version 3.11 \
 		--fork-strategy fewest --generate-hashes --no-header --quiet --output-file requirements.lock

@@ -19,6 +19,7 @@ from perceiver_jax.report.progress import say
 from perceiver_jax.report.selection import reported_split
 from perceiver_jax.report.tables import table
 from perceiver_jax.settings import files
+from perceiver_jax.settings.overrides import Override
 
 flags.DEFINE_string("workdir", None, "Directory for the runs, one subdirectory per setting.")
 flags.DEFINE_string("sweep", None, "File whose get_sweep() lists what each run changes.")
@@ -31,7 +32,7 @@ def main() -> None:
         raise Failure(Code.CONFIG, f"sweep {flags.FLAGS.sweep}", "get_sweep must return a list of dictionaries")
     workdir = Path(command.require("workdir"))
     for changes in settings:
-        command.config(changes)  # a wrong one ends here, before the first has begun
+        command.config(overrides(changes))  # a wrong one ends here, before the first has begun
     runs = {name_of(changes): changes for changes in settings}
     codes = {name: train(workdir / name, changes) for name, changes in runs.items()}
     report(workdir, codes)
@@ -46,12 +47,18 @@ def name_of(changes: dict[str, Any]) -> str:
     return "".join(c if c.isalnum() or c in "=.,-_" else "_" for c in ",".join(parts)) or "base"
 
 
+def overrides(changes: dict[str, Any]) -> dict[str, Override]:
+    """What one run changes, as the command line would have it."""
+    return {name: Override(value, repr(value)) for name, value in changes.items()}
+
+
 def train(workdir: Path, changes: dict[str, Any]) -> int:
     """The exit code of one run; stops the sweep where a signal stopped the run."""
     arguments = ["--config", flags.FLAGS.config, "--workdir", str(workdir), *(["--tiny"] if flags.FLAGS.tiny else [])]
-    overrides = [f"--config.{name}={value!r}" for name, value in {**command.overrides(), **changes}.items()]
+    given = command.given_overrides() | overrides(changes)
+    arguments += [f"--config.{name}={override.text}" for name, override in given.items()]
     say(f"\n{workdir}")
-    code = subprocess.run([sys.executable, "-m", "experiments.train", *arguments, *overrides]).returncode
+    code = subprocess.run([sys.executable, "-m", "experiments.train", *arguments]).returncode
     if code in (Code.TERMINATED, Code.INTERRUPTED) or code < 0:
         raise Failure(Code.INTERRUPTED, f"{workdir} was stopped", hint="the same command resumes")
     return code

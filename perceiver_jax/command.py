@@ -1,20 +1,19 @@
 """The entry point of every command: flags, the config they name, and the end: one message, one exit code."""
 
-import ast
+import itertools
 import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from absl import flags
-from ml_collections import ConfigDict
 
 from perceiver_jax.errors import Code, Failure, Stopped
 from perceiver_jax.settings import config as config_lib
-from perceiver_jax.settings import faults, files
+from perceiver_jax.settings import files, overrides
+from perceiver_jax.settings.overrides import Override
 
 _DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
 
@@ -25,16 +24,19 @@ def define_config() -> None:
     flags.DEFINE_bool("tiny", False, "Shrink the config until it runs in seconds.")
 
 
-def config(changes: Mapping[str, Any] | None = None) -> config_lib.Config:
-    """The config that the flags name, overridden, then with `changes` by dotted name, checked; raises Failure(CONFIG)."""
+def config(changes: Mapping[str, Override] | None = None) -> config_lib.Config:
+    """The config that the flags name, overridden, then with `changes` by dotted name, checked; raises Failure(CONFIG).
+
+    What is overridden stays as it is given where `--tiny` shrinks the rest.
+    """
     path, _, variant = require("config").partition(":")
     values = files.load_config(Path(path), variant)
-    for name, value in {**_overrides, **(changes or {})}.items():
-        _override(values, name, value)
-    return config_lib.parse(values, shrink=flags.FLAGS["tiny"].value)
+    given = {**_overrides, **(changes or {})}
+    overrides.apply(values, given)
+    return config_lib.parse(values, flags.FLAGS["tiny"].value, kept=given)
 
 
-def overrides() -> dict[str, Any]:
+def given_overrides() -> dict[str, Override]:
     """What `--config.NAME=VALUE` on the command line changes."""
     return dict(_overrides)
 
@@ -101,60 +103,52 @@ def _help() -> None:
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
-    """Gives the flags to absl and keeps overrides, as (dotted name, value), for `config`; returns what is neither."""
-    words, rest = iter(argv), []
-    for word in words:
-        name, has_value, text = word.partition("=")
-        if name.lstrip("-").startswith("config.") and name.startswith("-"):
-            name = name.lstrip("-").removeprefix("config.")
-            text = text if has_value else next(words, None)
-            if text is None or (not has_value and text.startswith("--")):
-                raise Failure(Code.CONFIG, f"--config.{name}: no value")
-            if _overrides.setdefault(name, _value(text)) != _value(text):
-                raise Failure(Code.CONFIG, f"--config.{name}: given twice, {_overrides[name]!r} and {text}")
-        else:
-            rest.append(word)
+    """Gives the flags to absl and keeps overrides for `config`; returns what is neither.
+
+    Flags may stand in files too (`--flagfile=FILE`); what the command line itself gives wins.
+    """
     try:
-        unused = flags.FLAGS(rest)[1:]
+        files, own = _flagfiles(argv[1:])
+        of_files = flags.FLAGS.read_flags_from_files(files, force_gnu=True)
+        found: dict[str, Override] = {}
+        rest = [word for words in (of_files, own) for word in _without_overrides(words, found)]
+        unused = flags.FLAGS([argv[0], *rest])[1:]
     except flags.Error as error:
         raise Failure(Code.CONFIG, str(error).replace(" ?", "?")) from error
-    if _overrides and "config" not in flags.FLAGS:
-        raise Failure(Code.CONFIG, f"--config.{next(iter(_overrides))}: this command takes no config")
+    if found and "config" not in flags.FLAGS:
+        raise Failure(Code.CONFIG, f"--config.{next(iter(found))}: this command takes no config")
+    _overrides.update(found)
     return unused
 
 
-_overrides: dict[str, Any] = {}
+def _flagfiles(argv: list[str]) -> tuple[list[str], list[str]]:
+    """The words `--flagfile=FILE` or `--flagfile FILE`, and the others."""
+    files, rest, words = [], [], iter(argv)
+    for word in words:
+        if word in ("--flagfile", "-flagfile"):
+            files += [word, *itertools.islice(words, 1)]
+        else:
+            (files if word.startswith(("--flagfile=", "-flagfile=")) else rest).append(word)
+    return files, rest
 
 
-def _value(text: str) -> Any:
-    """A Python literal, or the text itself: `8`, `(28.0, 28.0)`, `None`, `{"kind": "constant"}`, `paper`, `20 epochs`."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        return text
+def _without_overrides(argv: list[str], found: dict[str, Override]) -> list[str]:
+    """The words that are no overrides; puts those, over what was there before, into `found`."""
+    words, rest, own = iter(argv), [], {}
+    for word in words:
+        name, has_value, text = word.partition("=")
+        if not (name.startswith("-") and name.lstrip("-").startswith("config.")):
+            rest.append(word)
+            continue
+        name = name.lstrip("-").removeprefix("config.")
+        text = text if has_value else next(words, None)
+        if text is None or (not has_value and text.startswith("--")):
+            raise Failure(Code.CONFIG, f"--config.{name}: no value")
+        override = overrides.read(text)
+        if own.setdefault(name, override).value != override.value:
+            raise Failure(Code.CONFIG, f"--config.{name}: given twice, {own[name].value!r} and {text}")
+    found.update(own)
+    return rest
 
 
-def _override(values: ConfigDict, name: str, value: Any) -> None:
-    *parents, leaf = name.split(".")
-    section: Any = values
-    for i, part in enumerate(parents):
-        if part not in section:
-            raise faults.unknown_key(name, faults.known_keys(values.to_dict()))
-        section = section[part]
-        if not isinstance(section, ConfigDict):
-            raise Failure(Code.CONFIG, f"--config.{name}: {'.'.join(parents[: i + 1])} is not a section but {section!r}")
-    if leaf not in section and len(section):  # what is in an empty one is by the streams' names
-        raise faults.unknown_key(name, faults.known_keys(values.to_dict()))
-    if leaf in section and isinstance(section[leaf], ConfigDict) and not isinstance(value, dict | None):
-        raise Failure(Code.CONFIG, f"--config.{name}: is a section", hint=f"--config.{name}.FIELD=VALUE")
-    if not _is_named(value):
-        raise Failure(Code.CONFIG, f"--config.{name}: expected names without dots as keys, got {value!r}")
-    with section.unlocked(), section.ignore_type():
-        section[leaf] = ConfigDict(value) if isinstance(value, dict) else value
-
-
-def _is_named(value: Any) -> bool:
-    """Whether all keys of a dictionary and of those in it can be a ConfigDict's."""
-    if not isinstance(value, dict):
-        return True
-    return all(isinstance(key, str) and "." not in key and _is_named(inner) for key, inner in value.items())
+_overrides: dict[str, Override] = {}

@@ -86,6 +86,7 @@ OPTIM = (
     "\n  expected: one of optim.accumulation_steps, optim.b1, optim.b2, optim.clip_norm, optim.ema_decay, optim.eps,"
     " optim.kind, optim.learning_rate, optim.schedule, optim.weight_decay"
 )
+LENGTHS = 'expected a length above 0 such as "2000 steps", "50000 examples" or "120 epochs"'
 MISTAKES = [
     ([], "--config is missing"),
     (["--config"], "Missing value for flag --config"),
@@ -128,6 +129,23 @@ MISTAKES = [
     ([*DIGITS, "--config.zzz=3"], f"unknown key zzz{CHOICES}"),
     ([*DIGITS, "--config.modle.num_latent=3"], "unknown key modle.num_latent; did you mean model.num_latents?"),
     ([*DIGITS, "--config.model.learning_rate=3"], "unknown key model.learning_rate; did you mean optim.learning_rate?"),
+    (
+        [*DIGITS, "--config.train.eval_splits=test"],
+        "train.eval_splits: expected tuple of one or more of validation, test, such as ('validation',), got 'test'",
+    ),
+    ([*DIGITS, "--config.train.duration=100"], f"train.duration: {LENGTHS}, got '100'"),
+    ([*DIGITS, "--config.train.duration=None"], f"train.duration: {LENGTHS}, got 'None'"),
+    (
+        [*DIGITS, "--flagfile=nowhere.txt"],
+        "ERROR:: Unable to open flagfile: [Errno 2] No such file or directory: 'nowhere.txt'",
+    ),
+    (
+        [*DIGITS, "--config.optim.schedule=3"],
+        (
+            "--config.optim.schedule: is a section\n  try: --config.optim.schedule.FIELD=VALUE, or the whole:"
+            """ --config.optim.schedule="{'kind': 'flat_cosine', 'flat_fraction': 0.5}\""""
+        ),
+    ),
     ([*DIGITS, "--config.data.batch_size=7.5"], "data.batch_size: expected integer >= 1, got 7.5"),
     ([*DIGITS, "--config.data.batch_size=1e3"], "data.batch_size: expected integer >= 1, got 1000.0"),
     ([*DIGITS, "--config.data.batch_size=eight"], "data.batch_size: expected integer >= 1, got 'eight'"),
@@ -181,7 +199,19 @@ def test_a_command_without_config_takes_no_override(launch):
         (["--config.model.positions.max_resolution=(28.0, 14)"], "model.positions.max_resolution", (28.0, 14.0)),
         (['--config.augment={"kind": "none"}'], "augment.kind", "none"),
         (['--config.optim.schedule={"kind":"steps","milestones":(0.5,),"factor":0.1}'], "optim.schedule.milestones", (0.5,)),
-        (["--tiny", "--config.train.log_every=9 steps"], "train.log_every", "1 steps"),
+        (["--tiny", "--config.train.log_every=9 steps"], "train.log_every", "9 steps"),
+        (["--tiny", "--config.train.duration=1500 steps"], "train.duration", "1500 steps"),
+        (["--tiny", "--config.seed=7"], "train.duration", "6 steps"),
+        (
+            ["--tiny", "--config.model.num_self_attend_heads=4", "--config.model.latent_channels=64"],
+            "model.latent_channels",
+            64,
+        ),
+        (
+            ["--tiny", "--config.model.positions={'kind': 'fourier', 'num_bands': 8, 'max_resolution': (8.0, 8.0)}"],
+            "model.positions.num_bands",
+            8,
+        ),
     ],
     ids=str,
 )
@@ -195,6 +225,30 @@ def test_an_override_sets_its_field(end_of, arguments, name, value):
         found = getattr(of_stream(found, "image") if isinstance(found, dict) else found, part)
     assert found == value
     assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("2024", "2024"), ("1e3", "1e3"), ("'x'", "x"), ("None", "None"), ("(1)", "(1)")]
+)
+def test_a_text_field_takes_any_text(end_of, text, found):
+    command.define_config()
+    seen = []
+    arguments = ["--config", "configs/image_folder.py", f"--config.data.data_dir={text}", f"--config.data.labels={text}"]
+    assert end_of(lambda: seen.append(command.config()), *arguments) == (0, "", "")
+    assert seen[0].data.data_dir == found
+    assert seen[0].data.labels == (None if text == "None" else found)
+
+
+def test_flags_may_stand_in_files_and_the_command_line_wins(end_of, tmp_path):
+    command.define_config()
+    (tmp_path / "more.txt").write_text("--config.train.duration=9 steps\n")
+    flagfile = tmp_path / "flags.txt"
+    lines = "# a recipe\n--config=configs/digits.py\n\n--config.optim.learning_rate=0.01\n--config.seed=5\n"
+    flagfile.write_text(f"{lines}--flagfile={tmp_path}/more.txt\n")
+    for arguments in ([f"--flagfile={flagfile}", "--config.seed=6"], ["--config.seed=6", "--flagfile", str(flagfile)]):
+        seen = []
+        assert end_of(lambda seen=seen: seen.append(command.config()), *arguments) == (0, "", "")
+        assert (seen[0].optim.learning_rate, seen[0].seed, seen[0].train.duration) == (0.01, 6, "9 steps")
 
 
 def test_an_override_can_take_an_optional_section_away(end_of):

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Union
 import pydantic
 from ml_collections import ConfigDict
 from pydantic import Field, TypeAdapter, model_validator
+from pydantic.fields import FieldInfo
 
 from perceiver_jax import modalities, tasks
 from perceiver_jax.baselines.config import Baseline
@@ -23,7 +24,7 @@ from perceiver_jax.settings import faults, tiny
 from perceiver_jax.tasks import TaskConfig
 from perceiver_jax.training.config import MeshConfig, OptimConfig, TrainConfig
 
-FITTED = ("data", "task")  # sections whose type their own `kind` decides, by room
+ROOMS = {"data": sources, "task": tasks}  # of the sections whose type their own `kind` decides
 
 
 class Config(Section):
@@ -129,23 +130,33 @@ def with_variant(config: ConfigDict, variants: Mapping[str, Mapping[str, Any]], 
     return config
 
 
-def parse(config: ConfigDict, shrink: bool = False) -> Config:
-    """The typed view of a ConfigDict; shrunk, it runs in seconds.
+def parse(config: ConfigDict, shrink: bool = False, kept: Collection[str] = ()) -> Config:
+    """The typed view of a ConfigDict; shrunk, but for the fields `kept`, it runs in seconds.
 
     Raises Failure(CONFIG) for the first unknown, missing, unused, ill-typed or contradictory field.
     """
     whole = _parse(config.to_dict())
-    return _parse(tiny.shrunk(whole)) if shrink else whole
+    return _parse(tiny.shrunk(whole, kept)) if shrink else whole
+
+
+def field(values: Mapping[str, Any], name: str) -> FieldInfo | None:
+    """The declaration of a field by its dotted name, as far as the kinds in a config's values tell which it is."""
+    first, *path = name.split(".")
+    if first not in ROOMS:
+        return faults.field(Config, [first, *path])
+    room, given = ROOMS[first], values[first]
+    known = isinstance(given, Mapping) and "kind" in given and given["kind"] in kinds(room)
+    return faults.field(member(room, given["kind"], f"{first}.kind").Config, path) if known else None
 
 
 def _parse(values: dict[str, Any]) -> Config:
     for name in values:
         if name not in Config.model_fields:
             raise faults.unknown_key(name, {*Config.model_fields, *faults.known_keys(values)} - {name})
-    for name in (*FITTED, "augment"):
+    for name in (*ROOMS, "augment"):
         if name not in values:
             raise Failure(Code.CONFIG, f"missing key {name}", hint=faults.WRITTEN_OUT)
-    fitted = {name: _fitted(name, room, values) for name, room in zip(FITTED, (sources, tasks), strict=True)}
+    fitted = {name: _fitted(name, room, values) for name, room in ROOMS.items()}
     streams = member(sources, fitted["data"].kind, "data.kind")(fitted["data"]).streams()
     return _validate(Config, values | fitted | {"augment": _augment(streams, values)}, (), values)
 

@@ -6,10 +6,12 @@ from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import pydantic
+from pydantic.fields import FieldInfo
 
 from perceiver_jax.errors import Code, Failure, nearest, nearest_first, printable
 from perceiver_jax.section import ONLY, Section
 
+TYPED = 200  # characters of a section that a user is shown to type
 WRITTEN_OUT = "every field is written out: see configs/digits.py"
 
 
@@ -36,7 +38,8 @@ def explain(section: Any, error: pydantic.ValidationError, at: tuple[str, ...], 
             users = [_kind(other) for other in variants if leaf in other.model_fields]
             if users:
                 tag = ".".join((*parents, "kind"))
-                return Failure(Code.CONFIG, f"key {name} is not used with this {tag}; only with {', '.join(users)}")
+                what = f"key {name} is not used with this {tag}; only with {', '.join(users)}"
+                return Failure(Code.CONFIG, what, hint=_of_that_kind(parents, variants, values))
             fields = {".".join((*parents, field)) for other in variants for field in other.model_fields}
             return unknown_key(name, (set(known_keys(values)) | fields) - {name})
         case "missing":
@@ -73,6 +76,22 @@ def _name(loc: tuple[str, ...], values: Any) -> str:
     return ".".join(parts)
 
 
+def _of_that_kind(path: list[str], variants: list[type[Section]], values: Any) -> str:
+    """How to give the section at a path whole, with the fields of the kind that it names and the values that stay."""
+    for part in path:
+        values = values[part] if isinstance(values, Mapping) and part in values else {}
+    chosen = next((one for one in variants if "kind" in values and _kind(one) == values["kind"]), None)
+    return "" if chosen is None else whole_section(".".join(path), chosen.model_fields, values)
+
+
+def whole_section(name: str, fields: Iterable[str], values: Mapping[str, Any]) -> str:
+    """The flag that gives a section whole, or "" for one that is too long to type; of fields without values the names."""
+    inner = ", ".join(
+        f"'{field}': {values[field]!r}" if field in values else f"'{field}': {field.upper()}" for field in fields
+    )
+    return f'--config.{name}="{{{inner}}}"' if len(inner) <= TYPED else ""
+
+
 def known_keys(values: Mapping[str, Any]) -> Iterator[str]:
     """The dotted name of every section and field."""
     for key, value in values.items():
@@ -88,15 +107,15 @@ def _kind(section: type[Section]) -> str:
 
 def _rule(section: Any, path: list[str], message: str) -> str:
     """What the field at a path below a section takes, or each value of one that is by name, from its own declaration."""
-    field, whole = (_field(section, part) for part in (path, path[:-1]))
-    if field is not None:
-        return _words(field.annotation, field.metadata)
+    found, whole = (field(section, part) for part in (path, path[:-1]))
+    if found is not None:
+        return _words(found.annotation, found.metadata)
     if whole is not None and get_origin(whole.annotation) is dict:
         return _words(get_args(whole.annotation)[1])
     return "a section" if _sections_at(section, path[:-1]) else message
 
 
-def _field(section: Any, path: list[str]) -> Any:
+def field(section: Any, path: list[str]) -> FieldInfo | None:
     """The field at a path below a section, None where there is none."""
     variants = _sections_at(section, path[:-1]) if path else []
     return next((m.model_fields[path[-1]] for m in variants if path[-1] in m.model_fields), None)
@@ -114,6 +133,8 @@ def _words(annotation: Any, metadata: Iterable[Any] = ()) -> str:
         return f"a section of {_words(inner[1])} by name"
     if get_origin(annotation) is tuple:
         least = "one or more " if any(getattr(item, "min_length", 0) for item in metadata) else ""
+        if get_origin(inner[0]) is Literal:
+            return f"tuple of {least}of {', '.join(get_args(inner[0]))}, such as {get_args(inner[0])[:1]}"
         return re.sub("number|integer", r"\g<0>s", f"tuple of {least}{_words(inner[0])}")
     if annotation not in names:
         return " or ".join(map(_words, inner))

@@ -205,24 +205,30 @@ FAULTS = [
     # fields of another variant
     (
         {"model.positions.kind": "none"},
-        "key model.positions.max_resolution is not used with this model.positions.kind; only with fourier",
+        "key model.positions.max_resolution is not used with this model.positions.kind; only with fourier\n"
+        "  try: --config.model.positions=\"{'kind': 'none'}\"",
     ),
     (
         {"optim.schedule": {"kind": "constant", "milestones": (0.5,)}},
-        "key optim.schedule.milestones is not used with this optim.schedule.kind; only with steps",
+        "key optim.schedule.milestones is not used with this optim.schedule.kind; only with steps\n"
+        "  try: --config.optim.schedule=\"{'kind': 'constant'}\"",
     ),
     (
         {"augment.kind": "none"},
-        "key augment.flip_probability is not used with this augment.kind; only with affine, inception",
+        "key augment.flip_probability is not used with this augment.kind; only with affine, inception\n"
+        "  try: --config.augment=\"{'kind': 'none'}\"",
     ),
     (
         {"data.data_dir": "x"},
         "key data.data_dir is not used with this data.kind; only with"
-        " fashion_mnist, image_folder, imagenet2012, modelnet40, point_folder",
+        " fashion_mnist, image_folder, imagenet2012, modelnet40, point_folder\n"
+        "  try: --config.data=\"{'kind': 'digits', 'batch_size': 64, 'eval_batch_size': 128, 'validation_examples': 0,"
+        " 'num_workers': 0, 'prefetch_batches': 4}\"",
     ),
     (
         {"task.kind": "multi_label"},
-        "key task.label_smoothing is not used with this task.kind; only with single_label",
+        "key task.label_smoothing is not used with this task.kind; only with single_label\n"
+        "  try: --config.task=\"{'kind': 'multi_label'}\"",
     ),
     # another kind of model
     ({"model.kind": MISSING}, f"missing key model.kind{WRITTEN_OUT}"),

@@ -120,7 +120,8 @@ FAULTS = [
     ({"augment.points.kind": "affine"}, "augment.points.kind: unknown value 'affine'\n  expected: one of none, points"),
     (
         {"augment.points.kind": "none"},
-        "key augment.points.jitter is not used with this augment.points.kind; only with points",
+        "key augment.points.jitter is not used with this augment.points.kind; only with points\n"
+        "  try: --config.augment.points=\"{'kind': 'none', 'extent': None, 'half_side': 1.0}\"",
     ),
     # positions by stream
     ({"model.positions.pionts": FOURIER}, f"model.positions names pionts: {STREAMS}; did you mean points?"),
