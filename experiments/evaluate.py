@@ -20,10 +20,10 @@ from perceiver_jax.runs.load import TrainedRun, load
 from perceiver_jax.system import disk
 from perceiver_jax.system.signals import StopFlag
 
-flags.DEFINE_string("workdir", None, "Directory of the run.")
+flags.DEFINE(command.PATH, "workdir", None, "Directory of the run.")
 _STEP = flags.DEFINE_integer("step", None, "Step of the checkpoint; default: the newest valid one.")
 _SPLIT = flags.DEFINE_string("split", "test", "Split of the data.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Directory of the data; default: where they were in training.")
+_DATA_DIR = flags.DEFINE(command.PATH, "data_dir", None, "Directory of the data; default: where they were in training.")
 _STREAMS = flags.DEFINE_list("streams", None, "Streams to evaluate with, the others zero; default: all.")
 _VOTES = flags.DEFINE_integer(
     "votes",

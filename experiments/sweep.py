@@ -21,8 +21,8 @@ from perceiver_jax.report.tables import table
 from perceiver_jax.settings import files
 from perceiver_jax.settings.overrides import Override
 
-flags.DEFINE_string("workdir", None, "Directory for the runs, one subdirectory per setting.")
-flags.DEFINE_string("sweep", None, "File whose get_sweep() lists what each run changes.")
+flags.DEFINE(command.PATH, "workdir", None, "Directory for the runs, one subdirectory per setting.")
+flags.DEFINE(command.PATH, "sweep", None, "File whose get_sweep() lists what each run changes.")
 command.define_config()
 
 

@@ -23,7 +23,7 @@ from perceiver_jax.runs.begin import check_data, problem_of
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.system.signals import StopFlag
 
-flags.DEFINE_string("workdir", None, "Directory of the run.")
+flags.DEFINE(command.PATH, "workdir", None, "Directory of the run.")
 command.define_config()
 
 

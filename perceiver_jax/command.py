@@ -15,12 +15,26 @@ from perceiver_jax.settings import config as config_lib
 from perceiver_jax.settings import files, overrides
 from perceiver_jax.settings.overrides import Override
 
+
+class _PathParser(flags.ArgumentParser):
+    """A path, with the home directory in place of a leading `~`: a shell leaves the one in `--workdir=~/runs` alone."""
+
+    syntactic_help = "a path"
+
+    def parse(self, argument: str) -> str:
+        return os.path.expanduser(argument)
+
+    def flag_type(self) -> str:
+        return "path"
+
+
+PATH = _PathParser()  # `flags.DEFINE(command.PATH, NAME, None, HELP)`
 _DEBUG = flags.DEFINE_bool("debug", False, "Show the traceback of an error.")
 
 
 def define_config() -> None:
     """Adds the flags `--config FILE.py[:variant]`, overridden by `--config.section.field=value`, and `--tiny`."""
-    flags.DEFINE_string("config", None, "Config file, with a variant after a colon; --config.NAME=VALUE overrides a field.")
+    flags.DEFINE(PATH, "config", None, "Config file, with a variant after a colon; --config.NAME=VALUE overrides a field.")
     flags.DEFINE_bool("tiny", False, "Shrink the config until it runs in seconds.")
 
 
@@ -62,7 +76,7 @@ def _outcome(main: Callable, takes_files: bool) -> Code:
             files = _parse_flags(sys.argv)
             if files and not takes_files:
                 raise Failure(Code.CONFIG, f"unexpected argument {files[0]!r}", hint="every setting is a flag: --name=value")
-            main(*[[Path(file) for file in files]] if takes_files else [])
+            main(*[[Path(file).expanduser() for file in files]] if takes_files else [])
         if sys.stdout is not None:  # closed by whoever launched us
             sys.stdout.flush()
         return Code.DONE

@@ -1,6 +1,7 @@
 """What every part of a config is made of: frozen, strict sections and the few value types they share."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
@@ -32,6 +33,8 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+PathText = Annotated[str, AfterValidator(os.path.expanduser)]  # a leading ~ is the home directory
 
 ONLY = ""  # the name of the stream in settings of a run that has a single one
 T = TypeVar("T")

@@ -26,10 +26,10 @@ flags.disclaim_key_flags()  # they are the flags of the command that defines the
 
 def define_flags(source: str, noun: str) -> None:
     """Adds the flags of every such command; `source` says what --source is, `noun` what is prepared."""
-    flags.DEFINE_string("source", None, source)
-    flags.DEFINE_string("data_dir", None, "Directory of prepared data sets: the configs' data.data_dir.")
+    flags.DEFINE(command.PATH, "source", None, source)
+    flags.DEFINE(command.PATH, "data_dir", None, "Directory of prepared data sets: the configs' data.data_dir.")
     flags.DEFINE_integer("num_workers", os.cpu_count(), "Processes that decode and write.", lower_bound=1)
-    flags.DEFINE_string("checksums", None, "Output of md5sum or sha256sum for files in --source; checked first.")
+    flags.DEFINE(command.PATH, "checksums", None, "Output of md5sum or sha256sum for files in --source; checked first.")
     flags.DEFINE_bool("verify", False, "Finally read all that was written and compare it with its checksums.")
     flags.DEFINE_bool("allow_partial", False, "Prepare a subset, recorded as such.")
     flags.DEFINE_integer("max_bad", 0, f"{noun.capitalize()} that may be left out as unreadable.", lower_bound=0)
@@ -37,8 +37,8 @@ def define_flags(source: str, noun: str) -> None:
 
 def prepare(make_plan: Callable[[Path], dataset.Plan]) -> None:
     """Prepares what the flags ask for; `make_plan` lists and checks a source."""
-    source = Path(command.require("source")).expanduser()
-    data_dir = Path(command.require("data_dir")).expanduser()
+    source = Path(command.require("source"))
+    data_dir = Path(command.require("data_dir"))
     check_outside(data_dir, source)
     num_workers, max_bad = (flags.FLAGS[name].value for name in ("num_workers", "max_bad"))
     published = _checksums(source) if source.exists() else []  # otherwise `make_plan` reports it
@@ -68,7 +68,7 @@ def _checksums(source: Path) -> list[Checksum]:
     """What the list of checksums holds, if one is given; names are below --source, or below the folder that it is in."""
     path = flags.FLAGS["checksums"].value
     root = source if source.is_dir() else source.parent
-    return checksums.read(Path(path).expanduser(), root) if path is not None else []
+    return checksums.read(Path(path), root) if path is not None else []
 
 
 def _compare(published: Sequence[Checksum], stop: StopFlag) -> None:

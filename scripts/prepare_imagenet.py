@@ -22,7 +22,8 @@ from scripts import preparation
 from scripts.preparation import report_above
 
 preparation.define_flags("Directory of the archives or class folders.", "pictures")
-_VALIDATION_LABELS = flags.DEFINE_string(
+_VALIDATION_LABELS = flags.DEFINE(
+    command.PATH,
     "validation_labels",
     None,
     "File with one label per line for the validation pictures, in order of their numbers.",
@@ -40,7 +41,7 @@ def make_plan(source: Path) -> dataset.Plan:
     report_above(f"listing {source}")
     validation = imagenet2012.validation_synsets()
     if _VALIDATION_LABELS.value is not None:
-        path = Path(_VALIDATION_LABELS.value).expanduser()
+        path = Path(_VALIDATION_LABELS.value)
         validation = validation_labels.read(path, validation, imagenet2012.synsets())
     listing = imagenet2012.list_source(source, validation)
     description = {

@@ -251,6 +251,21 @@ def test_flags_may_stand_in_files_and_the_command_line_wins(end_of, tmp_path):
         assert (seen[0].optim.learning_rate, seen[0].seed, seen[0].train.duration) == (0.01, 6, "9 steps")
 
 
+def test_a_leading_tilde_is_the_home_directory_in_every_path(end_of, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.py").write_text("from configs.image_folder import get_config\n")
+    command.define_config()
+    holder = flags.DEFINE(command.PATH, "place", None, "")
+    seen = []
+    arguments = ["--config=~/mine.py", "--place=~/runs/a", "--config.data.data_dir=~/pictures", "~/x.png"]
+
+    def main(files):
+        seen.append((command.config().data.data_dir, holder.value, files))
+
+    assert end_of(main, *arguments, takes_files=True) == (0, "", "")
+    assert seen == [(f"{tmp_path}/pictures", f"{tmp_path}/runs/a", [tmp_path / "x.png"])]
+
+
 def test_an_override_can_take_an_optional_section_away(end_of):
     command.define_config()
     seen = []

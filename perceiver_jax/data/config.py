@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from perceiver_jax.section import HARMLESS, Count, Fraction, Section, Tiny
+from perceiver_jax.section import HARMLESS, Count, Fraction, PathText, Section, Tiny
 
 
 class DataConfig(Section):
@@ -26,7 +26,7 @@ class DataConfig(Section):
 class DirectoryConfig(DataConfig):
     """Data in a directory; it may change between the launches of one run, since its contents are compared."""
 
-    data_dir: Annotated[str, HARMLESS]
+    data_dir: Annotated[PathText, HARMLESS]
 
     @property
     def where(self) -> str:

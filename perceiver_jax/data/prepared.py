@@ -132,7 +132,7 @@ class Prepared:
 
     @property
     def _folder(self) -> Path:
-        return Path(self.data_dir).expanduser() / self.name
+        return Path(self.data_dir) / self.name
 
     def _candidates(self) -> list[Path]:
         """Its versions, finished or not."""

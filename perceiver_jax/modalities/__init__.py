@@ -32,6 +32,7 @@ class Modality(Protocol):
     """Processing of one stream's inputs: an object for a stream and its settings, which worker processes copy."""
 
     Stream: ClassVar[type[Stream]]
+    suffixes: ClassVar[tuple[str, ...]]  # of the files that `read_file` takes, in lower case
     Augment: ClassVar[Any]  # the type of its settings: a Section, or an annotated union of several by `kind`
 
     stream: Stream

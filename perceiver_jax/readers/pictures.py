@@ -22,6 +22,7 @@ from perceiver_jax.readers.opencv import opencv
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
 
+SUFFIXES = (".jpg", ".jpeg", ".png")
 MIN_SIDE = 8  # pixels; less is a tracking pixel or a failed download
 MAX_PIXELS = 64_000_000  # a file of some kB can claim billions
 REENCODED_QUALITY = 100  # of JPEG, as TensorFlow Datasets writes other formats

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import os
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,9 @@ from perceiver_jax.training import manifest
 if TYPE_CHECKING:
     from perceiver_jax.runs.programs import Programs
     from perceiver_jax.training.step import Variables
+
+STDIN = Path("-")
+MAX_FILE_BYTES = 1_000_000_000  # a device or a pipe may never end
 
 # One example: a file of a run with a single stream, or by stream a file or raw values as the data set has them.
 Given = str | Path | np.ndarray | Mapping[str, str | Path | np.ndarray]
@@ -67,7 +72,9 @@ class TrainedRun:
         data = self.problem.config.data
         if not isinstance(data, DirectoryConfig):
             raise Failure(Code.CONFIG, f"--data_dir: data set {data.kind} is not in a directory of its own")
-        moved = self.problem.config.model_copy(update={"data": data.model_copy(update={"data_dir": data_dir})})
+        moved = self.problem.config.model_copy(
+            update={"data": data.model_copy(update={"data_dir": os.path.expanduser(data_dir)})}
+        )
         return dataclasses.replace(self, problem=dataclasses.replace(self.problem, config=moved))
 
     def on_data(self) -> tuple["TrainedRun", list[str]]:
@@ -164,27 +171,20 @@ class TrainedRun:
         return evaluate(self.programs, self.variables, split, stop, dropped)
 
 
-def example_of(file: Path, run: TrainedRun) -> Path | dict[str, Path]:
-    """A file, or the files of each stream that are joined by commas; raises Failure(CONFIG) for another number of them."""
-    names = list(run.problem.modalities)
-    if len(names) == 1:
-        return file
-    parts = str(file).split(",")
-    if len(parts) != len(names):
-        raise Failure(
-            Code.CONFIG, f"{file}: {len(parts)} files", expected=f"{','.join(names)}: one of each, joined by commas"
-        )
-    return {name: Path(part) for name, part in zip(names, parts, strict=True)}
-
-
 def read_file(path: Path) -> bytes:
-    """The bytes of a user's file; raises Failure(DATA) where there is none."""
-    if not path.is_file():
-        raise Failure(Code.DATA, f"{path}: {'is a directory' if path.is_dir() else 'does not exist'}")
+    """The bytes of a user's file, of a pipe, or of standard input where the path is `-`; raises Failure(DATA)."""
+    if path != STDIN and not path.exists():
+        raise Failure(Code.DATA, f"{path}: does not exist")
     try:
-        return path.read_bytes()
+        with sys.stdin.buffer if path == STDIN else open(path, "rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except IsADirectoryError:
+        raise Failure(Code.DATA, f"{path}: is a directory") from None
     except OSError as error:
         raise Failure(Code.DATA, f"{path}: cannot be read", found=f"{error.strerror}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise Failure(Code.DATA, f"{path}: has more than {MAX_FILE_BYTES:,} bytes", hint="a smaller file")
+    return data
 
 
 def _several(examples: Given | Iterable[Given]) -> Iterable[Given]:

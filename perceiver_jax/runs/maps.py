@@ -34,7 +34,7 @@ def draw_maps(
         seen = masks[stream][0] if stream in masks else slice(None)
         maps = zip(cross_attends, (maps[stream][:, seen] for maps in every), strict=True)
         shown = inputs[stream][0].reshape(-1, inputs[stream].shape[-1])[seen] if stream in masks else inputs[stream][0]
-        path = output if len(inputs) == 1 else output.with_stem(f"{output.stem}_{stream}")
+        path = programs.problem.picture_of(output, stream)
         modality.draw_maps(shown, [(f"cross-attend {n}", one) for n, one in maps], path, latents, overlay)
         written.append(path)
     return written

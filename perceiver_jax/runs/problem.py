@@ -9,6 +9,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import pydantic
@@ -74,6 +75,10 @@ class Problem:
         numbers = tuple(self.classes.index(name) for name in source.contents().classes)
         made = self.modalities, self.task, self.num_examples, numbers, self.masked
         return DataSet(config.data, config.views, source, *made)
+
+    def picture_of(self, path: Path, stream: str) -> Path:
+        """Where a picture of one stream is written: at `path`; with several streams, at that name and the stream's."""
+        return path if len(self.streams) == 1 else path.with_stem(f"{path.stem}_{stream}")
 
     def steps(self, duration: str) -> int:
         """The steps in one of the run's durations; epochs count the examples that are trained on."""

@@ -32,8 +32,8 @@ _SUITE = flags.DEFINE_list("suite", list(DEFAULT_SUITES), f"Which of all, {', '.
 _SHAPES = flags.DEFINE_list("shapes", _CHEAP, f"Which of {', '.join(shapes())}, for the suites that have models.")
 _ROUNDS = flags.DEFINE_integer("rounds", 10, "Steps of each contestant.", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 60, "What the rounds of one comparison may take, but for the first three.")
-_JSON = flags.DEFINE_string("json", None, "File for all results; rewritten after each suite.")
-_PLOT = flags.DEFINE_string("plot", None, "File for a picture of times and ratios, a PNG.")
+_JSON = flags.DEFINE(command.PATH, "json", None, "File for all results; rewritten after each suite.")
+_PLOT = flags.DEFINE(command.PATH, "plot", None, "File for a picture of times and ratios, a PNG.")
 _TINY = flags.DEFINE_bool("tiny", False, "Shrink every shape until it runs in seconds.")
 _PLAIN_IMAGENET = flags.DEFINE_bool(
     "plain_imagenet", False, "Train the plain form at full depth too: minutes and 8 GB to compile, 14 GB to run."

@@ -27,7 +27,7 @@ SEEDS = (0, 1, 2)
 # the largest; lengths: in the models' own unit of 0.1 inch.
 COORDINATES, DISTANCES, LENGTHS = np.linspace(-1, 1, 17), np.linspace(0, 1, 33), np.geomspace(0.1, 100, 33)
 
-flags.DEFINE_string("data_dir", None, "Directory that scripts.kicad.prepare made.")
+flags.DEFINE(command.PATH, "data_dir", None, "Directory that scripts.kicad.prepare made.")
 _NUM_POINTS = flags.DEFINE_integer("num_points", None, "Points of each shape; default: the config's.", lower_bound=1)
 
 

@@ -39,15 +39,15 @@ from scripts.preparation import Observer, check_outside
 
 CHUNK = 16  # models given to a worker at once
 
-_SOURCE = flags.DEFINE_string("source", None, "Directory of KiCad's 3D models.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Directory to make: the config's data.data_dir.")
+_SOURCE = flags.DEFINE(command.PATH, "source", None, "Directory of KiCad's 3D models.")
+_DATA_DIR = flags.DEFINE(command.PATH, "data_dir", None, "Directory to make: the config's data.data_dir.")
 _NUM_POINTS = flags.DEFINE_integer("num_points", 4096, "Points of each shape.", lower_bound=1)
 _NUM_WORKERS = flags.DEFINE_integer("num_workers", os.cpu_count(), "Processes that read and sample.", lower_bound=1)
 
 
 def main() -> None:
-    source = Path(command.require("source")).expanduser()
-    data_dir = Path(command.require("data_dir")).expanduser().absolute()
+    source = Path(command.require("source"))
+    data_dir = Path(command.require("data_dir")).absolute()
     if not source.is_dir():
         raise Failure(Code.DATA, f"--source {source}", "is not a directory")
     check_outside(data_dir, source)

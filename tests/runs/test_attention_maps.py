@@ -78,9 +78,42 @@ def test_what_is_not_there_is_reported(run, launcher, tmp_path, flag, code, repo
 
 def test_a_file_that_is_not_a_picture_is_reported_with_its_name(run, launcher, tmp_path):
     (tmp_path / "page.png").write_text("<html>")
-    code, err = refused(launcher, run, tmp_path, tmp_path / "page.png")
+    code, err = refused(launcher, run, tmp_path / "maps", tmp_path / "page.png")
     assert code == 3
     assert "page.png" in err
+    assert not (tmp_path / "maps").exists()
+
+
+def picture(path):
+    path.parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(path), np.arange(64, dtype=np.uint8).reshape(8, 8) * 4)
+    return path
+
+
+def test_a_bad_file_among_many_costs_itself(run, launcher, tmp_path):
+    (tmp_path / "page.png").write_text("<html>")
+    code, err = refused(launcher, run, tmp_path / "maps", tmp_path / "page.png", picture(tmp_path / "mine.png"))
+    assert code == 3
+    assert "page.png" in err
+    assert err.endswith("error[3] 1 of 2 files were left out\n")
+    assert [path.name for path in (tmp_path / "maps").iterdir()] == ["mine.png"]
+
+
+def test_files_of_one_name_are_drawn_apart(run, launcher, tmp_path):
+    for name in ("a/x.png", "b/x.png", "b/x.jpg", "b/y.png", "a/b_x.png"):
+        picture(tmp_path / name)
+    found = drawn(launcher, run, tmp_path / "maps", tmp_path / "a", tmp_path / "b")
+    assert found.keys() == {"b_x", "a_x", "b_x_jpg", "b_x_png", "y"}
+
+
+def test_no_picture_is_written_over_a_file_that_is_to_be_read(run, launcher, tmp_path):
+    mine = picture(tmp_path / "am" / "cat.png")
+    (tmp_path / "link").symlink_to(tmp_path / "am")
+    before = mine.read_bytes()
+    for given in (mine, mine.parent, tmp_path / "link" / "cat.png"):
+        code, err = refused(launcher, run, tmp_path / "am", given)
+        assert (code, err.partition("\n")[0]) == (2, f"error[2] --output {tmp_path}/am: would overwrite the input {mine}")
+    assert mine.read_bytes() == before
 
 
 CLOUDS = [*SETTINGS, "--config.data.grid=(40,)", "--config.data.eval_batch_size=500"]

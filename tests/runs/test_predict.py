@@ -1,6 +1,10 @@
 """Predictions of files, each by itself, whatever else is asked."""
 
 import json
+import os
+import subprocess
+import sys
+import threading
 
 import cv2
 import numpy as np
@@ -84,6 +88,45 @@ def test_bad_files_are_named_and_the_good_ones_predicted_all_the_same(run, launc
     assert lines[0] == f"error[3] picture not-an-image: {run / 'page.png'}"
     assert "error[3] nowhere.png: does not exist" in lines
     assert lines[-1] == "error[3] 2 of 4 files were left out"
+
+
+def test_a_folder_a_list_and_a_pipe_are_files_too(run, launcher, tmp_path):
+    folder = tmp_path / "mine"
+    (folder / "more").mkdir(parents=True)
+    for name, i in (("b.PNG", 0), ("more/a.png", 3), (".hidden.png", 5)):
+        (folder / name).write_bytes((run / f"{i}.png").read_bytes())
+    (folder / "notes.txt").write_text("not a picture")
+    (folder / "again").symlink_to(folder)
+    expected = [one["classes"] for one in predicted(launcher, run, run / "0.png", run / "3.png")]
+    code, out, err = asked(launcher, run, "--json", folder)
+    found = [json.loads(line) for line in out.splitlines()]
+    assert (code, [one["classes"] for one in found]) == (0, expected)
+    assert [one["file"] for one in found] == [f"{folder}/b.PNG", f"{folder}/more/a.png"]
+    assert err.startswith(f"note: {folder}: left out 1 .txt\n")
+    (tmp_path / "list.txt").write_text(f"\ufeff{run}/0.png\r\n\r\n  {run}/3.png\n")
+    listed = predicted(launcher, run, "--files", tmp_path / "list.txt")
+    assert [one["classes"] for one in listed] == expected
+    os.mkfifo(tmp_path / "pipe")
+    (other,) = (threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes((run / "3.png").read_bytes())),)
+    other.start()
+    (piped,) = predicted(launcher, run, tmp_path / "pipe")
+    other.join()
+    assert piped["classes"] == expected[1]
+
+
+def test_standard_input_is_a_file_too(run):
+    command = [sys.executable, "-m", "scripts.predict", "--workdir", run, "--json", "-"]
+    with open(run / "3.png", "rb") as picture:
+        done = subprocess.run(command, stdin=picture, capture_output=True, text=True)
+    assert (done.returncode, json.loads(done.stdout)["file"]) == (0, "-"), done.stderr
+
+
+def test_a_folder_without_pictures_is_reported_with_what_it_holds(run, launcher, tmp_path):
+    (tmp_path / "a.txt").touch()
+    (tmp_path / "b").touch()
+    code, out, err = asked(launcher, run, tmp_path)
+    assert (code, out) == (3, "")
+    assert err.startswith(f"error[3] nothing to read in {tmp_path}\n  found: 1 .txt, 1 without suffix\n  expected: .jpg")
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ class FashionMnist:
     Config = Config
 
     def __init__(self, config: Config):
-        self._folder = Path(config.data_dir).expanduser()
+        self._folder = Path(config.data_dir)
 
     def streams(self) -> tuple[ImageStream]:
         """One grey picture."""

@@ -32,7 +32,7 @@ class ImageStream(Stream):
 class Image:
     """Processing of pictures: a Modality."""
 
-    Stream, Augment = ImageStream, AugmentConfig
+    Stream, Augment, suffixes = ImageStream, AugmentConfig, pictures.SUFFIXES
 
     def __init__(self, stream: ImageStream, augment: NoAugment | Affine | Inception):
         self.stream, self.augment = stream, augment

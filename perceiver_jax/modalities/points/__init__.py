@@ -36,7 +36,7 @@ class PointStream(Stream):
 class PointCloud:
     """Processing of point clouds: a Modality."""
 
-    Stream, Augment = PointStream, AugmentConfig
+    Stream, Augment, suffixes = PointStream, AugmentConfig, shapes.SUFFIXES
     num_coordinates, max_views, mixes = 3, None, False
 
     def __init__(self, stream: PointStream, augment: NoAugment | Points):

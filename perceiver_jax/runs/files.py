@@ -1,0 +1,93 @@
+"""The files that people give to a command: single ones, folders, lists, pipes."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+
+from perceiver_jax.data.examples import Inputs, Masks
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.report.progress import Progress
+from perceiver_jax.runs.load import TrainedRun, read_file
+
+
+def listed(files: Sequence[Path], list_file: str | None, run: TrainedRun, note: Callable[[str], None]) -> list[Path]:
+    """The files given, those that a list names, one a line, and in place of a folder those in it that the run can read.
+
+    What is left out of a folder is counted for `note`. Raises Failure: DATA for a folder that holds none, CONFIG for one
+    where an example is several files.
+    """
+    names = [] if list_file is None else read_file(Path(list_file)).decode("utf-8-sig", "surrogateescape").splitlines()
+    found = []
+    for path in [*files, *(Path(name.strip()) for name in names if name.strip())]:
+        found += _inside(path, run, note) if path.is_dir() else [path]
+    return found
+
+
+def _inside(folder: Path, run: TrainedRun, note: Callable[[str], None]) -> list[Path]:
+    streams = list(run.problem.modalities.values())
+    if len(streams) > 1:
+        names = ", ".join(run.problem.modalities)
+        hint = "give its files, joined by commas, or --files LIST with such lines"
+        raise Failure(Code.CONFIG, f"{folder} is a directory", found=f"an example has several streams: {names}", hint=hint)
+    suffixes, others = streams[0].suffixes, Counter()
+    files = []
+    for name in _walk(folder):
+        suffix = os.path.splitext(name)[1].lower()
+        if suffix in suffixes:
+            files.append(Path(name))
+        else:
+            others[suffix or "without suffix"] += 1
+    kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(others.items()))
+    if not files:
+        raise Failure(Code.DATA, f"nothing to read in {folder}", found=kinds or "no files", expected=", ".join(suffixes))
+    if others:
+        note(f"note: {folder}: left out {kinds}")
+    return files
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """The files below a folder, sorted, but for hidden ones; links are followed, each folder is entered once."""
+    entered: set[str] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (os.path.join(parent, name) for name in sorted(names) if not name.startswith("."))
+
+
+def example_of(file: Path, run: TrainedRun) -> Path | dict[str, Path]:
+    """A file, or the files of each stream that are joined by commas; raises Failure(CONFIG) for another number of them."""
+    names = list(run.problem.modalities)
+    if len(names) == 1:
+        return file
+    parts = str(file).split(",")
+    if len(parts) != len(names):
+        expected = f"{','.join(names)}: one of each, joined by commas"
+        raise Failure(Code.CONFIG, f"{file}: {len(parts)} files", expected=expected)
+    return {name: Path(part) for name, part in zip(names, parts, strict=True)}
+
+
+def readable(
+    files: Collection[Path], run: TrainedRun, bad: list[Failure], progress: Progress
+) -> Iterator[tuple[Path, Inputs, Masks]]:
+    """Each file that can be read, with its inputs; the failures of the others are reported, and added to `bad`."""
+    for done, file in enumerate(files, 1):
+        try:
+            inputs = run.inputs_of(example_of(file, run))
+        except Failure as failure:
+            bad.append(failure)
+            if len(files) > 1:  # of a single one it is how the command ends
+                progress.note(str(failure))
+        else:
+            yield file, *inputs
+        progress.update(done, {})
+
+
+def check_left_out(bad: Sequence[Failure], count: int) -> None:
+    """Raises Failure where some of the files given could not be read: the only one's own, or how many."""
+    if bad:
+        raise bad[0] if count == 1 else Failure(Code.DATA, f"{len(bad)} of {count} files were left out")
