@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Float32, Num
+from jaxtyping import Float, Float32, Num, UInt8
 from pydantic import Field
 
 from perceiver_jax.section import Count, Section
@@ -68,6 +68,9 @@ class Modality(Protocol):
 
     def normalize(self, features: Num[np.ndarray, "B *shape"]) -> Float32[np.ndarray, "B *shape"]:
         """The features of a batch as the model sees them."""
+
+    def shown(self, inputs: Float32[np.ndarray, "... F"], side: int) -> UInt8[np.ndarray, "side side 3"]:
+        """A square picture of one example's normalised inputs, of a masked stream those that are there."""
 
     def draw_maps(
         self,

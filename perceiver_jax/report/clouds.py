@@ -57,13 +57,22 @@ def compose(
 ) -> layout.Canvas:
     """The layout, pixel by pixel. Raises Failure(NUMERICS) for a map with NaN."""
     seen = view(points)
-    greys = np.repeat(FAR + (NEAR - FAR) * seen.nearness[:, None], 3, axis=1)
     drawing = layout.Drawing(
-        example=lambda side: dots(seen, greys[None], side, 1, 1),
+        example=lambda side: _in_grey(seen, side),
         enlarged=lambda logits, side: dots(seen, _colours(logits[None]), side, 1, 1),
         panel=lambda logits, columns, rows: dots(seen, _colours(logits[: columns * rows]), SIDE, columns, rows),
     )
     return layout.arranged(drawing, maps, latents)
+
+
+def cloud(points: Float[np.ndarray, "M 3"], side: int) -> UInt8[np.ndarray, "side side 3"]:
+    """The cloud itself, in grey: a picture of `side` pixels."""
+    return _in_grey(view(points), side)
+
+
+def _in_grey(seen: "View", side: int) -> Picture:
+    greys = np.repeat(FAR + (NEAR - FAR) * seen.nearness[:, None], 3, axis=1)
+    return dots(seen, greys[None], side, 1, 1)
 
 
 def view(points: Float[np.ndarray, "M 3"]) -> View:

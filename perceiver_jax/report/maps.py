@@ -211,6 +211,14 @@ def _scaled(picture: Float[np.ndarray, "H W F"], side: int) -> Float[np.ndarray,
     return picture
 
 
+def fitted(picture: Float[np.ndarray, "H W F"], side: int) -> UInt8[np.ndarray, "side side 3"]:
+    """A picture in 0..1 of one or three channels, scaled to fit a square and put into its middle."""
+    scaled = _rgb(_scaled(np.asarray(picture, np.float32), side))[:side, :side]
+    square = np.full((side, side, 3), PAPER, np.uint8)
+    _paste(square, scaled, (side - scaled.shape[0]) // 2, (side - scaled.shape[1]) // 2)
+    return square
+
+
 def _rgb(picture: Float[np.ndarray, "Y X F"]) -> Picture:
     levels = np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     return np.broadcast_to(levels, (*levels.shape[:2], 3))

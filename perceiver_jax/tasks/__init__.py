@@ -77,6 +77,9 @@ class Task(Protocol):
     def finish(self, evaluation: Evaluation) -> dict[str, float]:
         """The metrics of a whole split, `loss` and the headline among them."""
 
+    def decode(self, label: Num[np.ndarray, "*label"]) -> tuple[str, ...]:
+        """The names of an example's classes, from what `encode` gave."""
+
     def answers(self, scores: Float[np.ndarray, " Y"], count: int) -> list[Answer]:
         """The `count` likeliest classes of one example, likeliest first."""
 

@@ -14,7 +14,7 @@ from perceiver_jax.modalities.image import affine, mix, randaugment
 from perceiver_jax.modalities.image.config import Affine, AugmentConfig, Inception, MixupCutmix, NoAugment
 from perceiver_jax.modalities.image.crop import MAX_VIEWS, centre_box, coordinates, cut, random_box, resize, view_box
 from perceiver_jax.readers import pictures
-from perceiver_jax.report.maps import draw_attention_maps
+from perceiver_jax.report.maps import draw_attention_maps, fitted
 
 Picture = UInt8[np.ndarray, "H W C"]
 Features = UInt8[np.ndarray, "h w F"] | Float32[np.ndarray, "h w F"]
@@ -107,6 +107,10 @@ class Image:
         """The picture as it was before it was normalised, from 0 to 1; its coordinates, if any, left out."""
         mean, std = (np.asarray(numbers, np.float32) for numbers in (self.stream.mean, self.stream.std))
         return np.clip((inputs[..., : len(mean)] * std + mean) / 255, 0, 1)
+
+    def shown(self, inputs: Float32[np.ndarray, "h w F"], side: int) -> UInt8[np.ndarray, "side side 3"]:
+        """The picture, as large as fits, its middle in the middle of white."""
+        return fitted(self.picture(inputs), side)
 
     def draw_maps(
         self,

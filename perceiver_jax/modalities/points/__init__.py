@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Integer
+from jaxtyping import Float, Float32, Float64, Integer, UInt8
 
 from perceiver_jax import readers
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import Stream
 from perceiver_jax.modalities.points.config import AugmentConfig, NoAugment, Points
 from perceiver_jax.readers import shapes
-from perceiver_jax.report.clouds import draw_attention_clouds
+from perceiver_jax.report.clouds import cloud, draw_attention_clouds
 
 PLACEMENT_SEED = 0  # of the points' order on a grid of several axes in evaluation
 
@@ -91,6 +91,10 @@ class PointCloud:
     def normalize(self, features: Float32[np.ndarray, "*shape 3"]) -> Float32[np.ndarray, "*shape 3"]:
         """The coordinates as they are: each cloud is in the cube already."""
         return features
+
+    def shown(self, inputs: Float32[np.ndarray, "*grid 3"], side: int) -> UInt8[np.ndarray, "side side 3"]:
+        """The cloud from the side that shows most of it, nearer points brighter."""
+        return cloud(inputs.reshape(-1, 3), side)
 
     def draw_maps(
         self,

@@ -88,6 +88,10 @@ class MultiLabel:
             "classes_with_examples": float(counted.size),
         }
 
+    def decode(self, label: Float32[np.ndarray, " Y"]) -> tuple[str, ...]:
+        """The names of its classes, perhaps none."""
+        return tuple(self.classes[number] for number in np.flatnonzero(label))
+
     def answers(self, scores: Float[np.ndarray, " Y"], count: int) -> list[Answer]:
         """The likeliest classes, each with a probability of its own."""
         return likeliest(self.classes, scores, count)

@@ -87,6 +87,10 @@ class SingleLabel:
         of_classes = np.diag(matrix)[examples > 0] / examples[examples > 0]
         return means(evaluation.sums) | {"mean_class_accuracy": float(np.mean(of_classes))}
 
+    def decode(self, label: Int32[np.ndarray, ""]) -> tuple[str, ...]:
+        """The name of its class."""
+        return (self.classes[int(label)],)
+
     def answers(self, scores: Float[np.ndarray, " Y"], count: int) -> list[Answer]:
         """The likeliest classes; the scores of all sum to one."""
         return likeliest(self.classes, scores, count)

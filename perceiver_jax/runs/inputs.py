@@ -1,0 +1,32 @@
+"""A batch as the model sees it, drawn with its labels."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from perceiver_jax.data.examples import Batch
+from perceiver_jax.report.examples import SIDE, Picture, draw_examples
+from perceiver_jax.runs.problem import Problem
+
+
+def draw_inputs(problem: Problem, batch: Batch, output: Path, title: str) -> None:
+    """Draws the first examples of a training batch; raises OSError where the picture cannot be written."""
+    draw_examples(list(_examples(problem, batch)), output, title)
+
+
+def _examples(problem: Problem, batch: Batch) -> Iterator[tuple[str, list[Picture]]]:
+    names = list(problem.modalities)
+    for i, label in enumerate(batch["labels"]):
+        words = " + ".join(problem.task.decode(label)) or "no class"
+        if "portions" in batch:
+            other = " + ".join(problem.task.decode(batch["other_labels"][i])) or "no class"
+            portion = batch["portions"][i]
+            words = f"{portion:.2f} {words}, {1 - portion:.2f} {other}" if portion < 1 else words
+        pictures = []
+        for name in names:
+            inputs = batch["inputs"][name][i]
+            if name in batch["masks"]:
+                inputs = inputs.reshape(-1, inputs.shape[-1])[batch["masks"][name][i]]
+            pictures.append(np.asarray(problem.modalities[name].shown(inputs, SIDE)))
+        yield words, pictures
