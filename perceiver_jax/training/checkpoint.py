@@ -23,6 +23,7 @@ import numpy as np
 import perceiver_jax
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system import disk
+from perceiver_jax.system.processor import num_cores
 from perceiver_jax.training.manifest import Manifest, commit, prune
 
 ARRAYS = "arrays"  # Orbax's directory in a step
@@ -42,7 +43,7 @@ def fingerprints(settings: Mapping[str, str], data: str) -> dict[str, str]:
     for path in sorted(root.rglob("*.py")):
         sources.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
     kind = jax.devices()[0].device_kind
-    cores = f" on {len(os.sched_getaffinity(0))} cores" if jax.default_backend() == "cpu" else ""
+    cores = f" on {num_cores()} cores" if jax.default_backend() == "cpu" else ""
     return {
         "config": hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode()).hexdigest(),
         "data": data,
