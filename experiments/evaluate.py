@@ -66,7 +66,7 @@ def draw(run: TrainedRun, facts: dict[str, Any], confusion: np.ndarray) -> None:
     streams = f"_{facts['streams']}" if "streams" in facts else ""
     picture = run.workdir.plots / f"confusion_{facts['split']}{streams}.png"
     shares = f"accuracy {100 * facts['accuracy']:.1f} %, mean over classes {100 * facts['mean_class_accuracy']:.1f} %"
-    title = f"{run.problem.config.data.kind}, {facts['split']}, step {facts['step']:,}\n{shares}"
+    title = f"{run.workdir.path.name}, {facts['split']}, step {facts['step']:,}\n{shares}"
     try:
         picture.parent.mkdir(exist_ok=True)
         draw_confusion(confusion, run.classes, picture, title)

@@ -1,6 +1,7 @@
 """Trains one config; run again, it resumes or says that it is done.
 
-python -m experiments.train --config configs/mnist5k.py[:variant] --workdir runs/a [--config.optim.learning_rate=0.002]
+python -m experiments.train --config configs/mnist5k.py[:variant] --workdir runs/a [--init_from RUN]
+                             [--config.optim.learning_rate=0.002]
 """
 
 from perceiver_jax.system import memory
@@ -21,9 +22,16 @@ from perceiver_jax.report.tables import summary
 from perceiver_jax.runs import workdir as workdirs
 from perceiver_jax.runs.begin import check_data, problem_of
 from perceiver_jax.runs.problem import Problem
+from perceiver_jax.runs.start import source_of
 from perceiver_jax.system.signals import StopFlag
 
 flags.DEFINE(command.PATH, "workdir", None, "Directory of the run.")
+_INIT_FROM = flags.DEFINE(
+    command.PATH,
+    "init_from",
+    None,
+    "Trained run, RUN or RUN:STEP, with whose parameters a new one begins as far as they match.",
+)
 command.define_config()
 
 
@@ -31,23 +39,27 @@ def main() -> None:
     config = command.config()
     with StopFlag() as stop, workdirs.claim(command.require("workdir"), config, sys.argv) as workdir:
         begun = workdir.problem.exists()
-        problem = problem_of(workdir, config)
+        problem = problem_of(workdir, config, stop)
+        source, unwritten = source_of(workdir, _INIT_FROM.value), None
         result = finished(workdir, problem)
         if result is None:
             if begun:  # a problem that was made just now is that of the data as they are
                 check_data(problem)
             from perceiver_jax.runs.train import train  # JAX from here on: every wrong config has ended by now
 
-            result = train(problem, workdir, stop)
+            result, unwritten = train(problem, workdir, stop, source)
         else:
             say(f"{workdir.path} is done.")
         report(result, problem, workdir)
+        if unwritten is not None:
+            raise unwritten
 
 
 def finished(workdir: workdirs.Workdir, problem: Problem) -> dict[str, Any] | None:
-    """The result of a run that has already come to its end."""
+    """The result of a run that has already come to its end, and has written all of it."""
     result = json.loads(workdir.result.read_text()) if workdir.result.exists() else None
-    return result if result and result["step"] == problem.num_steps else None
+    whole = result and result["step"] == problem.num_steps and "unwritten" not in result
+    return result if whole else None
 
 
 def report(result: dict[str, Any], problem: Problem, workdir: workdirs.Workdir) -> None:

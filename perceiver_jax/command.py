@@ -1,5 +1,7 @@
 """The entry point of every command: flags, the config they name, and the end: one message, one exit code."""
 
+import contextlib
+import importlib.util
 import itertools
 import os
 import sys
@@ -70,6 +72,7 @@ def run(main: Callable[[], None] | Callable[[list[Path]], None], takes_files: bo
 
 def _outcome(main: Callable, takes_files: bool) -> Code:
     try:
+        _check_platform()
         if {"--help", "-h"} & set(sys.argv):
             _help()
         else:
@@ -81,7 +84,7 @@ def _outcome(main: Callable, takes_files: bool) -> Code:
             sys.stdout.flush()
         return Code.DONE
     except Stopped as stopped:
-        print(stopped, file=sys.stderr)
+        _say(stopped)
         return stopped.code
     except KeyboardInterrupt:
         return Code.INTERRUPTED
@@ -91,9 +94,24 @@ def _outcome(main: Callable, takes_files: bool) -> Code:
     except Exception as error:  # noqa: BLE001 every end has a message
         failure = error if isinstance(error, Failure) else _as_failure(error)
         if "--debug" in sys.argv:
-            traceback.print_exception(error)
-        print(failure, file=sys.stderr)
+            _say("".join(traceback.format_exception(error)))
+        _say(failure)
         return failure.code
+
+
+def _say(end: object) -> None:
+    """Prints how the program ends; a terminal that was closed must not cost the exit code."""
+    with contextlib.suppress(OSError, ValueError):
+        print(end, file=sys.stderr)
+
+
+def _check_platform() -> None:
+    """Raises Failure(CONFIG) where the system has no POSIX locks."""
+    if importlib.util.find_spec("fcntl") is None:
+        what = f"platform {sys.platform} is not supported"
+        raise Failure(
+            Code.CONFIG, what, expected="Linux or macOS", hint="on Windows use WSL, the Windows Subsystem for Linux"
+        )
 
 
 def _as_failure(error: Exception) -> Failure:

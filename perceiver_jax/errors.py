@@ -18,8 +18,14 @@ class Code(enum.IntEnum):
     WORKDIR = 6  # full, read-only, locked
     MEMORY = 7
     WATCHDOG = 70
-    INTERRUPTED = 130  # stopped by SIGINT after saving
-    TERMINATED = 143  # stopped by SIGTERM after saving
+    HUNG_UP = 129  # stopped by SIGHUP after saving
+    INTERRUPTED = 130  # the same by SIGINT
+    USER_1 = 138  # by SIGUSR1
+    USER_2 = 140  # by SIGUSR2
+    TERMINATED = 143  # by SIGTERM
+
+
+STOPPED = frozenset({Code.HUNG_UP, Code.INTERRUPTED, Code.USER_1, Code.USER_2, Code.TERMINATED})
 
 
 @dataclasses.dataclass

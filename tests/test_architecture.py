@@ -60,7 +60,12 @@ LOOKUPS = {
     "training/meter.py": {"self._sums"},
     "runs/problem.py": {"sizes"},  # by split, of two states of the data to compare
     "settings/upgrade.py": {"values", "ADDED_TO_DATA"},  # a config of version 0.1, what some of its sources lack
-    "runs/workdir.py": {"old", "new"},  # settings by name, of two runs to compare
+    "runs/workdir.py": {
+        "old",
+        "new",
+        "kept",
+        "_read(workdir)",
+    },  # settings of two runs; config.json, of a run never lengthened
 }
 
 

@@ -356,6 +356,21 @@ def test_a_copy_in_a_worker_process_does_the_same(modality, raw):
     np.testing.assert_array_equal(copy.evaluation(raw, 0), modality.evaluation(raw, 0))
 
 
+@every_modality
+def test_an_example_is_shown_as_a_square_picture_and_another_one_otherwise(modality, raw):
+    inputs = modality.normalize(modality.evaluation(raw, 0))
+    shown = modality.shown(inputs, 60)
+    assert (shown.shape, shown.dtype) == ((60, 60, 3), np.uint8)
+    assert len(np.unique(shown)) > 2
+    assert (modality.shown(inputs[::-1] * 0.5 * np.linspace(0, 1, inputs.shape[-1], dtype=np.float32), 60) != shown).any()
+
+
+@every_modality
+def test_a_modality_names_the_suffixes_of_its_files(modality, raw):
+    assert modality.suffixes
+    assert all(suffix.startswith(".") and suffix == suffix.lower() for suffix in modality.suffixes)
+
+
 @pytest.mark.parametrize(("modality", "raw"), [case for case in cases() if case.values[0].mixes])
 def test_two_examples_in_one_have_the_shape_of_one_and_a_portion(modality, raw):
     first, second = train(modality, raw, 0), train(modality, raw, 1)
@@ -402,6 +417,11 @@ def test_the_settings_of_a_task_are_those_of_its_kind(task, kind):
 def test_the_label_of_padding_is_as_any_other(task):
     encoded, blank = task.encode((3,), "an example"), task.blank()
     assert (blank.shape, blank.dtype) == (encoded.shape, encoded.dtype)
+
+
+@of_kinds(tasks)
+def test_a_label_is_named_by_its_classes(task):
+    assert [task.decode(task.encode((i,), "an example")) for i in (3, 0)] == [("dog",), ("ant",)]
 
 
 @of_kinds(tasks)

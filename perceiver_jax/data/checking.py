@@ -1,5 +1,6 @@
 """The files of users' own data that cannot be read, found before training instead of during it."""
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -25,7 +26,7 @@ class Checked(NamedTuple):
 def check_files(
     source: FolderSource, modalities: Mapping[str, Modality], observe: Callable[[int], None], note: Callable[[str], None]
 ) -> Checked:
-    """Reads every file once; reports those that cannot be read. `observe` is called with how many are done.
+    """Reads every file once; reports those that cannot be read. `observe` is called with how many are done; it may raise.
 
     Raises Failure(DATA) where they are more than the config's `max_bad`.
     """
@@ -33,8 +34,11 @@ def check_files(
     files = [(split, index) for split in splits for index in range(len(split))]
     bad: list[tuple[str, Failure]] = []
     masked: set[str] = set()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # decoders release the GIL
-        for done, found in enumerate(pool.map(lambda one: _checked(*one, modalities), files)):
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count()))  # decoders release the GIL
+        checked = pool.map(lambda one: _checked(*one, modalities), files)
+        stack.callback(checked.close)  # where `observe` raises, the files that are left are not read
+        for done, found in enumerate(checked):
             if isinstance(found, Failure):
                 owner, index = files[done]
                 bad.append((owner.file(index), found))

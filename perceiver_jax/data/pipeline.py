@@ -7,7 +7,6 @@ JAX, so functions import it.
 
 import functools
 import math
-import signal
 import sys
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -19,7 +18,7 @@ from jaxtyping import Integer
 from perceiver_jax.data.config import DataConfig
 from perceiver_jax.data.examples import Batch, DataSet, Share, Split, eval_batch, train_batch, vote_batch
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.system.signals import enter_worker
+from perceiver_jax.system.signals import STOPS, enter_worker
 
 if TYPE_CHECKING:
     import grain
@@ -137,4 +136,4 @@ def _read_ahead(batches: "grain.MapDataset", config: DataConfig) -> Batches:
 
 def _enter_worker(worker: int, num_workers: int) -> None:
     del worker, num_workers
-    enter_worker(signal.SIGINT, signal.SIGTERM)
+    enter_worker(*STOPS)

@@ -2,23 +2,24 @@
 
 from perceiver_jax.data import checking, pipeline
 from perceiver_jax.data.folder_source import FolderSource
-from perceiver_jax.errors import Code, Failure
+from perceiver_jax.errors import Code, Failure, Stopped
 from perceiver_jax.report.progress import Progress
 from perceiver_jax.runs.problem import Problem, check_same, resolve
 from perceiver_jax.runs.workdir import Workdir, read_problem, write_problem
 from perceiver_jax.settings.config import Config
+from perceiver_jax.system.signals import StopFlag
 from perceiver_jax.training import manifest
 
 
-def problem_of(workdir: Workdir, config: Config) -> Problem:
+def problem_of(workdir: Workdir, config: Config, stop: StopFlag) -> Problem:
     """What the run in a claimed workdir learns: as it is stored, or, at first, made from the data and stored.
 
     Data are compared with what is stored by `check_data`. Raises Failure: DATA for data that are not there or wrong,
-    CONFIG for too few, CHECKPOINT for a problem file that is damaged.
+    CONFIG for too few, CHECKPOINT for a problem file that is damaged. Raises Stopped where a signal has asked for it.
     """
     if workdir.problem.exists():
         return read_problem(workdir, config)
-    problem = resolve(config, *_checked(config))
+    problem = resolve(config, *_checked(config, stop))
     pipeline.check(problem.data)
     _check_saved(workdir, problem)
     write_problem(workdir, problem)
@@ -41,12 +42,18 @@ def _check_saved(workdir: Workdir, problem: Problem) -> None:
         raise Failure(Code.DATA, what, where, saved.fingerprints["data"], problem.fingerprint, hint)
 
 
-def _checked(config: Config) -> checking.Checked | tuple[()]:
+def _checked(config: Config, stop: StopFlag) -> checking.Checked | tuple[()]:
     """What is found in the files of users' own data; nothing of other data, which were checked when they were prepared."""
     source = config.source()
     if not isinstance(source, FolderSource):
         return ()
     count = sum(source.contents().num_examples.values())
     with Progress(count, 0) as progress:
+
+        def observe(done: int) -> None:
+            if stop.should_stop is not None:
+                raise Stopped(stop.should_stop, 0, "the same command starts over")
+            progress.update(done, {})
+
         progress.note(f"checking {count:,} files")
-        return checking.check_files(source, config.modalities, lambda done: progress.update(done, {}), progress.note)
+        return checking.check_files(source, config.modalities, observe, progress.note)

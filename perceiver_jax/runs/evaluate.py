@@ -47,7 +47,7 @@ def _merged(
     for batch in batches:
         if stop.should_stop is not None:
             return None
-        batch = devices.to_devices(batch, programs.mesh)
+        batch = devices.to_devices(devices.padded(batch, programs.mesh), programs.mesh)
         if views == 1:
             part = programs.evaluate(variables, batch)
         else:

@@ -18,9 +18,9 @@ def draw_inputs(problem: Problem, batch: Batch, output: Path, title: str) -> Non
 def _examples(problem: Problem, batch: Batch) -> Iterator[tuple[str, list[Picture]]]:
     names = list(problem.modalities)
     for i, label in enumerate(batch["labels"]):
-        words = " + ".join(problem.task.decode(label)) or "no class"
+        words = " + ".join(problem.task.decode(np.asarray(label))) or "no class"
         if "portions" in batch:
-            other = " + ".join(problem.task.decode(batch["other_labels"][i])) or "no class"
+            other = " + ".join(problem.task.decode(np.asarray(batch["other_labels"][i]))) or "no class"
             portion = batch["portions"][i]
             words = f"{portion:.2f} {words}, {1 - portion:.2f} {other}" if portion < 1 else words
         pictures = []

@@ -57,10 +57,10 @@ class TrainedRun:
 
     @functools.cached_property
     def programs(self) -> "Programs":
-        """The compiled model."""
+        """The compiled model, on whatever devices there are."""
         from perceiver_jax.runs.programs import Programs  # JAX from here on
 
-        return Programs(self.problem)
+        return Programs(self.problem, only_answers=True)
 
     @functools.cached_property
     def variables(self) -> "Variables":

@@ -9,12 +9,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from perceiver_jax.model import factory
 from perceiver_jax.model.heads import Output
 from perceiver_jax.model.inputs import Streams
 from perceiver_jax.runs.problem import Problem
+from perceiver_jax.settings.config import Config
 from perceiver_jax.system import devices
 from perceiver_jax.tasks import Evaluation, Sums
 from perceiver_jax.training import checkpoint, optim
@@ -22,15 +23,15 @@ from perceiver_jax.training.step import Batch, TrainState, Variables, train_step
 
 
 class Programs:
-    """The programs of a problem. Made before any array exists; raises Failure(CONFIG) for devices that do not fit."""
+    """The programs of a problem. Made before any array exists; raises Failure(CONFIG) for devices that do not fit.
 
-    def __init__(self, problem: Problem):
+    Those that only answer, of a trained run, fit any number of devices.
+    """
+
+    def __init__(self, problem: Problem, only_answers: bool = False):
         self.problem, config = problem, problem.config
         devices.keep_compiled_programs()
-        parts = config.optim.accumulation_steps
-        name = "data.batch_size" if parts == 1 else "data.batch_size / optim.accumulation_steps"
-        sizes = {name: config.data.batch_size // parts, "data.eval_batch_size": config.data.eval_batch_size}
-        self.mesh = devices.make_mesh(config.mesh.model, config.mesh.inputs, sizes)
+        self.mesh = devices.answering_mesh(config.mesh.model, config.mesh.inputs) if only_answers else _training_mesh(config)
         self.graph = nnx.graphdef(factory.abstract_model(config.model, problem.inputs, problem.task.num_outputs))
         self.schedule = jax.jit(optim.schedule(config.optim, problem.num_steps))
         self.optimizer = optim.optimizer(config.optim, problem.num_steps)
@@ -124,6 +125,13 @@ class Programs:
                 return nnx.merge(self.graph, *variables).encode(inputs, masks)
 
         return jax.jit(encode)
+
+
+def _training_mesh(config: Config) -> Mesh:
+    parts = config.optim.accumulation_steps
+    name = "data.batch_size" if parts == 1 else "data.batch_size / optim.accumulation_steps"
+    sizes = {name: config.data.batch_size // parts, "data.eval_batch_size": config.data.eval_batch_size}
+    return devices.make_mesh(config.mesh.model, config.mesh.inputs, sizes)
 
 
 def _placed(leaf: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:

@@ -7,13 +7,24 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from perceiver_jax.errors import Code, Failure, printable, some
 from perceiver_jax.runs import problem as problems
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.settings.config import Config, dump, lasting, read
 from perceiver_jax.system import disk, locks
+from perceiver_jax.training import manifest
+
+EARLIER, ORIGIN = "earlier_durations", "init_from"  # in config.json, of runs that have them
+
+
+class Origin(NamedTuple):
+    """The state of another run whose parameters a run began with."""
+
+    run: str  # its directory, absolute
+    step: int
+    state_sha256: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,14 +63,15 @@ class Workdir:
 def claim(path: str, config: Config, command: list[str]) -> Iterator[Workdir]:
     """The workdir at `path`, made if absent and locked until the block ends.
 
-    The lock is between processes and ends with its own.
+    The lock is between processes and ends with its own. A run may have become longer, where `length` allows it; then what
+    it had come to is removed.
     Raises Failure: WORKDIR where the directory cannot be used (a file, read-only, full, in use), CONFIG where it holds a
     run with other settings, CHECKPOINT for a damaged config.json.
     """
     where = f"workdir {_shown(path)}"
     if not path or "\0" in path:
         raise Failure(Code.WORKDIR, where, "is not a path", hint="--workdir runs/NAME")
-    workdir = Workdir(Path(os.path.abspath(path)))
+    workdir = Workdir(Path(os.path.abspath(os.path.expanduser(path))))
     if workdir.path.parent == workdir.path:
         raise Failure(Code.WORKDIR, where, "is the root of the file system", hint="--workdir runs/NAME")
 
@@ -71,8 +83,8 @@ def claim(path: str, config: Config, command: list[str]) -> Iterator[Workdir]:
             workdir.path.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locks.held(workdir.path / ".lock", where, in_use))
             disk.remove_unfinished(workdir.path)
-            _match(workdir, where, config)
-            written = _text({"config": dump(config), "command": command})
+            facts = _matched(workdir, where, config)
+            written = _text({"config": dump(config), "command": command, **facts})
             if not workdir.config.exists() or workdir.config.read_bytes() != written:
                 disk.write_atomically(workdir.config, written)
             workdir.plots.mkdir(exist_ok=True)
@@ -130,17 +142,50 @@ def _signed(record: dict[str, Any]) -> dict[str, Any]:
     return record | {"sha256": hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()}
 
 
-def _match(workdir: Workdir, where: str, config: Config) -> None:
-    """Raises Failure(CONFIG) where the workdir holds a run with other settings."""
+def _matched(workdir: Workdir, where: str, config: Config) -> dict[str, Any]:
+    """What config.json keeps from launch to launch; raises Failure(CONFIG) where the run in it has other settings."""
     if not workdir.config.exists():
-        return
-    old, new = lasting(read(_read(workdir)["config"])), lasting(config)
+        return {}
+    record = _read(workdir)
+    kept = {name: record[name] for name in (EARLIER, ORIGIN) if name in record}
+    before = read(record["config"])
+    old, new = lasting(before), lasting(config)
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    if names:
+    if names == ["train.duration"] and workdir.problem.exists():
+        from perceiver_jax.runs.length import check_longer  # JAX: no other launch needs it so early
+
+        problem = read_problem(workdir, before)
+        after = dataclasses.replace(problem, config=config)
+        check_longer(where, problem, after, done=max(manifest.steps(workdir.checkpoints), default=0))
+        if after.num_steps > problem.num_steps:
+            workdir.result.unlink(missing_ok=True)
+        kept[EARLIER] = [*kept.get(EARLIER, []), before.train.duration]
+    elif names:
         changes = [f"{name} {old.get(name, '(none)')} -> {new.get(name, '(none)')}" for name in names[:10]]
         changes += [f"and {len(names) - 10} more"] if len(names) > 10 else []
         what = f"{where} holds a run with other settings"
         raise Failure(Code.CONFIG, what, found="; ".join(changes), hint="a new --workdir")
+    return kept
+
+
+def earlier_configs(workdir: Workdir, config: Config) -> list[Config]:
+    """The config of a run as it was before the run became longer, once for each time."""
+    durations = _read(workdir).get(EARLIER, [])
+    return [config.model_copy(update={"train": config.train.model_copy(update={"duration": d})}) for d in durations]
+
+
+def read_origin(workdir: Workdir) -> Origin | None:
+    """Where the parameters of a claimed run began, if they are another run's."""
+    record = _read(workdir)
+    return Origin(**record[ORIGIN]) if ORIGIN in record else None
+
+
+def write_origin(workdir: Workdir, origin: Origin) -> None:
+    """Stores it. Raises Failure(WORKDIR) where the disk refuses."""
+    try:
+        disk.write_atomically(workdir.config, _text({**_read(workdir), ORIGIN: origin._asdict()}))
+    except OSError as error:
+        raise disk.unusable(f"workdir {workdir.path}", workdir.config, error) from error
 
 
 def _read(workdir: Workdir) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The devices a run computes on, and what each of them holds."""
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,12 +32,7 @@ def make_mesh(model: int, inputs: int, batch_sizes: dict[str, int]) -> Mesh:
     Raises Failure(CONFIG) where there are no devices of the platform asked for, they do not divide so, or a batch (sizes
     by name) not among them.
     """
-    try:
-        devices = jax.devices()
-    except (RuntimeError, AssertionError) as error:  # an assertion: the platform's plug-in is not installed
-        what = f"platform {jax.config.jax_platforms}: no devices found"
-        hint = "another value of JAX_PLATFORMS, or unset it"
-        raise Failure(Code.CONFIG, what, found=str(error).partition("\n")[0], hint=hint) from None
+    devices = _devices()
     n = len(devices)
     if jax.local_device_count() % inputs:  # a host reads whole examples
         raise Failure(Code.CONFIG, f"mesh.inputs {inputs} does not divide {jax.local_device_count()} devices of one host")
@@ -48,6 +44,29 @@ def make_mesh(model: int, inputs: int, batch_sizes: dict[str, int]) -> Mesh:
         if size % n:
             near = " or ".join(str(b) for b in (size // n * n, (size // n + 1) * n) if b)
             raise Failure(Code.CONFIG, f"{name} {size} is not divisible by {n} devices; try {near}")
+    return _mesh(devices, model, inputs)
+
+
+def answering_mesh(model: int, inputs: int) -> Mesh:
+    """The same for a trained run, on any number of devices: along an axis as many as divide both them and what it had.
+
+    Raises Failure(CONFIG) where there are no devices of the platform asked for.
+    """
+    devices = _devices()
+    inputs = math.gcd(inputs, jax.local_device_count())
+    return _mesh(devices, math.gcd(model, len(devices) // inputs), inputs)
+
+
+def _devices() -> list[jax.Device]:
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # an assertion: the platform's plug-in is not installed
+        what = f"platform {jax.config.jax_platforms}: no devices found"
+        hint = "another value of JAX_PLATFORMS, or unset it"
+        raise Failure(Code.CONFIG, what, found=str(error).partition("\n")[0], hint=hint) from None
+
+
+def _mesh(devices: list[jax.Device], model: int, inputs: int) -> Mesh:
     return Mesh(np.asarray(devices).reshape(-1, model, inputs), ("data", "model", INPUTS))
 
 
@@ -73,6 +92,17 @@ def state_sharding(mesh: Mesh, state: Any) -> Any:
         return NamedSharding(mesh, PartitionSpec(*(None,) * longest, "model"))
 
     return jax.tree.map(sharding, state)
+
+
+def padded(batch: Mapping[str, Any], mesh: Mesh) -> Mapping[str, Any]:
+    """A host's part of an evaluation batch, its last example repeated with weight 0 until the devices divide it."""
+    count = mesh.shape["data"] * mesh.shape["model"] // jax.process_count()
+    missing = -len(batch["weights"]) % count
+    if not missing:
+        return batch
+    longer = jax.tree.map(lambda array: np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]), dict(batch))
+    longer["weights"][-missing:] = 0
+    return longer
 
 
 def to_devices(batch: Mapping[str, Any], mesh: Mesh) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import contextlib
 import datetime
 import errno
-import fcntl
 import json
 import os
 import socket
@@ -21,6 +20,8 @@ def held(path: Path, where: str, in_use: Callable[[str], Failure]) -> Iterator[N
 
     Raises `in_use(owner)` where another process holds it, and OSError where the file cannot be written.
     """
+    import fcntl  # Windows has none: the rest of the package can be imported there
+
     # Opening the lock for writing is also the only true test of write access: mode bits say nothing to root.
     with open(path, "a+b", buffering=0) as lock:
         try:

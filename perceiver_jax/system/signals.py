@@ -1,4 +1,4 @@
-"""Stopping on request: the first SIGTERM or SIGINT asks the run to save and end, the second one ends it at once."""
+"""Stopping on request: a signal asks the run to save and end; a second SIGTERM or SIGINT ends it at once."""
 
 import contextlib
 import multiprocessing
@@ -10,15 +10,28 @@ from types import FrameType
 
 from perceiver_jax.errors import Code
 
-_CODES = {signal.SIGTERM: Code.TERMINATED, signal.SIGINT: Code.INTERRUPTED}
+_NAMED = {
+    "SIGTERM": Code.TERMINATED,
+    "SIGINT": Code.INTERRUPTED,
+    "SIGHUP": Code.HUNG_UP,  # the terminal was closed
+    "SIGUSR1": Code.USER_1,  # schedulers warn with these two before a time limit
+    "SIGUSR2": Code.USER_2,
+}
+_CODES = {signal.Signals[name]: code for name, code in _NAMED.items() if hasattr(signal, name)}
+STOPS = tuple(_CODES)  # the signals that stop a run, as far as this platform has them
+# Warnings come more than once, and another signal follows them: a closed terminal sends SIGHUP from the shell and from the
+# kernel, a scheduler's SIGTERM comes at the limit of which it warned. None of these may cost the save that is under way.
+_DEMANDS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopFlag:
-    """A flag that SIGTERM or SIGINT raises while the context is open; enter it in the main thread, first of all.
+    """A flag that a signal of `STOPS` raises while the context is open; enter it in the main thread, first of all.
+
+    SIGHUP stays ignored where it was, as under nohup.
 
     Python runs its signal handlers between two bytecodes of the main thread, so not during a compilation that takes a
     minute. A thread therefore reads the signals from the interpreter's wake-up pipe, answers the first one and lets the
-    second one end the process at any time, without clean-up: nothing unfinished ever has its final name.
+    second SIGTERM or SIGINT end the process at any time, without clean-up: nothing unfinished ever has its final name.
     """
 
     def __init__(self) -> None:
@@ -35,7 +48,7 @@ class StopFlag:
         self._thread = threading.Thread(target=self._listen, args=(reader,), name="signals", daemon=True)
         self._thread.start()
         self._old_wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        self._old = {number: signal.signal(number, self._handle) for number in _CODES}
+        self._old = {number: signal.signal(number, self._handle) for number in STOPS if not _detached(number)}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -50,20 +63,26 @@ class StopFlag:
 
     def _listen(self, reader: int) -> None:
         """Reads one byte for each signal until the pipe is closed."""
-        asked = False
+        demanded = False
         with open(reader, "rb", buffering=0) as pipe:
             while byte := pipe.read(1):
                 if byte[0] not in _CODES:
                     continue
-                code = _CODES[signal.Signals(byte[0])]
-                if asked:
-                    os._exit(code)
-                asked, self._code = True, self._code or code
-                name = signal.Signals(byte[0]).name
-                line = f"{name}: stopping after this step, then saving; a second signal ends the run at once\n"
+                number = signal.Signals(byte[0])
+                demand = number in _DEMANDS
+                if demand and demanded:
+                    os._exit(_CODES[number])
+                self._code, demanded = self._code or _CODES[number], demanded or demand
+                after = "; a second signal ends the run at once" if demand else ""
+                line = f"{number.name}: stopping after this step, then saving{after}\n"
                 # A closed stderr must not cost the second signal.
                 with contextlib.suppress(OSError, ValueError, AttributeError):
                     os.write(sys.__stderr__.fileno(), line.encode())
+
+
+def _detached(number: signal.Signals) -> bool:
+    """Whether whoever started this process has seen to it that a closed terminal does not reach it."""
+    return number.name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN
 
 
 def enter_worker(*ignored: signal.Signals) -> None:

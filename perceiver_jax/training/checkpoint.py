@@ -8,13 +8,14 @@ import gc
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import shutil
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ import numpy as np
 import perceiver_jax
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system import disk
-from perceiver_jax.training.manifest import Manifest, commit, prune
+from perceiver_jax.system.processor import num_cores
+from perceiver_jax.training.manifest import Manifest, commit, prune, steps
 
 ARRAYS = "arrays"  # Orbax's directory in a step
+BYTES_BESIDE = 1_200  # of a checkpoint beside each array's own: its entries in the manifest and in Orbax's files
 SETTLE_SECONDS = 0.3  # for the writes that Orbax leaves running when one is refused
 
 
@@ -42,18 +45,28 @@ def fingerprints(settings: Mapping[str, str], data: str) -> dict[str, str]:
     for path in sorted(root.rglob("*.py")):
         sources.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
     kind = jax.devices()[0].device_kind
-    cores = f" on {len(os.sched_getaffinity(0))} cores" if jax.default_backend() == "cpu" else ""
+    cores = f" on {num_cores()} cores" if jax.default_backend() == "cpu" else ""
     return {
-        "config": hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode()).hexdigest(),
+        "config": settings_sha256(settings),
         "data": data,
         "code": f"{perceiver_jax.__version__}, sources {sources.hexdigest()[:16]}",
         "numerics": f"jax {jax.__version__}, jaxlib {jaxlib.__version__}, {jax.device_count()} x {kind}{cores}",
     }
 
 
-def compare(manifest: Manifest, current: dict[str, str]) -> None:
-    """Raises Failure where the step was made with another config (CONFIG) or data (DATA); notes other differences."""
-    saved = manifest.fingerprints
+def settings_sha256(settings: Mapping[str, str]) -> str:
+    """The SHA-256 of settings by name."""
+    return hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode()).hexdigest()
+
+
+def compare(manifest: Manifest, current: dict[str, str], configs: Collection[str] = ()) -> None:
+    """Raises Failure where the step was made with another config (CONFIG) or data (DATA); notes other differences.
+
+    `configs` are the SHA-256 of settings that are as good as the current ones.
+    """
+    saved = dict(manifest.fingerprints)
+    if saved["config"] in configs:
+        saved["config"] = current["config"]
     for name, code, words in (("config", Code.CONFIG, "with other settings"), ("data", Code.DATA, "on other data")):
         if saved[name] != current[name]:
             what, where = f"checkpoint {manifest.step} was trained {words}", f"the fingerprint of {name} differs"
@@ -63,6 +76,29 @@ def compare(manifest: Manifest, current: dict[str, str]) -> None:
     if notes:
         what = f"changed since checkpoint {manifest.step}, so results may differ in bits"
         print(f"note: {what}: {'; '.join(notes)}", file=sys.stderr)
+
+
+def check_room(directory: Path, state: Any, saves: int, keep: int) -> None:
+    """Raises Failure(WORKDIR) where a disk cannot hold the checkpoints of `saves` saves to come.
+
+    `state` is a pytree of arrays or jax.ShapeDtypeStruct. A save removes the oldest of more than `keep` only after it has
+    written the newest.
+    """
+    import jax
+
+    leaves = jax.tree.leaves(state)
+    size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves) + BYTES_BESIDE * len(leaves)
+    there = len(steps(directory))
+    more = min(saves, max(1, keep + 1 - there))
+    needed, disk_ = more * size, shutil.disk_usage(directory)
+    if disk_.free >= needed or not disk_.total:  # some network file systems report nothing
+        return
+    what, found = "no room for the checkpoints of this run", f"{disk_.free:,} bytes free"
+    expected = f"{needed:,} bytes"
+    expected += f": {more} x {size:,}, with the newest written before the oldest of {keep} is removed" if more > 1 else ""
+    fewer = f", --config.train.keep_checkpoints={keep - 1}" if keep > 1 and more > 1 else ""
+    hint = f"free some space{fewer}, or another --workdir"
+    raise Failure(Code.WORKDIR, what, str(directory), found=found, expected=expected, hint=hint)
 
 
 def save(directory: Path, step: int, state: Any, fingerprints: dict[str, str], keep: int) -> None:

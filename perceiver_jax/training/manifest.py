@@ -68,6 +68,11 @@ def verify(directory: Path, step: int) -> Manifest:
         raise Failure(Code.CHECKPOINT, f"step {step} rejected", str(fault), hint=hint) from None
 
 
+def read(directory: Path, step: int) -> Manifest:
+    """The manifest of a step that has been verified."""
+    return _read_manifest(directory / str(step) / MANIFEST, step)
+
+
 def chosen_step(directory: Path, asked: int | None) -> int:
     """The step asked for, verified, or the newest valid one; raises Failure(CHECKPOINT) where there is none."""
     if asked is not None:

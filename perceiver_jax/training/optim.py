@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from perceiver_jax.training.config import Constant, FlatCosine, OptimConfig, Steps
 
@@ -23,6 +24,11 @@ def schedule(config: OptimConfig, num_steps: int) -> optax.Schedule:
             flat = round(flat_fraction * num_steps)
             decay = optax.cosine_decay_schedule(rate, max(1, num_steps - flat))
             return optax.join_schedules([optax.constant_schedule(rate), decay], [flat])
+
+
+def rates(schedule: optax.Schedule, count: int) -> Float[Array, " count"]:
+    """The learning rates of the first `count` updates."""
+    return jax.jit(jax.vmap(lambda step: jnp.asarray(schedule(step), jnp.float32)))(jnp.arange(count))
 
 
 def decay_mask(params: Any) -> Any:

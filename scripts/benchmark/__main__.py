@@ -21,8 +21,8 @@ from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.report.tables import quantity, table
 from perceiver_jax.system import memory
 from perceiver_jax.system.disk import write_atomically
+from perceiver_jax.system.processor import num_cores
 from scripts.benchmark import peers
-from scripts.benchmark.process import num_cores
 from scripts.benchmark.run import Row, Run, add_shares
 from scripts.benchmark.shapes import chosen, shapes
 from scripts.benchmark.suites import DEFAULT_SUITES, SUITES

@@ -15,7 +15,7 @@ import numpy as np
 
 from perceiver_jax.model.config import FourierPositions
 from perceiver_jax.model.positions import axis_table, channel_order
-from scripts.benchmark.process import num_cores
+from perceiver_jax.system.processor import num_cores
 from scripts.benchmark.shapes import LEARNING_RATE, Shape
 
 PACKAGES = {"transformers": ("torch", "transformers"), "perceiver-pytorch": ("torch", "perceiver-pytorch")}  # of each

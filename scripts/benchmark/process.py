@@ -85,11 +85,6 @@ class Contestant:
         )
 
 
-def num_cores() -> int:
-    """The cores that a process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
 def compare(contestants: Sequence[Contestant], rounds: int, seconds: float) -> dict[str, dict[str, float]]:
     """What `rounds` steps of each took, by name; after `seconds` of them all together, at least `LEAST_ROUNDS`.
 

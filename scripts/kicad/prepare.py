@@ -32,7 +32,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.readers import BadFile
 from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.system import disk
-from perceiver_jax.system.signals import StopFlag, enter_worker
+from perceiver_jax.system.signals import STOPS, StopFlag, enter_worker
 from scripts.kicad import models
 from scripts.kicad.models import Model
 from scripts.preparation import Observer, check_outside
@@ -113,7 +113,8 @@ def _converted(listed: Sequence[Model], stack: contextlib.ExitStack) -> Iterator
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([models.__name__])
     # SIGTERM is not ignored: by it the pool ends its workers when one of them has died.
-    pool = ProcessPoolExecutor(_NUM_WORKERS.value, context, initializer=enter_worker, initargs=(signal.SIGINT,))
+    ignored = tuple(number for number in STOPS if number != signal.SIGTERM)
+    pool = ProcessPoolExecutor(_NUM_WORKERS.value, context, initializer=enter_worker, initargs=ignored)
     stack.callback(pool.shutdown, cancel_futures=True)
     return pool.map(convert, paths, chunksize=CHUNK)
 

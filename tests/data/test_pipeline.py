@@ -5,7 +5,6 @@ import itertools
 import multiprocessing
 import os
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from perceiver_jax.data.sources.digits import Digits
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.members import member
 from perceiver_jax.modalities.image.config import Affine, Inception, NoAugment, NoMix
+from perceiver_jax.system.signals import STOPS
 from tests.problems import assert_equal, data_of, flat, joined, problem_of, take
 
 PLAIN = NoAugment(kind="none")
@@ -111,7 +111,7 @@ def test_worker_processes_change_nothing_and_outlive_signals_meant_for_the_run()
         found = [next(batches), next(batches)]  # one of each worker
         workers = multiprocessing.active_children()
         assert len(workers) == 2
-        for worker, number in itertools.product(workers, (signal.SIGINT, signal.SIGTERM)):
+        for worker, number in itertools.product(workers, STOPS):
             os.kill(worker.pid, number)
         found += itertools.islice(batches, 10)
         assert_equal(found, expected)

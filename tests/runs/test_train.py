@@ -93,6 +93,7 @@ def test_a_workdir_holds_the_whole_run_and_nothing_else(tiny):
         "checkpoints/3/manifest.json",
         "checkpoints/6/manifest.json",
         "plots/curves.png",
+        "plots/inputs.png",
         "plots/attention_maps.png",
     }
     for step in (3, 6):
@@ -141,7 +142,7 @@ def test_the_result_says_what_the_run_came_to(tiny):
     assert result["metrics"]["test"].keys() == EVALUATION_METRICS
     assert result["metrics"]["train"].keys() == TRAIN_METRICS
     assert f"state_sha256 {result['state_sha256']}\n" in stdout
-    assert stdout.endswith(f"{path}/plots/attention_maps.png\n{path}/plots/curves.png\n")
+    assert stdout.endswith(f"{path}/plots/attention_maps.png\n{path}/plots/curves.png\n{path}/plots/inputs.png\n")
     assert f"{result['metrics']['test']['accuracy']:.1%}".replace("%", " %") in stdout
 
 

@@ -20,7 +20,7 @@ from perceiver_jax.data.preparation.items import Convert, Unit
 from perceiver_jax.data.preparation.shard import ShardRecord
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system import disk
-from perceiver_jax.system.signals import enter_worker
+from perceiver_jax.system.signals import STOPS, enter_worker
 
 DECODE_SECONDS = 30.0  # for one item; the largest picture allowed takes 2
 POLL_SECONDS = 0.5
@@ -124,7 +124,7 @@ class Pool:
 
 def _work(unit: Unit, recipe: str, convert: Convert, folder: Path, skip: dict, pipe: Connection) -> None:
     """A worker process: sends the items that it decodes, then the record, or a Failure."""
-    enter_worker(signal.SIGINT, signal.SIGTERM)
+    enter_worker(*STOPS)
     try:
         record = shard.finished(unit, recipe, folder) or shard.write(unit, recipe, convert, folder, skip, pipe.send)
         pipe.send(record)
