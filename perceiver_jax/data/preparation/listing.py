@@ -60,22 +60,24 @@ def check_complete(
 
     `noun` is what examples are called, `wanted` what holds those of each split.
     """
-    lines = []
+    lines, wrong = [], []
     for split, size in listing.published.items():
         items = listing.items[split]
         counts = collections.Counter(item.label for item in items)
         lines.append(f"{split}: {len(counts):,} of {len(classes):,} classes, {len(items):,} of {size:,} {noun}")
-        if not items:
-            raise Failure(Code.DATA, f"no {noun} for {split}", expected=wanted[split], hint="--source=DIR that holds them")
-        if allow_partial:
-            continue
+        missing = [name for label, name in enumerate(classes) if label not in counts]
+        if missing:
+            wrong.append((f"{len(counts)} of {len(classes)} classes in {split}; missing {some(missing, 5)}", ""))
+        elif listing.found(split) != size:
+            wrong.append((f"{listing.found(split):,} {noun} in {split}", f"{size:,}"))
+    for split in listing.published:
+        if not listing.items[split]:
+            found, hint = "; ".join(lines), "--source=DIR that holds them"
+            raise Failure(Code.DATA, f"no {noun} for {split}", found=found, expected=wanted[split], hint=hint)
+    if wrong and not allow_partial:
         hint = "download it again; or --allow_partial, for a subset"
-        if len(counts) < len(classes):
-            missing = [name for label, name in enumerate(classes) if label not in counts]
-            what = f"{len(counts)} of {len(classes)} classes in {split}; missing {some(missing, 5)}"
-            raise Failure(Code.DATA, what, hint=hint)
-        if listing.found(split) != size:
-            raise Failure(Code.DATA, f"{listing.found(split):,} {noun} in {split}", expected=f"{size:,}", hint=hint)
+        what, expected = wrong[0]
+        raise Failure(Code.DATA, what, found="; ".join(lines), expected=expected, hint=hint)
     return lines
 
 

@@ -267,7 +267,8 @@ def test_a_missing_class_is_named(tmp_path):
     _, listing = list_source(write(tmp_path, files))
     listing.published = {"train": 40, "test": 39}
     assert refusal(listing, lambda listing: check_complete(listing, False)).startswith(
-        "error[3] 39 of 40 classes in test; missing night_stand\n"
+        "error[3] 39 of 40 classes in test; missing night_stand\n  found: train: 40 of 40 classes, 40 of 40 shapes;"
+        " test: 39 of 40 classes, 39 of 39 shapes\n"
     )
     assert check_complete(listing, True) == [
         "train: 40 of 40 classes, 40 of 40 shapes",
@@ -281,7 +282,8 @@ def test_another_number_of_shapes_is_refused(tmp_path, published):
     _, listing = list_source(write(tmp_path, everything()))
     listing.published = {"train": published, "test": 40}
     assert refusal(listing, lambda listing: check_complete(listing, False)).startswith(
-        f"error[3] 40 shapes in train\n  expected: {published}\n"
+        f"error[3] 40 shapes in train\n  found: train: 40 of 40 classes, 40 of {published} shapes;"
+        f" test: 40 of 40 classes, 40 of 40 shapes\n  expected: {published}\n"
     )
 
 
