@@ -7,6 +7,7 @@ JAX, so functions import it.
 
 import functools
 import math
+import os
 import sys
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -22,6 +23,8 @@ from perceiver_jax.system.signals import STOPS, enter_worker
 
 if TYPE_CHECKING:
     import grain
+
+QUIET_TRACKER = "ignore:resource_tracker"  # among Python's warnings
 
 
 @runtime_checkable
@@ -124,14 +127,23 @@ def _read_ahead(batches: "grain.MapDataset", config: DataConfig) -> Batches:
     """
     import grain
 
-    if config.num_workers and not flags.FLAGS.is_parsed():
-        flags.FLAGS.mark_as_parsed()  # Grain's processes read flags; in a notebook or a test nothing has parsed any
+    if config.num_workers:
+        _prepare_for_workers()
     here = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
     processes = grain.MultiprocessingOptions(num_workers=config.num_workers)
     built = batches.to_iter_dataset(here).mp_prefetch(processes, worker_init_fn=_enter_worker)
     iterator = iter(grain.experimental.ThreadPrefetchIterDataset(built, prefetch_buffer_size=config.prefetch_batches))
     iterator.start_prefetch()
     return iterator
+
+
+def _prepare_for_workers() -> None:
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()  # Grain's processes read flags; in a notebook or a test nothing has parsed any
+    # Grain frees shared memory on a thread that ends with this process. Python's tracker frees the rest, and would print so.
+    given = os.environ.get("PYTHONWARNINGS", "")
+    if QUIET_TRACKER not in given:
+        os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [given, QUIET_TRACKER]))
 
 
 def _enter_worker(worker: int, num_workers: int) -> None:

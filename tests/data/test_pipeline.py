@@ -118,7 +118,7 @@ def test_worker_processes_change_nothing_and_outlive_signals_meant_for_the_run()
     assert not any(worker.is_alive() for worker in workers)
 
 
-def test_a_worker_ends_when_the_run_is_killed():
+def test_a_worker_ends_without_a_word_when_the_run_is_killed():
     script = """if __name__ == "__main__":
     import multiprocessing, time
     from tests.data.test_pipeline import data, pipeline
@@ -127,10 +127,11 @@ def test_a_worker_ends_when_the_run_is_killed():
     print(multiprocessing.active_children()[0].pid, flush=True)
     time.sleep(60)
 """
-    run = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    run = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with run:
         worker = int(run.stdout.readline())
         run.kill()
+        assert run.stderr.read() == ""  # until Python's tracker of shared memory has ended too
     deadline = time.monotonic() + 10
     while is_alive(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
