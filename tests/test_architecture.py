@@ -53,6 +53,7 @@ LOOKUPS = {
     "readers/__init__.py": {"_HINTS"},  # by code; the others have one hint
     "report/curves.py": {"LEAST_TOP"},
     "report/log.py": {"record"},  # a line of metrics.jsonl, perhaps cut off
+    "data/pipeline.py": {"os.environ"},
     "report/progress.py": {"os.environ"},
     "training/checkpoint.py": {"stored", "wanted"},  # arrays by name, of two trees to compare
     "system/devices.py": {"os.environ"},
