@@ -33,9 +33,9 @@ def source_of(workdir: Workdir, asked: str | None) -> TrainedRun | None:
             raise Failure(Code.CONFIG, what, found=f"--init_from {asked}", hint=hint)
     if begun or (origin is None and asked is None):
         return None
+    source = _opened(path, step) if origin is None else _opened(origin.run, origin.step)
     if origin is None:
-        return load(path, step)
-    source = load(origin.run, origin.step)
+        return source
     if _origin(source) != origin:
         what = f"{origin.run} at step {origin.step:,} is not what this run began with"
         raise Failure(Code.CHECKPOINT, what, found=_origin(source).state_sha256, expected=origin.state_sha256)
@@ -59,7 +59,7 @@ def begin_with(programs: "Programs", source: TrainedRun, workdir: Workdir) -> tu
     origin = _origin(source)
     words = f"{len(taken)} of {len(here)} parameters from {origin.run} at step {origin.step:,}"
     left = [f"{name} {_left(here[name], there, name)}" for name in here if name not in taken]
-    left += [f"{name} {there[name].shape}, absent here" for name in there if name not in here]
+    left += [f"{name} {there[name].shape} only there" for name in there if name not in here]
     words += f"; not: {some(left, SHOWN, f'and {len(left) - SHOWN} more')}" if left else ""
     if not taken:
         raise Failure(Code.CHECKPOINT, words, hint="the --config that --init_from was trained with, or one like it")
@@ -74,6 +74,13 @@ def _parsed(text: str) -> tuple[Path, int | None]:
     path, _, step = text.rpartition(":")
     named = path and step.isascii() and step.isdecimal()
     return Path(path if named else text).expanduser().absolute(), int(step) if named else None
+
+
+def _opened(path: str | Path, step: int | None) -> TrainedRun:
+    try:
+        return load(path, step)
+    except Failure as failure:
+        raise dataclasses.replace(failure, hint=failure.hint.replace("--workdir", "--init_from")) from failure
 
 
 def _origin(run: TrainedRun) -> Origin:
@@ -106,7 +113,7 @@ def _outputs(problem: Problem) -> set[str]:
 def _left(parameter: Any, there: dict[str, Any], name: str) -> str:
     """Why a parameter was not taken over: its shape there and here."""
     if name not in there:
-        return f"{parameter.shape}, absent there"
+        return f"{parameter.shape} only here"
     if there[name].shape == parameter.shape:
-        return f"{parameter.shape}, of other classes"
-    return f"{there[name].shape}, here {parameter.shape}"
+        return f"{parameter.shape} of other classes"
+    return f"{there[name].shape} here {parameter.shape}"
