@@ -1,4 +1,4 @@
-"""Whether a run that has begun may have another length: what it has learned must be what the longer run would have."""
+"""Whether a run that has begun may have another length: what it has learned must be what a run of that length learns."""
 
 import numpy as np
 
@@ -8,16 +8,16 @@ from perceiver_jax.system import devices
 from perceiver_jax.training import optim
 
 
-def check_longer(where: str, before: Problem, after: Problem, done: int) -> None:
+def check_length(where: str, before: Problem, after: Problem, done: int) -> None:
     """Raises Failure(CONFIG) where a run of `done` updates cannot take the length of `after`.
 
-    It may not be shorter, and the learning rate of every update done must be the same to the bit. Nothing else of training
-    depends on a run's length.
+    It must not have done more than that, and the learning rate of every update done must be the same to the bit. Nothing
+    else of training depends on a run's length.
     """
     names = f'train.duration "{before.config.train.duration}" -> "{after.config.train.duration}"'
-    if after.num_steps < before.num_steps:
-        what = f"{where} holds a run of {before.num_steps:,} steps"
-        raise Failure(Code.CONFIG, what, "it can be made longer, not shorter", found=names, hint="a new --workdir")
+    if after.num_steps < done:
+        what, why = f"{where} holds a run of {done:,} steps done", f"it cannot be made as short as {after.num_steps:,}"
+        raise Failure(Code.CONFIG, what, why, found=names, hint="a new --workdir")
     devices.make_mesh(1, 1, {})  # so that a platform without devices is reported as such
     schedules = (optim.schedule(problem.config.optim, problem.num_steps) for problem in (before, after))
     old, new = (np.asarray(optim.rates(schedule, done)) for schedule in schedules)

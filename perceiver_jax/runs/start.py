@@ -33,9 +33,9 @@ def source_of(workdir: Workdir, asked: str | None) -> TrainedRun | None:
             raise Failure(Code.CONFIG, what, found=f"--init_from {asked}", hint=hint)
     if begun or (origin is None and asked is None):
         return None
+    source = _opened(path, step) if origin is None else _opened(origin.run, origin.step)
     if origin is None:
-        return load(path, step)
-    source = load(origin.run, origin.step)
+        return source
     if _origin(source) != origin:
         what = f"{origin.run} at step {origin.step:,} is not what this run began with"
         raise Failure(Code.CHECKPOINT, what, found=_origin(source).state_sha256, expected=origin.state_sha256)
@@ -43,30 +43,34 @@ def source_of(workdir: Workdir, asked: str | None) -> TrainedRun | None:
 
 
 def begin_with(programs: "Programs", source: TrainedRun, workdir: Workdir) -> tuple["TrainState", str]:
-    """The state of a new run with the parameters that another one answers with, and in words which those are.
+    """The state of a new run with the variables that another one answers with, and in words which parameters those are.
 
-    What has the same name and shape is taken over; where the classes are others, their outputs are not. Everything else
-    is as in any new run: the other parameters, the optimiser, running means. Recorded in the workdir.
+    What has the same name and shape is taken over; where the classes are others, their outputs are not. Everything else is
+    as in any new run, the optimiser above all. Recorded in the workdir.
     Raises Failure(CHECKPOINT) where nothing matches.
     """
     import jax
+    import jax.numpy as jnp
 
     state = programs.initial_state()
-    loaded = source.programs.restore(source.workdir.checkpoints, source.step)
-    here, there = _by_name(state.params), _by_name(loaded.evaluated.params)
+    answering = source.programs.restore(source.workdir.checkpoints, source.step).evaluated
     outputs = set() if source.classes == programs.problem.classes else _outputs(programs.problem)
-    taken = {n for n, p in here.items() if n in there and there[n].shape == p.shape and n not in outputs}
+    here, there = _by_name(state.params), _by_name(answering.params)
+    taken = _matching(here, there) - outputs
     origin = _origin(source)
     words = f"{len(taken)} of {len(here)} parameters from {origin.run} at step {origin.step:,}"
     left = [f"{name} {_left(here[name], there, name)}" for name in here if name not in taken]
-    left += [f"{name} {there[name].shape}, absent here" for name in there if name not in here]
+    left += [f"{name} {there[name].shape} only there" for name in there if name not in here]
     words += f"; not: {some(left, SHOWN, f'and {len(left) - SHOWN} more')}" if left else ""
     if not taken:
         raise Failure(Code.CHECKPOINT, words, hint="the --config that --init_from was trained with, or one like it")
-    leaves = [jax.device_put(there[n], p.sharding) if n in taken else p for n, p in here.items()]
-    params = jax.tree.unflatten(jax.tree.structure(state.params), leaves)
     write_origin(workdir, origin)
-    return dataclasses.replace(state, params=params), words
+    params = _with(state.params, there, taken)
+    # The first update sets running means to what it made; until then they are what there is to answer with.
+    ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
+    means = _by_name(answering.untrained)
+    untrained = _with(state.untrained, means, _matching(_by_name(state.untrained), means))
+    return dataclasses.replace(state, params=params, ema=ema, untrained=untrained), words
 
 
 def _parsed(text: str) -> tuple[Path, int | None]:
@@ -74,6 +78,13 @@ def _parsed(text: str) -> tuple[Path, int | None]:
     path, _, step = text.rpartition(":")
     named = path and step.isascii() and step.isdecimal()
     return Path(path if named else text).expanduser().absolute(), int(step) if named else None
+
+
+def _opened(path: str | Path, step: int | None) -> TrainedRun:
+    try:
+        return load(path, step)
+    except Failure as failure:
+        raise dataclasses.replace(failure, hint=failure.hint.replace("--workdir", "--init_from")) from failure
 
 
 def _origin(run: TrainedRun) -> Origin:
@@ -87,6 +98,19 @@ def _by_name(params: Any) -> dict[str, Any]:
     from perceiver_jax.training.optim import path_names
 
     return {".".join(path_names(path)): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]}
+
+
+def _matching(here: dict[str, Any], there: dict[str, Any]) -> set[str]:
+    """The names that both have, with one shape."""
+    return {name for name, leaf in here.items() if name in there and there[name].shape == leaf.shape}
+
+
+def _with(tree: Any, there: dict[str, Any], taken: set[str]) -> Any:
+    """The tree with some of its arrays from elsewhere, on the devices that its own are on."""
+    import jax
+
+    leaves = [jax.device_put(there[n], leaf.sharding) if n in taken else leaf for n, leaf in _by_name(tree).items()]
+    return jax.tree.unflatten(jax.tree.structure(tree), leaves)
 
 
 def _outputs(problem: Problem) -> set[str]:
@@ -106,7 +130,7 @@ def _outputs(problem: Problem) -> set[str]:
 def _left(parameter: Any, there: dict[str, Any], name: str) -> str:
     """Why a parameter was not taken over: its shape there and here."""
     if name not in there:
-        return f"{parameter.shape}, absent there"
+        return f"{parameter.shape} only here"
     if there[name].shape == parameter.shape:
-        return f"{parameter.shape}, of other classes"
-    return f"{there[name].shape}, here {parameter.shape}"
+        return f"{parameter.shape} of other classes"
+    return f"{there[name].shape} here {parameter.shape}"

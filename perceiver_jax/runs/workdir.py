@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,8 +64,8 @@ class Workdir:
 def claim(path: str, config: Config, command: list[str]) -> Iterator[Workdir]:
     """The workdir at `path`, made if absent and locked until the block ends.
 
-    The lock is between processes and ends with its own. A run may have become longer, where `length` allows it; then what
-    it had come to is removed.
+    The lock is between processes and ends with its own. A run may have another length than before, where `length` allows
+    it; then what it had come to is removed.
     Raises Failure: WORKDIR where the directory cannot be used (a file, read-only, full, in use), CONFIG where it holds a
     run with other settings, CHECKPOINT for a damaged config.json.
     """
@@ -152,12 +153,13 @@ def _matched(workdir: Workdir, where: str, config: Config) -> dict[str, Any]:
     old, new = lasting(before), lasting(config)
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     if names == ["train.duration"] and workdir.problem.exists():
-        from perceiver_jax.runs.length import check_longer  # JAX: no other launch needs it so early
+        from perceiver_jax.runs.length import check_length  # JAX: no other launch needs it so early
 
         problem = read_problem(workdir, before)
         after = dataclasses.replace(problem, config=config)
-        check_longer(where, problem, after, done=max(manifest.steps(workdir.checkpoints), default=0))
-        if after.num_steps > problem.num_steps:
+        check_length(where, problem, after, done=max(manifest.steps(workdir.checkpoints), default=0))
+        if after.num_steps != problem.num_steps:
+            print(f"note: the run is now {after.num_steps:,} steps long, was {problem.num_steps:,}", file=sys.stderr)
             workdir.result.unlink(missing_ok=True)
         kept[EARLIER] = [*kept.get(EARLIER, []), before.train.duration]
     elif names:
@@ -169,7 +171,7 @@ def _matched(workdir: Workdir, where: str, config: Config) -> dict[str, Any]:
 
 
 def earlier_configs(workdir: Workdir, config: Config) -> list[Config]:
-    """The config of a run as it was before the run became longer, once for each time."""
+    """The config of a run with each of the lengths that the run had before."""
     durations = _read(workdir).get(EARLIER, [])
     return [config.model_copy(update={"train": config.train.model_copy(update={"duration": d})}) for d in durations]
 

@@ -86,18 +86,17 @@ def check_room(directory: Path, state: Any, saves: int, keep: int) -> None:
     """
     import jax
 
-    leaves = jax.tree.leaves(state)
+    leaves, there = jax.tree.leaves(state), len(steps(directory))
     size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves) + BYTES_BESIDE * len(leaves)
-    there = len(steps(directory))
-    more = min(saves, max(1, keep + 1 - there))
-    needed, disk_ = more * size, shutil.disk_usage(directory)
-    if disk_.free >= needed or not disk_.total:  # some network file systems report nothing
+    more, fewer = (min(saves, max(1, kept + 1 - there)) for kept in (keep, keep - 1))
+    usage = shutil.disk_usage(directory)
+    if usage.free >= more * size or not usage.total:  # some network file systems report nothing
         return
-    what, found = "no room for the checkpoints of this run", f"{disk_.free:,} bytes free"
-    expected = f"{needed:,} bytes"
-    expected += f": {more} x {size:,}, with the newest written before the oldest of {keep} is removed" if more > 1 else ""
-    fewer = f", --config.train.keep_checkpoints={keep - 1}" if keep > 1 and more > 1 else ""
-    hint = f"free some space{fewer}, or another --workdir"
+    what, found = "no room for the checkpoints of this run", f"{usage.free:,} bytes free"
+    expected = f"{more * size:,} bytes"
+    expected += f": {more} x {size:,}, as the newest is written before the oldest of {keep} is removed" if more > 1 else ""
+    lower = f", --config.train.keep_checkpoints={keep - 1}" if keep > 1 and fewer * size <= usage.free else ""
+    hint = f"free some space{lower}, or another --workdir"
     raise Failure(Code.WORKDIR, what, str(directory), found=found, expected=expected, hint=hint)
 
 
