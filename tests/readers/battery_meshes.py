@@ -73,8 +73,26 @@ def off_forms():
     return {name: form.encode() for name, form in forms.items()}
 
 
+def polygon(corners):
+    """OFF of one polygon that winds inwards and out again, of as many corners as are asked for."""
+    half = corners // 2
+    angles = np.linspace(0, 20 * np.pi, half)
+    outer = np.stack([(1 + angles) * np.cos(angles), (1 + angles) * np.sin(angles)], axis=1)
+    points = np.concatenate([outer, outer[::-1] * 0.97]).round(1)
+    return f"OFF\n{len(points)} 1 0\n" + "".join(f"{x} {y} 0\n" for x, y in points.tolist()), len(points)
+
+
+def spiral():
+    """A hostile polygon."""
+    text, corners = polygon(2800)
+    return f"{text}{corners} {' '.join(map(str, range(corners)))}\n".encode()
+
+
 OFF_HOSTILE = {
     "claims": b"OFF\n49000000 49000000 0\n" + b"0 0 0\n" * 8000,
+    "long number": b"OFF\n3 1 0\n" + b"1" * 49_000,
+    "spiral": spiral(),
+    "repeated corners": b"OFF\n4 1 0\n0 0 0\n1 0 0\n1 1 0\n0.2 0.1 0\n24000 " + b"0 1 2 3 " * 6000,
 }
 
 READERS = [mesh_reader(".off", off_forms(), hostile=OFF_HOSTILE)]
