@@ -40,6 +40,23 @@ def triangles(
     return found
 
 
+def mixed(
+    vertices: Float64[np.ndarray, "V 3"], sizes: Int64[np.ndarray, " n"], corners: Int64[np.ndarray, " all"]
+) -> tuple[Int64[np.ndarray, "F 3"], Int64[np.ndarray, " F"]]:
+    """The triangles of polygons of different sizes, whose corners follow each other, and of each its polygon.
+
+    Those of polygons of fewer corners first; one of fewer than three has none.
+    """
+    ends = np.cumsum(sizes)
+    found, owners = [np.empty((0, 3), np.int64)], [np.empty(0, np.int64)]
+    for size in np.unique(sizes[sizes >= 3]).tolist():
+        alike = np.flatnonzero(sizes == size)
+        rows = corners[ends[alike, None] + np.arange(-size, 0)]
+        found.append(triangles(vertices, rows).reshape(-1, 3))
+        owners.append(np.repeat(alike, size - 2))
+    return np.concatenate(found), np.concatenate(owners)
+
+
 def _fan(corners: int) -> Int64[np.ndarray, "triangles 3"]:
     second = np.arange(1, corners - 1)
     return np.stack([np.zeros_like(second), second, second + 1], axis=1)

@@ -68,9 +68,13 @@ def off_forms():
         "tabs": text.replace(" ", "\t"),
         "BOM": "\ufeff" + text,
         "remarks": "# made by hand\n" + text.replace("\n", " # 1 2\n\n"),
+        "numbers anyhow": f"OFF {counts} {vertices.replace(chr(10), ' ', 3)}{faces.replace(' ', chr(10))}",
+        "one line": text.replace("\n", " "),
+        "a number a line": text.replace(" ", "\n"),
+        "zeros behind": text + "\0\0",
         "colours": f"COFF\n{counts}\n{coloured}{faces.replace(chr(10), ' 255 0 0' + chr(10))}",
     }
-    return {name: form.encode() for name, form in forms.items()}
+    return {name: form.encode() for name, form in forms.items()} | {"UTF-16": text.encode("utf-16")}
 
 
 def polygon(corners):
