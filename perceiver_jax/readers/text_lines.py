@@ -45,11 +45,8 @@ class Words(NamedTuple):
     @classmethod
     def of(cls, text: bytes, first_line: int = 1) -> "Words":
         """The words of a text as `lines_of` has it."""
-        characters = np.frombuffer(text, np.uint8)
-        blank = _BLANKS[characters]
-        starts = np.flatnonzero(~blank & np.append(True, blank[:-1])[: len(blank)])
-        ends = np.append(np.flatnonzero(characters == ord("\n")), len(text))
-        widths = np.diff(np.searchsorted(starts, ends), prepend=0)
+        ends = np.append(np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")), len(text))
+        widths = np.diff(np.searchsorted(word_starts(text), ends), prepend=0)
         filled = np.flatnonzero(widths)
         return cls(text, first_line, filled, widths[filled])
 
@@ -72,6 +69,14 @@ class Words(NamedTuple):
     def row(self, word: int) -> int:
         """The line of a word, among those that are not blank."""
         return int(np.searchsorted(np.cumsum(self.widths), word, side="right"))
+
+
+def word_starts(text: bytes) -> Int64[np.ndarray, " words"]:
+    """Where the words of a text begin, which blanks separate."""
+    blank = _BLANKS[np.frombuffer(text, np.uint8)]
+    begins = ~blank
+    begins[1:] &= blank[:-1]
+    return np.flatnonzero(begins)
 
 
 def numbers(text: bytes, count: int) -> Float64[np.ndarray, " count"] | None:
