@@ -11,7 +11,7 @@ from jaxtyping import Float64
 
 from perceiver_jax.readers import BadFile
 from perceiver_jax.readers.limits import check_mesh
-from perceiver_jax.readers.surface import Mesh
+from perceiver_jax.readers.surface import Mesh, check_finite
 from perceiver_jax.readers.text_lines import lines_of, numbers, shown
 
 _HEADER, _RECORD = 84, 50  # bytes: any 80 and the count; a triangle
@@ -31,16 +31,13 @@ def read_stl(data: bytes) -> Mesh:
     """The triangles of an STL file, each with corners of its own; raises BadFile."""
     count = int.from_bytes(data[_HEADER - 4 : _HEADER], "little") if len(data) >= _HEADER else 0
     if len(data) >= _HEADER and len(data) >= _HEADER + _RECORD * count:
-        corners, where = _binary(data, count), "triangle {}"
+        corners, where = _binary(data, count), "triangle"
     else:
         text = lines_of(data).lower()
         if b"facet" not in text:
             raise _neither(data, text, count)
-        corners, where = _text(text), "facet {}"
-    finite = np.isfinite(corners).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise BadFile("non-finite", f"{where.format(row // 3 + 1)}: {tuple(corners[row].tolist())} is not finite")
+        corners, where = _text(text), "facet"
+    check_finite(corners, lambda row: f"{where} {row // 3 + 1}")
     return Mesh(corners, np.arange(len(corners)).reshape(-1, 3))
 
 
@@ -80,8 +77,9 @@ def _facets(text: bytes) -> bytes:
         ends = text[at - 3 : at] == b"end"
         between = text[end : at - 3 if ends else at]
         if ends is not inside or (not inside and b"facet" in between):
+            fault = "no solid is open" if ends else "the solid before is not ended"
             line = text.count(b"\n", 0, at) + 1
-            raise BadFile("truncated", f"line {line}: no solid is open" if ends else f"line {line}: the solid before is not ended")
+            raise BadFile("truncated", f"line {line}: {fault}")
         kept.append(between if inside else b"\n" * between.count(b"\n"))
         line_end = text.find(b"\n", at) % (len(text) + 1)
         next_word = _NO_NAME.search(text, at, line_end)
