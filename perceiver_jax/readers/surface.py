@@ -5,10 +5,11 @@ published files have 1e11 in them, whose products no float32 holds.
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from perceiver_jax.readers import BadFile
 
@@ -24,6 +25,28 @@ class Mesh(NamedTuple):
 
     vertices: Float64[np.ndarray, "vertices 3"]
     faces: Int64[np.ndarray, "faces 3"]  # the rows of their corners in `vertices`
+
+
+def unusable(mesh: Mesh) -> Bool[np.ndarray, " vertices"]:
+    """Which vertices a face has though they are not finite."""
+    found = ~np.isfinite(mesh.vertices).all(axis=1)
+    if found.any():
+        used = np.zeros(len(found), bool)
+        used[mesh.faces] = True
+        found &= used
+    return found
+
+
+def check_finite(
+    points: Float64[np.ndarray, "points 3"],
+    where: Callable[[int], str],
+    faces: Int64[np.ndarray, "faces 3"] | None = None,
+) -> None:
+    """Raises BadFile where a point is not finite, naming its row as `where` does; with `faces` only one that they have."""
+    bad = ~np.isfinite(points).all(axis=1) if faces is None else unusable(Mesh(points, faces))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise BadFile("non-finite", f"{where(row)}: ({', '.join(map(str, points[row].tolist()))}) is not finite")
 
 
 def generator(data: bytes, seed: int) -> np.random.Generator:
