@@ -60,7 +60,7 @@ LOOKUPS = {
     "training/meter.py": {"self._sums"},
     "runs/problem.py": {"sizes"},  # by split, of two states of the data to compare
     "settings/tiny.py": {"by_name"},  # settings by stream, perhaps of the only one
-    "settings/upgrade.py": {"values", "ADDED_TO_DATA"},  # a config of version 0.1, what some of its sources lack
+    "settings/upgrade.py": {"values", "augment", "ADDED_TO_DATA"},  # a config of version 0.1, what some of its sources lack
     "runs/workdir.py": {"old", "new"},  # settings by name, of two runs to compare
 }
 

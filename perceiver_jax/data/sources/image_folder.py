@@ -29,9 +29,9 @@ class ImageFolder(FolderSource):
         super().__init__(config, PICTURES, "image", _read, left_out)
 
     def streams(self) -> tuple[ImageStream]:
-        """One picture, in colour."""
+        """One picture, in colour, upright."""
         size = self.config.image_size
-        return (photographs((size, size) if isinstance(size, int) else size),)
+        return (photographs((size, size) if isinstance(size, int) else size, upright=True),)
 
 
 def _read(path: str) -> bytes:
