@@ -8,7 +8,7 @@ import hashlib
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from perceiver_jax.readers import BadFile
 
@@ -24,6 +24,16 @@ class Mesh(NamedTuple):
 
     vertices: Float64[np.ndarray, "vertices 3"]
     faces: Int64[np.ndarray, "faces 3"]  # the rows of their corners in `vertices`
+
+
+def unusable(mesh: Mesh) -> Bool[np.ndarray, " vertices"]:
+    """Which vertices a face has though they are not finite."""
+    found = ~np.isfinite(mesh.vertices).all(axis=1)
+    if found.any():
+        used = np.zeros(len(found), bool)
+        used[mesh.faces] = True
+        found &= used
+    return found
 
 
 def generator(data: bytes, seed: int) -> np.random.Generator:

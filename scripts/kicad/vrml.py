@@ -79,11 +79,5 @@ def _numbers(text: bytes, dtype: type, where: str) -> np.ndarray:
 def _triangles(vertices: Float64[np.ndarray, "V 3"], corners: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, "F 3"]:
     """The triangles of polygons, each of which ends in -1, in their order."""
     ends = np.flatnonzero(corners < 0)
-    sides = np.diff(ends, prepend=-1) - 1
-    found, owners = [np.zeros((0, 3), np.int64)], [np.zeros(0, np.int64)]
-    for count in np.unique(sides[sides >= 3]):
-        alike = np.flatnonzero(sides == count)
-        rows = corners[ends[alike, None] + np.arange(-count, 0)]
-        found.append(polygons.triangles(vertices, rows).reshape(-1, 3))
-        owners.append(np.repeat(alike, count - 2))
-    return np.concatenate(found)[np.argsort(np.concatenate(owners), kind="stable")]
+    found, owners = polygons.mixed(vertices, np.diff(ends, prepend=-1) - 1, corners[corners >= 0])
+    return found[np.argsort(owners, kind="stable")]
