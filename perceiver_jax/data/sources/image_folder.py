@@ -3,14 +3,15 @@
 from collections.abc import Collection
 from typing import Annotated, Literal
 
-from perceiver_jax.data import class_folders
-from perceiver_jax.data.class_folders import Kind
+from perceiver_jax.data.folder_entries import Kind, read_file
 from perceiver_jax.data.folder_source import FolderConfig, FolderSource
 from perceiver_jax.data.sources.imagenet2012 import photographs
 from perceiver_jax.modalities.image import ImageStream
 from perceiver_jax.section import Count, Tiny
 
-PICTURES = Kind((".jpg", ".jpeg", ".png"), "pictures", "JPEG or PNG files", "*.jpg")
+# Of JPEG browsers and phones write the others too. A file is read by what it holds, whatever its name says.
+SUFFIXES = tuple(".jpg .jpeg .jpe .jfif .jif .pjpeg .pjp .mpo .png .apng .webp .gif .bmp .dib".split())
+PICTURES = Kind(SUFFIXES, "pictures", "JPEG, PNG, WebP, GIF or BMP files", "*.jpg")
 
 
 class Config(FolderConfig):
@@ -35,7 +36,7 @@ class ImageFolder(FolderSource):
 
 
 def _read(path: str) -> bytes:
-    return class_folders.read_file(path, "picture")
+    return read_file(path, "picture")
 
 
 MEMBER = ImageFolder
