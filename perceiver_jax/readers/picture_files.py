@@ -3,7 +3,8 @@
 import contextlib
 import re
 import struct
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 
 from perceiver_jax.readers import BadFile
 
@@ -24,6 +25,7 @@ _PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}  # of bytes, by the beginning of EXIF
 _ORIENTATION = 0x0112  # in EXIF
 _WHOLE = {1: "B", 3: "H", 4: "I"}  # EXIF's types of whole numbers
+_RESTARTS, _RESTART = re.compile(rb"(?s)\xff\xdd\x00\x04(..)"), re.compile(rb"\xff[\xd0-\xd7]")
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # in a JPEG's scan: neither stuffing nor a restart
 
 
@@ -96,15 +98,47 @@ def _gif_size(data: bytes) -> tuple[int, int]:
 
 def without_text(data: bytes) -> bytes:
     """A PNG without its texts and its colour profile, which no pixel depends on and which can unpack to any size."""
-    kept, at, start = [], _PNG_START, 0
+    kept, start = [], 0
+    for kind, at, end in _chunks(data):
+        if kind in _PNG_TEXT:
+            kept.append(data[start:at])
+            start = end
+    return b"".join([*kept, data[start:]]) if start else data
+
+
+def check_sums(data: bytes) -> None:
+    """Raises BadFile where a part of a PNG is not what its checksum says, but for texts: Pillow does not look at pixels'."""
+    kind, last = b"", _PNG_START
+    for kind, at, last in _chunks(data):
+        if kind not in _PNG_TEXT and zlib.crc32(data[at + 4 : last - 4]) != int.from_bytes(data[last - 4 : last], "big"):
+            raise BadFile("damaged", f"its part at byte {at:,} is not what its checksum says")
+    if kind != b"IEND" and len(data) - last >= _PNG_BESIDE:
+        raise BadFile("truncated", "ends before its last pixel")
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The whole chunks of a PNG: their kind, where they begin and end."""
+    at = _PNG_START
     while at + _PNG_BESIDE <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + _PNG_BESIDE + length
-        if kind in _PNG_TEXT and end <= len(data):
-            kept.append(data[start:at])
-            start = end
+        if end > len(data):
+            return
+        yield kind, at, end
         at = end
-    return b"".join([*kept, data[start:]]) if start else data
+        if kind == b"IEND":
+            return
+
+
+def lacks_restarts(data: bytes, blocks: int) -> bool:
+    """Whether a JPEG of one scan of `blocks` units has fewer marks to restart at than its header says.
+
+    What is missing between two of them, or behind the last, a decoder fills in silence.
+    """
+    header, _, scan = data.partition(b"\xff\xda")
+    found = _RESTARTS.search(header)
+    interval = int.from_bytes(found[1], "big") if found else 0
+    return interval > 0 and len(_RESTART.findall(scan)) < (blocks - 1) // interval
 
 
 def has_end(data: bytes) -> bool:

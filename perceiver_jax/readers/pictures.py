@@ -10,6 +10,7 @@ OpenCV: the same pixels, 1.4 times as fast at 500 x 375 (1,270 and 910 a second 
 
 import functools
 import io
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -29,8 +30,10 @@ Pixels = UInt8[np.ndarray, "H W 3"]
 
 MIN_SIDE = 8  # pixels; less is a tracking pixel or a failed download
 MAX_PIXELS = 64_000_000  # a file of some kB can claim billions
-DENSE_PIXELS, MAX_PER_BYTE = 16_000_000, 250  # beyond so many, at most so many a byte: photographs have 1 to 20
-MAX_SCANNED = 2_000_000_000  # pixels times scans of a progressive JPEG; each of its scans is an effort for the whole
+MAX_PER_BYTE = 250  # pixels; photographs have 1 to 20
+# Pixels up to which a file may have any number of them a byte, as blank pages do; WebP is decoded into four copies.
+DENSE_PIXELS = {"JPEG": 16_000_000, "PNG": 16_000_000, "GIF": 16_000_000, "BMP": 16_000_000, "WebP": 8_000_000}
+MAX_SCANNED = 700_000_000  # pixels times scans of a progressive JPEG, which has 10: each is an effort for the whole
 REENCODED = ("JPEG", "PNG")  # what `as_jpeg` takes
 REENCODED_QUALITY = 100  # of JPEG, as TensorFlow Datasets writes other formats
 
@@ -51,6 +54,8 @@ _READERS = {
 def decode(data: bytes, upright: bool) -> Pixels:
     """The picture in the bytes of a file, turned as EXIF says if it is to be `upright`; raises BadFile."""
     header = _open(data, picture_files.FORMATS)
+    if header.format == "PNG":
+        picture_files.check_sums(data)
     pixels = _pixels(header, data)
     turn = picture_files.orientation(header.info["exif"]) if upright and "exif" in header.info else 1
     return pixels if turn == 1 else _turned(pixels, turn)
@@ -79,7 +84,7 @@ def _open(data: bytes, allowed: Sequence[str]) -> "ImageFile":
     kind = picture_files.format_of(data, allowed)
     claimed = picture_files.claimed_size(data, kind)
     if claimed is not None:
-        _check_size(claimed, data)
+        _check_size(claimed, data, kind)
     module, reader = _READERS[kind]
     opener: Callable = getattr(getattr(_pillow(), module), reader)  # not Image.open: that warns of large pictures
     try:
@@ -89,20 +94,20 @@ def _open(data: bytes, allowed: Sequence[str]) -> "ImageFile":
         if "nsupported" in str(error) or "cannot handle" in str(error):
             raise BadFile("format-not-allowed", f"is {kind} of a kind that is not read: {error}") from None
         raise BadFile("not-an-image", f"its header cannot be read: {error or type(error).__name__}") from None
-    _check_size(header.size, data)
+    _check_size(header.size, data, kind)
     if "progressive" in header.info and header.width * header.height * data.count(_SCAN) > MAX_SCANNED:
         raise BadFile("too-large", f"has {data.count(_SCAN):,} scans of {header.width} x {header.height} pixels")
     return header
 
 
-def _check_size(size: tuple[int, int], data: bytes) -> None:
+def _check_size(size: tuple[int, int], data: bytes, kind: str) -> None:
     """Raises BadFile for a width and height that no picture in these bytes has."""
     width, height = size
     if min(width, height) < MIN_SIDE:
         raise BadFile("too-small", f"is {width} x {height} pixels; the minimum side is {MIN_SIDE}")
     if width * height > MAX_PIXELS:
         raise BadFile("too-large", f"claims {width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read")
-    if width * height > max(DENSE_PIXELS, MAX_PER_BYTE * len(data)):
+    if width * height > max(DENSE_PIXELS[kind], MAX_PER_BYTE * len(data)):
         raise BadFile("too-large", f"claims {width} x {height} pixels in {len(data):,} bytes")
 
 
@@ -163,7 +168,7 @@ def _loaded(header: "ImageFile", data: bytes) -> "ImageFile":
     except Exception as error:  # noqa: BLE001 a damaged file can raise anything in a decoder
         cut_off = "truncated" in str(error)
         if cut_off and header.format == "JPEG" and "progressive" not in header.info:
-            whole = _without_end(data)
+            whole = _without_end(header, data)
             if whole is not None:
                 return whole
         if cut_off:
@@ -171,12 +176,14 @@ def _loaded(header: "ImageFile", data: bytes) -> "ImageFile":
         raise BadFile("damaged", f"cannot be decoded: {error or type(error).__name__}") from None
 
 
-def _without_end(data: bytes) -> "ImageFile | None":
+def _without_end(header: "ImageFile", data: bytes) -> "ImageFile | None":
     """The picture of a JPEG that lacks its end marker; None where pixels are missing too.
 
     Then what is put behind the file's last bytes would be decoded in their place, so two things give two pictures.
     A progressive file could lack whole scans without this being seen.
     """
+    if picture_files.lacks_restarts(data, _units(header)):
+        return None
     pictures = []
     for filling in (b"\x55", b"\xaa"):
         try:
@@ -188,12 +195,19 @@ def _without_end(data: bytes) -> "ImageFile | None":
     return pictures[0] if pictures[0].tobytes() == pictures[1].tobytes() else None
 
 
+def _units(header: "ImageFile") -> int:
+    """How many blocks of pixels, of all channels together, a JPEG of one scan is coded in."""
+    across, down = (max(layer[place] for layer in header.layer) if len(header.layer) > 1 else 1 for place in (1, 2))
+    return math.ceil(header.width / (8 * across)) * math.ceil(header.height / (8 * down))
+
+
 def _rgb(image: "ImageFile") -> Pixels:
     """The pixels, converted some rows at a time: Pillow's own of a whole picture would take many times its memory."""
-    if image.mode.startswith("I"):  # Pillow would clip at 255
-        upper = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
-        return np.repeat(upper[..., None], 3, axis=2)
-    convert = _over_white if image.has_transparency_data else lambda band: band.convert("RGB")
+    convert = lambda band: band.convert("RGB")  # noqa: E731
+    if image.mode.startswith("I"):
+        convert = _upper_bits
+    elif image.has_transparency_data:
+        convert = _over_white
     rows = max(1, _BAND // image.width)
     if rows >= image.height:
         return np.array(convert(image))
@@ -201,6 +215,11 @@ def _rgb(image: "ImageFile") -> Pixels:
     for top in range(0, image.height, rows):
         pixels[top : top + rows] = convert(image.crop((0, top, image.width, min(top + rows, image.height))))
     return pixels
+
+
+def _upper_bits(image: "Image") -> Pixels:
+    upper = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)  # Pillow would clip at 255
+    return np.repeat(upper[..., None], 3, axis=2)
 
 
 def _over_white(image: "Image") -> "Image":

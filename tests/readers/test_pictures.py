@@ -88,7 +88,7 @@ def webp_claiming(width, height):
         (png_claiming(0, 0), "not-an-image", "its header cannot be read"),
         (png_claiming(30000, 30000), "too-large", "claims 30000 x 30000 pixels; at most 64 million are read"),
         (png_claiming(12000, 12000), "too-large", "claims 12000 x 12000 pixels; at most 64 million are read"),
-        (PNG[:200] + bytes([PNG[200] ^ 1]) + PNG[201:], "damaged", "cannot be decoded"),
+        (PNG[:200] + bytes([PNG[200] ^ 1]) + PNG[201:], "damaged", "its part at byte 33 is not what its checksum says"),
     ],
     ids=lambda value: value if isinstance(value, str) and "-" in value else "",
 )
@@ -305,6 +305,16 @@ def test_a_preview_in_exif_does_not_stand_for_the_end_of_the_picture():
     assert as_jpeg(whole[:-2]) == (whole, ("no-end-marker", "exif-broken"))
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_with_marks_to_restart_at_is_whole_or_cut(mode):
+    whole = encoded(PHOTO.convert(mode), restart_marker_blocks=3)
+    assert as_jpeg(whole[:-2])[0] == whole
+    np.testing.assert_array_equal(decode(whole[:-2]), decode(whole))
+    for length in range(whole.index(b"\xff\xda") + 20, len(whole) - 3, 41):
+        with pytest.raises(BadFile, match="ends before its last pixel"):
+            decode(whole[:length])
+
+
 def test_only_jpeg_and_png_are_prepared():
     with pytest.raises(BadFile, match="is GIF; JPEG and PNG are read"):
         as_jpeg(encoded(PHOTO, "GIF"))
@@ -318,9 +328,17 @@ def test_a_jpeg_of_endless_scans_is_refused_by_their_number():
         decode(data[:-2] + scans + data[-2:])
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "P", "1"])
-def test_a_picture_that_is_converted_in_bands_is_the_same_as_one_converted_at_once(mode, monkeypatch):
-    image = PHOTO.convert("RGB").convert(mode) if mode != "RGBA" else Image.fromarray(np.dstack([PIXELS, GREY]))
+@pytest.mark.parametrize(
+    "image",
+    [
+        PHOTO.convert("P"),
+        PHOTO.convert("1"),
+        Image.fromarray(np.dstack([PIXELS, GREY])),
+        Image.fromarray(GREY.astype(np.uint16) * 256),
+    ],
+    ids=["palette", "one bit", "alpha", "16 bits"],
+)
+def test_a_picture_that_is_converted_in_bands_is_the_same_as_one_converted_at_once(image, monkeypatch):
     data = encoded(image, "PNG")
     whole = decode(data)
     monkeypatch.setattr(pictures, "_BAND", 5 * image.width)
