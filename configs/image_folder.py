@@ -1,11 +1,12 @@
 """Any folder of pictures, one folder per class: a moderate Perceiver with ImageNet's recipe.
 
 Not in the paper. FOLDER/train/CLASS/*.jpg beside FOLDER/test/CLASS/*.jpg (or val, or validation), or FOLDER/CLASS/*.jpg, of
-which a part is held out as the split test. JPEG and PNG of any size.
+which a part is held out as the split test. JPEG, PNG, WebP, GIF and BMP of any size.
 
     python -m experiments.train --config configs/image_folder.py --config.data.data_dir=FOLDER --workdir runs/pictures
 
 With `:multi_label` each of the pictures has any number of labels: FOLDER/labels.csv has a line `file,label;label` for each.
+With `:without_augmentation` nothing is changed at random: of each picture the centre is trained on, resized to the inputs.
 """
 
 from ml_collections import ConfigDict
@@ -15,6 +16,7 @@ from perceiver_jax.settings.config import with_variant
 VARIANTS = {
     "folders": {},
     "multi_label": {"task": dict(kind="multi_label"), "data.labels": "labels.csv"},
+    "without_augmentation": {"augment": dict(kind="none")},
 }
 
 
@@ -60,7 +62,8 @@ def get_config(variant: str = "folders") -> ConfigDict:
                 kind="inception",
                 crop=dict(area=(0.25, 1.0), aspect=(3 / 4, 4 / 3), min_object_covered=0.1, attempts=10),
                 flip_probability=0.5,
-                randaugment=dict(num_layers=2, magnitude=5.0, fill=128, cutout_pixels=40, translate_pixels=100),
+                # ImageNet's 40 and 100 pixels, as parts of its usual crop: pictures of one's own may be of any size.
+                randaugment=dict(num_layers=2, magnitude=5.0, fill=128, unit="sides", cutout=0.15, translate=0.35),
                 evaluation_crop=224 / 256,
                 position_frame="crop",
                 mix=dict(kind="none"),

@@ -128,7 +128,7 @@ def get_config(variant: str = "fourier") -> ConfigDict:
                 # Numbers of the authors' code: the paper says "Inception-style" and "RandAugment", Perceiver IO 4 and 5.
                 crop=dict(area=(0.08, 1.0), aspect=(3 / 4, 4 / 3), min_object_covered=0.1, attempts=10),
                 flip_probability=0.5,
-                randaugment=dict(num_layers=4, magnitude=5.0, fill=128, cutout_pixels=40, translate_pixels=100),
+                randaugment=dict(num_layers=4, magnitude=5.0, fill=128, unit="pixels", cutout=40.0, translate=100.0),
                 evaluation_crop=224 / 256,
                 position_frame="crop",
                 mix=dict(kind="none"),

@@ -62,7 +62,7 @@ LOOKUPS = {
     "training/manifest.py": {"body"},  # a manifest, perhaps of a newer format
     "training/meter.py": {"self._sums"},
     "runs/problem.py": {"sizes"},  # by split, of two states of the data to compare
-    "settings/upgrade.py": {"values", "ADDED_TO_DATA"},  # a config of version 0.1, what some of its sources lack
+    "settings/upgrade.py": {"values", "augment", "ADDED_TO_DATA"},  # a config of version 0.1, what some of its sources lack
     "runs/workdir.py": {
         "old",
         "new",

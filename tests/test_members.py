@@ -208,7 +208,7 @@ CROPS = {
     "kind": "inception",
     "crop": {"area": (0.3, 1.0), "aspect": (0.75, 1.25), "min_object_covered": 0.0, "attempts": 10},
     "flip_probability": 0.5,
-    "randaugment": {"num_layers": 2, "magnitude": 5.0, "fill": 128, "cutout_pixels": 4, "translate_pixels": 4},
+    "randaugment": {"num_layers": 2, "magnitude": 5.0, "fill": 128, "unit": "sides", "cutout": 0.1, "translate": 0.3},
     "evaluation_crop": 0.875,
     "position_frame": "crop",
     "mix": {"kind": "none"},
@@ -237,7 +237,7 @@ AUGMENTS = {
 }
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
 CLOUD = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
-IMAGE = {"channels": 3, "masked": False, "mean": (100.0, 110.0, 120.0), "std": (50.0, 60.0, 70.0)}
+IMAGE = {"channels": 3, "masked": False, "upright": True, "mean": (100.0, 110.0, 120.0), "std": (50.0, 60.0, 70.0)}
 AS_LISTED = {"well_spread": False, "vertical": "z"}
 # Of each kind raw inputs, and streams that take them, by name.
 RAW = {

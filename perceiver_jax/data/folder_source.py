@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from perceiver_jax.data import class_folders, label_list
-from perceiver_jax.data.class_folders import Folder, Kind
+from perceiver_jax.data.class_folders import Folder
 from perceiver_jax.data.config import DirectoryConfig
+from perceiver_jax.data.folder_entries import Kind, root_of
 from perceiver_jax.data.sources import Contents, Example
 from perceiver_jax.section import HARMLESS
 
@@ -33,7 +34,7 @@ class FolderSource:
     @functools.cached_property
     def _listing(self) -> Folder:
         """The folder's files, less those left out."""
-        root, percent = class_folders.root_of(self.config.data_dir), self.config.test_percent
+        root, percent = root_of(self.config.data_dir), self.config.test_percent
         if self.config.labels is None:
             listing = class_folders.list_folder(root, percent, self._kind)
         else:

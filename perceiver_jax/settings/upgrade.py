@@ -1,7 +1,7 @@
 """Config files written for perceiver_jax 0.1, as this version would write them.
 
 There the word that picks a kind was `source` for data and `name` for optimisers, every run had single labels and one view of
-each example, and clouds repeated their points where they had too few.
+each example, RandAugment's lengths were pixels, and clouds repeated their points where they had too few.
 """
 
 import sys
@@ -30,6 +30,11 @@ def upgraded(config: ConfigDict, path: str) -> ConfigDict:
         values["optim"] = {"kind": optim.pop("name")} | optim
     if "label_smoothing" in train:
         values["task"] = {"kind": "single_label", "label_smoothing": train.pop("label_smoothing")}
+    augment = values["augment"] if isinstance(values.get("augment"), dict) else {}
+    changes = augment.get("randaugment")
+    if isinstance(changes, dict) and {"cutout_pixels", "translate_pixels"} <= changes.keys():
+        lengths = {name: 1.0 * changes.pop(f"{name}_pixels") for name in ("cutout", "translate")}
+        augment["randaugment"] = changes | {"unit": "pixels"} | lengths
     if "kind" in model and model["kind"] == "perceiver":
         model["modality_vectors"] = None
     print(f"note: config {path} is written for perceiver_jax 0.1; read as this version would write it", file=sys.stderr)

@@ -28,7 +28,7 @@ class Pictures:
     def __call__(self) -> Built:
         """Itself, its photographs in memory."""
         files, modality = photographs(), parse(imagenet.get_config()).modalities["image"]
-        path = {"ours": ours, "pillow": pillow, "decode": lambda file, *_: pictures.decode(file)}[self.name]
+        path = {"ours": ours, "pillow": pillow, "decode": lambda file, *_: pictures.decode(file, upright=False)}[self.name]
 
         def step() -> None:
             for place, file in enumerate(files):
@@ -84,7 +84,7 @@ def pillow_operations(config: RandAugment) -> tuple[Callable, ...]:
     from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
     level, fill = config.magnitude / MAX_MAGNITUDE, (config.fill,) * 3
-    factor, pixels = 0.1 + 1.8 * level, config.translate_pixels * level
+    factor, pixels = 0.1 + 1.8 * level, config.translate * level
 
     def moved(*matrix: float) -> Callable:
         def move(picture, sign: int):
@@ -94,7 +94,7 @@ def pillow_operations(config: RandAugment) -> tuple[Callable, ...]:
         return move
 
     def cut_out(picture, sign: int):
-        half, (x, y) = int(level * config.cutout_pixels), (side // 2 for side in picture.size)
+        half, (x, y) = int(level * config.cutout), (side // 2 for side in picture.size)
         ImageDraw.Draw(picture).rectangle((x - half, y - half, x + half - 1, y + half - 1), fill)
         return picture
 

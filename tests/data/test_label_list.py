@@ -1,6 +1,8 @@
 """Labels from a CSV file: what its lines may look like, how splits come about, what is refused and in which words."""
 
 import hashlib
+import time
+import unicodedata
 
 import pytest
 
@@ -60,19 +62,36 @@ def test_a_line_is_a_file_and_its_labels(tmp_path):
 
 
 PLAIN = "train/a.jpg,cat\ntrain/b.jpg,dog\ntest/a.jpg,cat\ntest/b.jpg,dog\n"
+HEADED = "file,labels\n" + PLAIN
 SAME = {
-    "heading": "file,labels\n" + PLAIN,
+    "heading": HEADED,
     "heading by another name": "Filename,what\n" + PLAIN,
+    "heading in two words": "Image Path,Class Name\n" + PLAIN,
+    "heading after empty lines": "\n \n" + HEADED,
     "byte order mark": b"\xef\xbb\xbf" + PLAIN.encode(),
     "byte order mark and heading": b"\xef\xbb\xbffile,label\n" + PLAIN.encode(),
+    "UTF-16 as Excel writes it": b"\xff\xfe" + HEADED.replace(",", "\t").replace("\n", "\r\n").encode("utf-16-le"),
+    "UTF-16 of the other order": b"\xfe\xff" + PLAIN.encode("utf-16-be"),
+    "UTF-16 without a mark": PLAIN.encode("utf-16-le"),
     "Windows' line ends": PLAIN.replace("\n", "\r\n"),
+    "old Macs' line ends": HEADED.replace("\n", "\r"),
     "empty lines": PLAIN.replace("\n", "\n\n"),
+    "blank lines": PLAIN.replace("\n", "\n , \n"),
     "no last line end": PLAIN.rstrip(),
     "spaces": PLAIN.replace(",", " , "),
+    "tabs": PLAIN.replace(",", "\t"),
+    "tabs and heading": HEADED.replace(",", "\t"),
+    "semicolons": PLAIN.replace(",", ";"),
+    "semicolons and heading": HEADED.replace(",", ";"),
+    "Excel's remark": "sep=;\r\n" + PLAIN.replace(",", ";"),
     "quotes": PLAIN.replace("train/a.jpg", '"train/a.jpg"').replace("dog", '"dog"'),
+    "quotes after spaces": PLAIN.replace(",cat", ', "cat"'),
     "dots in paths": PLAIN.replace("train/", "./train//"),
+    "Windows' paths": PLAIN.replace("train/", ".\\train\\"),
     "another order": "".join(reversed(PLAIN.splitlines(keepends=True))),
     "a label twice": PLAIN.replace("cat", "cat; cat ;"),
+    "columns that were in use": PLAIN.replace("\n", ",,\n"),
+    "labels first": "label,file\n" + "".join(",".join(reversed(line.split(","))) + "\n" for line in PLAIN.splitlines()),
 }
 
 
@@ -88,6 +107,45 @@ def test_a_quoted_name_may_have_a_comma(tmp_path):
     write(tmp_path, "train/a, b.jpg", "test/c.jpg")
     found = listing(tmp_path, '"train/a, b.jpg",cat\ntest/c.jpg,"cat, black;dog"\n')
     assert labels(found) == {"train/a, b.jpg": {"cat"}, "test/c.jpg": {"cat, black", "dog"}}
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_several_labels_go_with_every_separator_of_columns(separator, tmp_path):
+    write(tmp_path, *FOUR)
+    text = PLAIN.replace(",", separator).replace(f"a.jpg{separator}cat", f"a.jpg{separator}cat;dog")
+    expected = listing(tmp_path, PLAIN.replace("a.jpg,cat", "a.jpg,cat;dog"))
+    label_list.list_files.cache_clear()
+    assert listing(tmp_path, text) == expected
+    label_list.list_files.cache_clear()
+    assert listing(tmp_path, text.replace("cat;dog", '"cat;dog"')) == expected
+
+
+def test_further_columns_under_headings_are_left_out_and_told(tmp_path, capsys):
+    write(tmp_path, *FOUR)
+    expected = listing(tmp_path, PLAIN)
+    label_list.list_files.cache_clear()
+    rows = "".join(f"{i},{line},{i * 5}\n" for i, line in enumerate(PLAIN.splitlines()))
+    assert listing(tmp_path, ",file,label,size\n" + rows) == expected
+    assert capsys.readouterr().err == f"{tmp_path}/labels.csv: not read: columns , size\n"
+
+
+@pytest.mark.parametrize(("listed", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_letters_may_be_stored_otherwise_than_on_disk(listed, stored, tmp_path):
+    there, named = (unicodedata.normalize(form, "train/é/ü.jpg") for form in (stored, listed))
+    write(tmp_path, there, "test/a.jpg")
+    found = listing(tmp_path, f"{named},{unicodedata.normalize(listed, 'façade')}\ntest/a.jpg,b\n")
+    assert labels(found)[there] == {unicodedata.normalize("NFC", "façade")}
+
+
+def test_a_name_may_have_a_backslash_where_there_is_such_a_file(tmp_path):
+    write(tmp_path, "train/a\\b.jpg", "test/a.jpg")
+    assert labels(listing(tmp_path, "train/a\\b.jpg,cat\ntest/a.jpg,cat\n")).keys() == {"train/a\\b.jpg", "test/a.jpg"}
+
+
+def test_files_behind_links_are_found(tmp_path):
+    write(tmp_path, "far/a.jpg", "data/test/b.jpg")
+    (tmp_path / "data/train").symlink_to(tmp_path / "far")
+    assert labels(listing(tmp_path / "data", "train/a.jpg,cat\ntest/b.jpg,cat\n")).keys() == {"train/a.jpg", "test/b.jpg"}
 
 
 def test_a_file_may_have_no_label(tmp_path):
@@ -106,12 +164,22 @@ def test_classes_are_numbered_in_the_order_of_their_names(tmp_path):
 # Splits
 
 
-@pytest.mark.parametrize("test", ["test", "val", "validation"])
-def test_folders_train_and_test_are_the_splits(test, tmp_path):
-    write(tmp_path, "train/a.jpg", "train/deep/er/b.jpg", f"{test}/a.jpg")
-    found = listing(tmp_path, f"train/a.jpg,cat\ntrain/deep/er/b.jpg,cat\n{test}/a.jpg,cat\n")
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [("train", "test"), ("train", "val"), ("train", "validation"), ("TRAIN", "valid"), ("training_set", "Test")],
+)
+def test_folders_train_and_test_are_the_splits(train, test, tmp_path):
+    write(tmp_path, f"{train}/a.jpg", f"{train}/deep/er/b.jpg", f"{test}/a.jpg")
+    found = listing(tmp_path, f"{train}/a.jpg,cat\n{train}/deep/er/b.jpg,cat\n{test}/a.jpg,cat\n")
     names = {split: {name for name, _ in files} for split, files in found.splits.items()}
-    assert names == {"train": {"train/a.jpg", "train/deep/er/b.jpg"}, "test": {f"{test}/a.jpg"}}
+    assert names == {"train": {f"{train}/a.jpg", f"{train}/deep/er/b.jpg"}, "test": {f"{test}/a.jpg"}}
+
+
+def test_files_of_further_splits_are_left_out_and_told(tmp_path, capsys):
+    write(tmp_path, *FOUR, "val/a.jpg", "val/b.jpg")
+    found = listing(tmp_path, PLAIN + "val/a.jpg,cat\nval/b.jpg,cat\n")
+    assert labels(found).keys() == set(FOUR)
+    assert capsys.readouterr().err == f"{tmp_path}/labels.csv: left out 2 pictures in val, beside test and train\n"
 
 
 def split_of(folder, names, test_percent):
@@ -186,10 +254,46 @@ REFUSED = {
         "{list} line 1\n  found: train/../../a.jpg\n  expected: a path inside the folder of the list",
     ),
     "absolute": ("/a.jpg,cat\n", "{list} line 1\n  found: /a.jpg\n  expected: a path inside the folder of the list"),
-    "suffix": ("train/a.gif,cat\n", "{list} line 1\n  found: train/a.gif\n  expected: JPEG or PNG files"),
-    "one column": ("train/a.jpg\n", "{list} line 1\n  found: 1 columns\n  expected: `file,label;label`"),
+    "suffix": ("train/a.txt,cat\n", "{list} line 1\n  found: train/a.txt\n  expected: " + PICTURES.files),
+    "no name": ("train/a.jpg,cat\n,dog\n", "{list} line 2\n  found: no name of a file\n  expected: " + PICTURES.files),
+    "Windows' absolute path": (
+        "C:\\a.jpg,cat\n",
+        "{list} line 1\n  found: C:\\a.jpg\n  expected: a path inside the folder of the list",
+    ),
+    "one column": ("train/a.jpg\n", "{list} line 1\n  found: 1 column\n  expected: `file,label;label`"),
+    "another folder": (
+        "file,label\ntest/a.jpg,cat\nb.jpg,cat\n",
+        "{list} line 3: b.jpg not found\n  try: its path from the folder of the list: test/b.jpg, train/b.jpg",
+    ),
+    "another case": (
+        "Train/A.jpg,cat\n",
+        "{list} line 1: Train/A.jpg not found\n  try: its path from the folder of the list: test/a.jpg, train/a.jpg",
+    ),
+    "columns as headings": (
+        "file,label,size\ntrain/a.jpg,cat,3\ntrain/b.jpg,dog\n",
+        "{list} line 3\n  found: 2 columns\n  expected: 3 columns, as the headings have",
+    ),
+    "an open quote": (
+        'train/a.jpg,cat\n"train/b.jpg,dog\ntest/a.jpg,cat\n',
+        "{list} line 2\n  found: a quote that is not closed on its line\n  expected: `file,label;label`",
+    ),
+    "a spreadsheet": (
+        b"PK\3\4 and so on",
+        "the list of labels is a spreadsheet or an archive, not text: {list}"
+        "\n  try: save the list as text in UTF-8: in Excel, CSV UTF-8",
+    ),
+    "Latin-1": (
+        b"train/a.jpg,cat\r\ntrain/b.jpg,caf\xe9\r\n",
+        "cannot read the list of labels: {list} line 2\n  found: byte 0xe9, perhaps of train/b.jpg,café\n"
+        "  expected: text in UTF-8\n  try: save the list as text in UTF-8: in Excel, CSV UTF-8",
+    ),
+    "half of UTF-16": (
+        b"\xff\xfe" + PLAIN.encode("utf-16-le")[:-1],
+        "cannot read the list of labels: {list} line 4\n  found: truncated data\n"
+        "  expected: text in UTF-16, as its first bytes say\n  try: save the list as text in UTF-8: in Excel, CSV UTF-8",
+    ),
     "three columns": ("train/a.jpg,cat,dog\n", "{list} line 1\n  found: 3 columns\n  expected: `file,label;label`"),
-    "no label at all": ("train/a.jpg,\ntest/a.jpg,;\n", "no file has a label: {list}"),
+    "no label at all": ("train/a.jpg,\ntest/a.jpg,;\n", "no file has a label: {list}\n  expected: `file,label;label`"),
     "empty": ("", "the list of labels is empty: {list}" + LINES),
     "heading alone": ("file,label\n", "the list of labels is empty: {list}" + LINES),
 }
@@ -209,15 +313,32 @@ def test_a_split_without_a_file_is_refused_with_the_setting_to_change(percent, s
     assert refusal(tmp_path, "train/a.jpg,cat\ntrain/b.jpg,cat\n", percent) == reported
 
 
-def test_bytes_that_are_not_text_are_refused(tmp_path):
-    write(tmp_path, *FOUR)
-    assert refusal(tmp_path, b"train/a.jpg,caf\xe9\n").startswith(f"cannot read the list of labels: {tmp_path}/labels.csv")
-
-
 def test_an_absent_list_is_named(tmp_path):
     with pytest.raises(Failure) as failure:
         label_list.list_files(tmp_path, "labels.csv", 50.0, PICTURES)
     assert str(failure.value) == f"error[3] not a list of labels: {tmp_path}/labels.csv{LINES}"
+
+
+def test_lists_of_another_name_are_offered(tmp_path):
+    (tmp_path / "mine.tsv").write_text(PLAIN)
+    with pytest.raises(Failure) as failure:
+        label_list.list_files(tmp_path, "labels.csv", 50.0, PICTURES)
+    assert str(failure.value).endswith(f"\n  found: beside it are mine.tsv{LINES}\n  try: --config.data.labels=mine.tsv")
+
+
+def test_labels_that_differ_in_case_are_told(tmp_path, capsys):
+    write(tmp_path, *FOUR)
+    listing(tmp_path, PLAIN.replace("train/b.jpg,dog", "train/b.jpg,dog;Cat"))
+    assert capsys.readouterr().err == f"{tmp_path}/labels.csv: labels differ only in case: Cat, cat\n"
+
+
+def test_a_long_list_is_read_quickly(tmp_path):
+    names = [f"{i % 10}/{i}.jpg" for i in range(10_000)]
+    write(tmp_path, *names)
+    text = "".join(f"{name},{i % 7}\n" for i, name in enumerate(names))
+    start = time.process_time()
+    assert sum(listing(tmp_path, text).num_examples.values()) == 10_000
+    assert time.process_time() - start < 2  # 1e5 files take ten times what this does, about a second
 
 
 # As a source

@@ -9,7 +9,7 @@ import pytest
 
 from perceiver_jax.data import class_folders, pipeline
 from perceiver_jax.data.examples import Split
-from perceiver_jax.data.sources.point_folder import DENSITY, Config, PointFolder, read_shape
+from perceiver_jax.data.sources.point_folder import DENSITY, SHAPES, Config, PointFolder, read_shape
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities.points.config import Points
 from tests.problems import BATCHES, data_of, take
@@ -113,7 +113,7 @@ def test_plain_class_folders_are_split_and_other_files_reported(tmp_path, capsys
     sizes = PointFolder(config_of(tmp_path)).contents().num_examples
     assert sizes["train"] + sizes["test"] == 60
     assert min(sizes.values()) > 15
-    assert capsys.readouterr().err == f"{tmp_path}: left out 1 format-not-allowed\n"
+    assert capsys.readouterr().err == f"{tmp_path}: left out 1 .jpg\n"
 
 
 def test_a_folder_without_shapes_is_refused(tmp_path):
@@ -121,8 +121,8 @@ def test_a_folder_without_shapes_is_refused(tmp_path):
     with pytest.raises(Failure) as failure:
         PointFolder(config_of(tmp_path)).load("train")
     assert str(failure.value) == (
-        f"error[3] class a has no shapes: {tmp_path}/train/a\n"
-        "  expected: files of .off, .obj, .ply, .stl, .glb, .npy, .npz, .xyz, .txt, .csv, .pts"
+        f"error[3] class a holds 1 .jpg and no shapes: {tmp_path}/train/a\n  expected: {SHAPES.files}\n"
+        f"  try: save them as {SHAPES.files}, or remove the folder"
     )
 
 

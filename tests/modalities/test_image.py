@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image as PillowImage
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.modalities import image as image_modality
 from perceiver_jax.modalities.image import Image, ImageStream
 from perceiver_jax.modalities.image.affine import affine_map, warp
 from perceiver_jax.modalities.image.config import Affine, Inception, NoAugment
 from perceiver_jax.readers import pictures
+from tests.data.preparation.archives import encoded
 
 
 def picture(height=6, width=5, channels=1, seed=0):
@@ -28,12 +31,12 @@ def moved(image, rotate_degrees=0.0, shear=0.0, scale=(1.0, 1.0), translate=(0.0
     return warp(image, affine_map(image.shape[:2], rotate_degrees, shear, scale, translate))
 
 
-def modality(config, shape, mean=None, std=None):
+def modality(config, shape, mean=None, std=None, upright=True):
     """What is done to pictures to make them inputs of a shape."""
     *grid, channels = shape
     mean, std = mean or (0.0,) * channels, std or (1.0,) * channels
     values = {"name": "image", "modality": "image", "grid": tuple(grid), "channels": channels, "masked": False}
-    return Image(ImageStream(**values, mean=mean, std=std), config)
+    return Image(ImageStream(**values, upright=upright, mean=mean, std=std), config)
 
 
 def augment(image, config, rng):
@@ -153,7 +156,7 @@ def test_normalize_works_per_channel_on_pictures_and_batches():
 
 def test_bytes_are_decoded_and_arrays_stay(monkeypatch):
     decoded = picture(9, 8, 3)
-    monkeypatch.setattr(pictures, "decode", lambda data: {b"file": decoded}[data])
+    monkeypatch.setattr(pictures, "decode", lambda data, upright: {b"file": decoded}[data])
     reader = modality(NoAugment(kind="none"), (1, 1, 3))
     assert reader.read(b"file", "a") is decoded
     assert reader.read_file(b"file", "a") is decoded
@@ -169,16 +172,99 @@ def test_bytes_that_are_not_a_picture_are_named_with_the_reason():
     )
 
 
-@pytest.mark.parametrize(
+def lying():
+    """A JPEG of 24 x 12 pixels that EXIF turns, and those pixels as they are stored."""
+    exif = PillowImage.Exif()
+    exif[0x0112] = 6
+    data = encoded(PillowImage.fromarray(picture(12, 24, 3)), exif=exif)
+    return data, pictures.decode(data, upright=False)
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_the_stream_says_whether_pictures_of_the_data_are_turned(upright):
+    data, stored = lying()
+    found = modality(inception(), (8, 8, 3), upright=upright).read(data, "a")
+    np.testing.assert_array_equal(found, np.rot90(stored, -1) if upright else stored)
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_a_users_own_file_is_always_turned(upright):
+    data, stored = lying()
+    found = modality(inception(), (8, 8, 3), upright=upright).read_file(data, "a")
+    np.testing.assert_array_equal(found, np.rot90(stored, -1))
+
+
+PATHS = pytest.mark.parametrize(
     "path",
     [lambda made, given: made.training(given, np.random.default_rng(0)), lambda made, given: made.evaluation(given, 0)],
     ids=["training", "evaluation"],
 )
-def test_a_picture_of_another_size_needs_a_crop(path):
+
+
+@PATHS
+@pytest.mark.parametrize("config", [NoAugment(kind="none"), affine()], ids=["none", "affine"])
+def test_of_a_picture_of_another_size_the_centre_is_resized(path, config):
+    image = np.repeat(np.repeat(picture(4, 6, 3), 5, axis=0), 5, axis=1)  # 20 x 30, in squares of one colour
+    np.testing.assert_array_equal(path(modality(config, (4, 4, 3)), image), image[::5, ::5][:, 1:5])
+    np.testing.assert_array_equal(path(modality(config, (4, 6, 3)), image), image[::5, ::5])
+    np.testing.assert_array_equal(path(modality(config, (2, 6, 3)), image), image[::5, ::5][1:3])
+
+
+@PATHS
+def test_a_picture_that_shrinks_is_averaged_over_areas(path):
+    image = np.indices((16, 16)).sum(axis=0)[..., None].astype(np.uint8) % 2 * 200  # a chessboard
+    np.testing.assert_array_equal(path(modality(NoAugment(kind="none"), (4, 4, 1)), image), np.full((4, 4, 1), 100))
+
+
+@PATHS
+def test_a_picture_that_grows_keeps_its_middle(path):
+    image = np.full((5, 9, 3), 70, np.uint8)
+    image[:, :2] = image[:, 7:] = 200  # cut off
+    np.testing.assert_array_equal(path(modality(NoAugment(kind="none"), (12, 12, 3)), image), np.full((12, 12, 3), 70))
+
+
+@PATHS
+def test_a_coloured_picture_of_another_size_becomes_grey_for_a_model_of_grey_ones(path):
+    image = np.full((9, 14, 3), (250, 0, 0), np.uint8)
+    np.testing.assert_array_equal(path(modality(NoAugment(kind="none"), (6, 6, 1)), image), np.full((6, 6, 1), 75))
+
+
+@PATHS
+def test_a_grey_picture_is_no_input_of_a_model_of_coloured_ones(path):
     with pytest.raises(Failure) as failure:
-        path(modality(NoAugment(kind="none"), (8, 8, 3)), picture(9, 8, 3))
-    assert failure.value.code == Code.CONFIG
-    assert (failure.value.found, failure.value.expected) == ("9x8x3", "8x8x3")
+        path(modality(NoAugment(kind="none"), (8, 8, 3)), picture(8, 8, 1))
+    assert failure.value.code == Code.DATA
+    assert (failure.value.found, failure.value.expected) == ("1 channels", "3")
+
+
+def test_every_file_of_a_user_that_is_resized_is_named(capsys):
+    made, data = modality(affine(), (8, 8, 3)), encoded(PillowImage.fromarray(picture(48, 64, 3)))
+    for name in ("cat.png", "dog.png"):
+        made.read_file(data, name)
+    assert capsys.readouterr().err == "".join(
+        f"note: {name}.png is 64 x 48 pixels; its centre was resized to 8 x 8\n" for name in ("cat", "dog")
+    )
+
+
+def test_the_first_picture_of_the_data_that_is_resized_is_named(capsys, monkeypatch):
+    monkeypatch.setattr(image_modality, "_SAID", {})
+    data = [encoded(PillowImage.fromarray(picture(*size, 3))) for size in ((8, 16), (48, 64), (30, 9))]
+    for _ in range(2):
+        made = modality(affine(), (8, 16, 3))
+        for i, one in enumerate(data):
+            made.read(one, f"train/{i}.jpg")
+    assert capsys.readouterr().err == (
+        "note: train/1.jpg is 64 x 48 pixels; its centre was resized to 16 x 8, and so are others of another size\n"
+    )
+
+
+@pytest.mark.parametrize("config", [inception(), affine()], ids=["crops", "the right size"])
+def test_nothing_is_said_where_nothing_is_unexpected(config, capsys, monkeypatch):
+    monkeypatch.setattr(image_modality, "_SAID", {})
+    made, data = modality(config, (16, 20, 3)), encoded(PillowImage.fromarray(picture(16, 20, 3)))
+    made.read(data, "a")
+    made.read_file(data, "a")
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -253,7 +339,7 @@ def test_coordinates_belong_to_the_pixels_of_the_source_also_when_mirrored():
 
 
 def test_all_chance_of_a_crop_comes_from_the_given_generator():
-    randaugment = {"num_layers": 4, "magnitude": 7.0, "fill": 128, "cutout_pixels": 9, "translate_pixels": 9}
+    randaugment = {"num_layers": 4, "magnitude": 7.0, "fill": 128, "unit": "pixels", "cutout": 9.0, "translate": 9.0}
     config, image, results = inception(randaugment=randaugment), picture(40, 50, 3), []
     for poison in (1, 2):
         random.seed(poison)

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
+from configs import image_folder
 from perceiver_jax.modalities.image import randaugment as ops
 from perceiver_jax.modalities.image.config import RandAugment
+from perceiver_jax.settings.config import parse
 
-CONFIG = RandAugment(num_layers=4, magnitude=5.0, fill=128, cutout_pixels=40, translate_pixels=100)
+CONFIG = RandAugment(num_layers=4, magnitude=5.0, fill=128, unit="pixels", cutout=40.0, translate=100.0)
 
 
 def picture(height=61, width=84, seed=0):
@@ -127,6 +129,36 @@ def test_an_operation_at_magnitude_five_is_what_the_table_says(name):
     found = {ops.OPERATIONS[name](image, 0.5, CONFIG, rng).tobytes() for _ in range(20)}
     assert found <= expected
     assert len(found) >= min(2, len(expected))  # both ways
+
+
+SIDES = CONFIG.model_copy(update={"unit": "sides", "cutout": 0.2, "translate": 0.5})
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (400, 600)], ids=str)
+def test_lengths_in_sides_follow_the_picture(shape):
+    height, width = shape
+    image, rng = picture(height, width), np.random.default_rng(0)
+    x, y = (ops.OPERATIONS[name](image, 0.5, SIDES, rng) for name in ("TranslateX", "TranslateY"))
+    assert x.tobytes() in {ops.translate_x(image, sign * width / 4, 128).tobytes() for sign in (-1, 1)}
+    assert y.tobytes() in {ops.translate_y(image, sign * height / 4, 128).tobytes() for sign in (-1, 1)}
+    cut = [(ops.OPERATIONS["Cutout"](image, 0.5, SIDES, np.random.default_rng(i)) == 128).all(axis=-1) for i in range(20)]
+    assert max(one.sum() for one in cut) == (0.2 * height) ** 2
+
+
+def test_lengths_in_sides_are_parts():
+    with pytest.raises(ValueError, match=r'augment\.randaugment\.unit "sides": expected cutout 40\.0 and translate'):
+        RandAugment(**CONFIG.model_dump() | {"unit": "sides"})
+
+
+@pytest.mark.parametrize("side", [32, 130])
+def test_no_picture_of_ones_own_becomes_mostly_fill(side):
+    config = image_folder.get_config()
+    config.data.image_size = min(side, 128)
+    modality, worst = parse(config).modalities["image"], 0.0
+    for seed in range(400):
+        made = modality.training(picture(side, side, seed % 8), np.random.default_rng(seed))
+        worst = max(worst, (np.abs(made - 128).max(axis=-1) < 2).mean())
+    assert worst < 0.6
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0])

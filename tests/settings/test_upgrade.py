@@ -5,7 +5,7 @@ import copy
 import pytest
 from ml_collections import ConfigDict
 
-from configs import digits, image_folder, imagenet_baselines, point_folder
+from configs import digits, image_folder, imagenet, imagenet_baselines, point_folder
 from perceiver_jax.errors import Failure
 from perceiver_jax.settings.config import parse
 from perceiver_jax.settings.files import load_config
@@ -142,6 +142,15 @@ def test_folders_of_0_1_have_no_list_lack_no_file_and_repeat_points(module, adde
     assert found == now
     assert capsys.readouterr().err == NOTE.format("mine.py")
     parse(found)
+
+
+def test_lengths_of_randaugment_were_pixels_in_0_1():
+    now = imagenet.get_config()
+    before = as_0_1(now).to_dict()
+    changes = before["augment"]["randaugment"]
+    del changes["unit"]
+    changes |= {"cutout_pixels": int(changes.pop("cutout")), "translate_pixels": int(changes.pop("translate"))}
+    assert upgraded(ConfigDict(before), "mine.py") == now
 
 
 def test_a_baseline_of_0_1_has_no_vectors_of_modalities():

@@ -33,7 +33,14 @@ class Digits:
     def streams(self) -> tuple[ImageStream]:
         """One grey picture."""
         image = ImageStream(
-            name="image", modality="image", grid=(8, 8), channels=1, masked=False, mean=(77.753,), std=(95.756,)
+            name="image",
+            modality="image",
+            grid=(8, 8),
+            channels=1,
+            masked=False,
+            upright=True,
+            mean=(77.753,),
+            std=(95.756,),
         )
         return (image,)
 

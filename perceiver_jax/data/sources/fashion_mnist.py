@@ -45,7 +45,14 @@ class FashionMnist:
     def streams(self) -> tuple[ImageStream]:
         """One grey picture."""
         image = ImageStream(
-            name="image", modality="image", grid=(28, 28), channels=1, masked=False, mean=(72.94,), std=(90.021,)
+            name="image",
+            modality="image",
+            grid=(28, 28),
+            channels=1,
+            masked=False,
+            upright=True,
+            mean=(72.94,),
+            std=(90.021,),
         )
         return (image,)
 

@@ -3,14 +3,14 @@
 from collections.abc import Collection
 from typing import Annotated, Literal
 
-from perceiver_jax.data import class_folders
-from perceiver_jax.data.class_folders import Kind
+from perceiver_jax.data.folder_entries import Kind, read_file
 from perceiver_jax.data.folder_source import FolderConfig, FolderSource
 from perceiver_jax.data.sources.imagenet2012 import photographs
 from perceiver_jax.modalities.image import ImageStream
+from perceiver_jax.readers import pictures
 from perceiver_jax.section import Count, Tiny
 
-PICTURES = Kind((".jpg", ".jpeg", ".png"), "pictures", "JPEG or PNG files", "*.jpg")
+PICTURES = Kind(pictures.SUFFIXES, "pictures", "JPEG, PNG, WebP, GIF or BMP files", "*.jpg")
 
 
 class Config(FolderConfig):
@@ -29,13 +29,13 @@ class ImageFolder(FolderSource):
         super().__init__(config, PICTURES, "image", _read, left_out)
 
     def streams(self) -> tuple[ImageStream]:
-        """One picture, in colour."""
+        """One picture, in colour, upright."""
         size = self.config.image_size
-        return (photographs((size, size) if isinstance(size, int) else size),)
+        return (photographs((size, size) if isinstance(size, int) else size, upright=True),)
 
 
 def _read(path: str) -> bytes:
-    return class_folders.read_file(path, "picture")
+    return read_file(path, "picture")
 
 
 MEMBER = ImageFolder

@@ -38,9 +38,9 @@ class ImageNet:
         self._prepared = Prepared(config.kind, config.data_dir, 5, TFDS_SPLITS, "scripts.prepare_imagenet")
 
     def streams(self) -> tuple[ImageStream]:
-        """One photograph."""
+        """One photograph, its pixels as they are stored: so the authors trained, and evaluate all who report on it."""
         side = self.config.image_size
-        return (photographs((side, side)),)
+        return (photographs((side, side), upright=False),)
 
     def contents(self) -> Contents:
         """The 1,000 classes in the order of their labels."""
@@ -63,7 +63,7 @@ class ImageNet:
         return EncodedPictures(Records(instructions, ["image"], "file_name", len(synsets())))
 
 
-def photographs(grid: tuple[int, int]) -> ImageStream:
+def photographs(grid: tuple[int, int], upright: bool) -> ImageStream:
     """The stream `image` of pictures in colour, with the mean and standard deviation of ImageNet's."""
     return ImageStream(
         name="image",
@@ -71,6 +71,7 @@ def photographs(grid: tuple[int, int]) -> ImageStream:
         grid=grid,
         channels=3,
         masked=False,
+        upright=upright,
         mean=(0.485 * 255, 0.456 * 255, 0.406 * 255),
         std=(0.229 * 255, 0.224 * 255, 0.225 * 255),
     )

@@ -36,7 +36,14 @@ class Mnist5k:
     def streams(self) -> tuple[ImageStream]:
         """One grey picture."""
         image = ImageStream(
-            name="image", modality="image", grid=(28, 28), channels=1, masked=False, mean=(33.393,), std=(78.551,)
+            name="image",
+            modality="image",
+            grid=(28, 28),
+            channels=1,
+            masked=False,
+            upright=True,
+            mean=(33.393,),
+            std=(78.551,),
         )
         return (image,)
 

@@ -15,8 +15,7 @@ from jaxtyping import Float32
 from pydantic import model_validator
 
 from perceiver_jax import readers
-from perceiver_jax.data import class_folders
-from perceiver_jax.data.class_folders import Kind
+from perceiver_jax.data.folder_entries import Kind, read_file
 from perceiver_jax.data.folder_source import FolderConfig, FolderSource
 from perceiver_jax.modalities.points import PointStream
 from perceiver_jax.readers import shapes
@@ -75,7 +74,7 @@ def read_shape(path: str, num_points: int, vertical: Vertical, repeat: bool) -> 
 
     Raises Failure(DATA) naming the file where it holds none.
     """
-    data = class_folders.read_file(path, "shape")
+    data = read_file(path, "shape")
     with readers.named("shape", path):
         points = shapes.read_points(data, os.path.splitext(path)[1], num_points, vertical, DENSITY, repeat)
     points.flags.writeable = False

@@ -1,5 +1,7 @@
 """Pictures: from files to features, random for training and the same every time for evaluation."""
 
+import multiprocessing
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,12 +14,14 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import Stream
 from perceiver_jax.modalities.image import affine, mix, randaugment
 from perceiver_jax.modalities.image.config import Affine, AugmentConfig, Inception, MixupCutmix, NoAugment
-from perceiver_jax.modalities.image.crop import MAX_VIEWS, centre_box, coordinates, cut, random_box, resize, view_box
+from perceiver_jax.modalities.image.crop import MAX_VIEWS, centre_box, coordinates, cut, fitted, random_box, resize, view_box
 from perceiver_jax.readers import pictures
 from perceiver_jax.report.maps import draw_attention_maps, fitted
 
 Picture = UInt8[np.ndarray, "H W C"]
 Features = UInt8[np.ndarray, "h w F"] | Float32[np.ndarray, "h w F"]
+
+_SAID: dict[tuple[int, ...], object] = {}  # by size of the inputs, that pictures of a data set are resized
 
 
 class ImageStream(Stream):
@@ -25,6 +29,7 @@ class ImageStream(Stream):
 
     modality: Literal["image"]
     masked: Literal[False]
+    upright: bool  # whether files of the data are turned as EXIF says; a user's own file always is
     mean: tuple[float, ...]  # per channel, of pixels from 0 to 255 of the whole train split
     std: tuple[float, ...]
 
@@ -53,13 +58,30 @@ class Image:
         return isinstance(self.augment, Inception) and isinstance(self.augment.mix, MixupCutmix)
 
     def read(self, given: bytes | Picture, name: str) -> Picture:
-        """The picture; raises Failure(DATA) with its name where the bytes are not a picture."""
-        return self.read_file(given, name) if isinstance(given, bytes) else given
+        """The picture; raises Failure(DATA) with its name where the bytes are not a picture.
+
+        The first one of a data set that will be resized is named on stderr.
+        """
+        if not isinstance(given, bytes):
+            return given
+        with readers.named("picture", name):
+            picture = pictures.decode(given, self.stream.upright)
+        if self._resizes(picture) and multiprocessing.parent_process() is None:  # workers would each say so
+            token = object()
+            if _SAID.setdefault(self.stream.grid, token) is token:  # threads read too
+                print(f"{self._resizing(picture, name)}, and so are others of another size", file=sys.stderr)
+        return picture
 
     def read_file(self, data: bytes, name: str) -> Picture:
-        """The picture in a file's bytes, of any size; raises Failure(DATA) with its name."""
+        """The picture in a user's file, of any size, upright; raises Failure(DATA) with its name.
+
+        That it will be resized is said on stderr.
+        """
         with readers.named("picture", name):
-            return pictures.decode(data)
+            picture = pictures.decode(data, upright=True)
+        if self._resizes(picture):
+            print(self._resizing(picture, name), file=sys.stderr)
+        return picture
 
     def training(self, picture: Picture, rng: np.random.Generator) -> Features:
         """The picture at the inputs' size, changed at random, with its pixels' coordinates if asked for."""
@@ -124,16 +146,23 @@ class Image:
         on_grid = [(title, logits.reshape(-1, *self.stream.grid)) for title, logits in maps]
         draw_attention_maps(self.picture(inputs), on_grid, output, latents, overlay)
 
-    def _of_size(self, picture: Picture) -> UInt8[np.ndarray, "H W c"]:
-        """The picture itself, which must fit the inputs; for a model of grey ones, its grey."""
-        shape = (*self.stream.grid, self.stream.channels)
-        if (shape[-1], picture.shape[-1]) == (1, 3):
+    def _of_size(self, picture: Picture) -> UInt8[np.ndarray, "h w c"]:
+        """The picture itself, or its centre at the inputs' size; for a model of grey ones, its grey."""
+        channels = self.stream.channels
+        if (channels, picture.shape[-1]) == (1, 3):
             picture = np.rint(picture @ randaugment.GREY[:, None]).astype(np.uint8)
-        if picture.shape != shape:
-            found, expected = ("x".join(map(str, size)) for size in (picture.shape, shape))
-            hint = 'augment.kind "inception" crops and resizes: see configs/imagenet.py'
-            raise Failure(Code.CONFIG, "picture size does not match the inputs", found=found, expected=expected, hint=hint)
-        return picture
+        if picture.shape[-1] != channels:
+            found = f"{picture.shape[-1]} channels"
+            raise Failure(Code.DATA, "a picture does not match the inputs", found=found, expected=f"{channels}")
+        return fitted(picture, self.stream.grid)
+
+    def _resizes(self, picture: Picture) -> bool:
+        """Whether a picture is resized although the augmentation is for pictures of the inputs' size."""
+        return not isinstance(self.augment, Inception) and picture.shape[:2] != self.stream.grid
+
+    def _resizing(self, picture: Picture, name: str) -> str:
+        (height, width), (rows, columns) = picture.shape[:2], self.stream.grid
+        return f"note: {name} is {width} x {height} pixels; its centre was resized to {columns} x {rows}"
 
 
 def _with_positions(

@@ -52,8 +52,20 @@ class RandAugment(Section):
     num_layers: Count
     magnitude: Annotated[float, Field(ge=0, le=MAX_MAGNITUDE)]
     fill: Byte  # of what a move uncovers and what is cut out
-    cutout_pixels: Count  # half the side of what is cut out, at the largest magnitude
-    translate_pixels: Count  # at the largest magnitude
+    # In what the next two are: pixels of the crop, as in the authors' code, whose photographs have hundreds of them; or its
+    # sides, which suit crops of any size: a move along its height or width, what is cut out by the shorter of the two.
+    unit: Literal["pixels", "sides"]
+    cutout: Positive  # half the side of what is cut out, at the largest magnitude
+    translate: Positive  # how far a picture is moved, at the largest magnitude
+
+    @model_validator(mode="after")
+    def _check(self) -> "RandAugment":
+        if self.unit == "sides" and max(self.cutout, self.translate) >= 1:
+            raise ValueError(
+                f'augment.randaugment.unit "sides": expected cutout {self.cutout} and translate {self.translate} below 1,'
+                ' parts of a picture\'s side; or unit "pixels"'
+            )
+        return self
 
 
 class NoMix(Section):

@@ -80,6 +80,18 @@ def resize(image: UInt8[np.ndarray, "H W C"], shape: tuple[int, int]) -> Float32
     return resized.reshape(*shape, image.shape[-1])  # OpenCV drops the axis of a single channel
 
 
+def fitted(image: UInt8[np.ndarray, "H W C"], shape: tuple[int, int]) -> UInt8[np.ndarray, "h w C"]:
+    """The largest centred part of the aspect of `shape` (height, width), at that size; itself if it has it already.
+
+    Averaged over areas where it shrinks, since small pictures show what is left out between their pixels; bicubic otherwise.
+    """
+    if image.shape[:2] == shape:
+        return image
+    cv2, part = opencv(), cut(image, centre_box(image.shape[:2], 1.0, shape))
+    how = cv2.INTER_AREA if part.shape[0] >= shape[0] and part.shape[1] >= shape[1] else cv2.INTER_CUBIC
+    return cv2.resize(part, shape[::-1], interpolation=how).reshape(*shape, image.shape[-1])
+
+
 def coordinates(
     whole: tuple[int, int], box: Box, shape: tuple[int, int], flip: bool = False
 ) -> Float32[np.ndarray, "h w 2"]:
