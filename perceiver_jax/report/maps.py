@@ -211,7 +211,7 @@ def _scaled(picture: Float[np.ndarray, "H W F"], side: int) -> Float[np.ndarray,
     return picture
 
 
-def fitted(picture: Float[np.ndarray, "H W F"], side: int) -> UInt8[np.ndarray, "side side 3"]:
+def squared(picture: Float[np.ndarray, "H W F"], side: int) -> UInt8[np.ndarray, "side side 3"]:
     """A picture in 0..1 of one or three channels, scaled to fit a square and put into its middle."""
     scaled = _rgb(_scaled(np.asarray(picture, np.float32), side))[:side, :side]
     square = np.full((side, side, 3), PAPER, np.uint8)

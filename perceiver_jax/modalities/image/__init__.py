@@ -16,7 +16,7 @@ from perceiver_jax.modalities.image import affine, mix, randaugment
 from perceiver_jax.modalities.image.config import Affine, AugmentConfig, Inception, MixupCutmix, NoAugment
 from perceiver_jax.modalities.image.crop import MAX_VIEWS, centre_box, coordinates, cut, fitted, random_box, resize, view_box
 from perceiver_jax.readers import pictures
-from perceiver_jax.report.maps import draw_attention_maps, fitted
+from perceiver_jax.report.maps import draw_attention_maps, squared
 
 Picture = UInt8[np.ndarray, "H W C"]
 Features = UInt8[np.ndarray, "h w F"] | Float32[np.ndarray, "h w F"]
@@ -132,7 +132,7 @@ class Image:
 
     def shown(self, inputs: Float32[np.ndarray, "h w F"], side: int) -> UInt8[np.ndarray, "side side 3"]:
         """The picture, as large as fits, its middle in the middle of white."""
-        return fitted(self.picture(inputs), side)
+        return squared(self.picture(inputs), side)
 
     def draw_maps(
         self,
