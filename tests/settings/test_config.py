@@ -3,8 +3,8 @@
 import copy
 import importlib
 import json
-import os
 import math
+import os
 import random
 import string
 from pathlib import Path
