@@ -17,6 +17,7 @@ from perceiver_jax.readers.glb import read_glb
 from perceiver_jax.readers.obj import read_obj
 from perceiver_jax.readers.off import read_off
 from perceiver_jax.readers.ply import read_ply
+from perceiver_jax.readers.shape_formats import suffix_of
 from perceiver_jax.readers.stl import read_stl
 from perceiver_jax.readers.surface import Mesh
 
@@ -64,8 +65,11 @@ def read_well_spread(data: bytes, suffix: str, num_points: int, vertical: Vertic
 
 
 def read_shape(data: bytes, suffix: str, vertical: Vertical) -> Mesh | Float64[np.ndarray, "P 3"]:
-    """What a file holds, z up: a mesh, or one point or more; raises BadFile."""
-    suffix = suffix.lower()
+    """What a file holds, z up: a mesh, or one point or more; its bytes tell the format of one without suffix.
+
+    Raises BadFile.
+    """
+    suffix = suffix.lower() or suffix_of(data)
     if suffix not in SUFFIXES:
         raise BadFile("format-not-allowed", f"is {suffix or 'without suffix'}; {', '.join(SUFFIXES)} are read")
     if len(data) > MAX_BYTES:

@@ -52,7 +52,7 @@ def changes(data: bytes) -> Iterator[bytes]:
 
 
 def costs(reader: Reader) -> list[tuple[str, float, float]]:
-    """Of each hostile input its name, the seconds of one read (of the processor), and the process's peak beyond its start in megabytes."""
+    """Of each hostile input its name, the processor's seconds for a read, and the peak beyond the start in megabytes."""
     for data in reader.forms.values():
         reader.read(data)  # imports what it needs
     found = []

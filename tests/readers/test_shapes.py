@@ -216,7 +216,7 @@ def test_a_header_that_claims_more_than_there_is_allocates_nothing(monkeypatch):
 PLY = "ply\nformat {} 1.0\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\nend_header\n"
 NO_BUFFER = glb({"asset": {"version": "2.0"}, "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}]})
 REFUSED = {
-    "no suffix": ("", b"1 2 3", "format-not-allowed", "is without suffix; .off, .obj, .ply, "),
+    "no suffix": ("", b"hello", "format-not-allowed", "is without suffix; .off, .obj, .ply, "),
     "gltf": (".gltf", b"{}", "format-not-allowed", "is .gltf; "),
     "npy perhaps transposed": (".npy", npy(np.zeros((3, 5))), "transposed", "is (3, 5): 3 points of 5 numbers, or 5 points"),
     "npy of wide rows": (".npy", npy(np.zeros((20, 2048))), "array-shape", "expected float32 (n, 3), got <f8 (20, 2048)"),
