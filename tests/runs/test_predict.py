@@ -5,7 +5,9 @@ import json
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+from perceiver_jax.runs.load import load
 from perceiver_jax.runs.programs import Programs
 from tests.launch import SMALL, problem_of
 
@@ -84,6 +86,25 @@ def test_bad_files_are_named_and_the_good_ones_predicted_all_the_same(run, launc
     assert lines[0] == f"error[3] picture not-an-image: {run / 'page.png'}"
     assert "error[3] nowhere.png: does not exist" in lines
     assert lines[-1] == "error[3] 2 of 4 files were left out"
+
+
+def test_a_picture_is_seen_upright_and_at_the_size_of_the_inputs(run, tmp_path, capsys):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = np.ascontiguousarray(np.rot90(pixels))
+    large = np.pad(pixels.repeat(6, axis=0).repeat(6, axis=1), ((0, 0), (8, 8), (0, 0)))  # its centre is the small one
+    Image.fromarray(pixels).save(tmp_path / "small.png")
+    Image.fromarray(lying).save(tmp_path / "lying.png", exif=exif)
+    Image.fromarray(large).save(tmp_path / "large.png")
+    opened = load(run)
+    expected, small, turned = (
+        opened.inputs_of(tmp_path / f"{name}.png")[0]["image"] for name in ("small", "lying", "large")
+    )
+    np.testing.assert_array_equal(small, expected)
+    np.testing.assert_array_equal(turned, expected)
+    note = f"note: {tmp_path}/large.png is 64 x 48 pixels; its centre was resized to 8 x 8\n"
+    assert capsys.readouterr() == ("", note)
 
 
 @pytest.mark.parametrize(
