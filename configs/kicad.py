@@ -48,6 +48,7 @@ def get_config(variant: str = "augmented") -> ConfigDict:
                 kind="point_folder",
                 data_dir="kicad",
                 grid=(512,),
+                vertical="z",
                 few_points="repeat",
                 labels=None,
                 test_percent=20.0,

@@ -49,6 +49,7 @@ def get_config(variant: str = "folders") -> ConfigDict:
                 kind="point_folder",
                 data_dir="shapes",
                 grid=(2048,),
+                vertical="z",
                 few_points="mask",
                 labels=None,
                 test_percent=20.0,

@@ -51,6 +51,8 @@ LOOKUPS = {
     "settings/faults.py": {"fault", "values"},  # pydantic's records, a path in a config's faulty values
     "model/read.py": {"mesh.shape"},  # a mesh, perhaps without that axis, or none
     "readers/__init__.py": {"_HINTS"},  # by code; the others have one hint
+    "readers/glb.py": {"chunks"},  # by kind, perhaps without numbers
+    "readers/gltf_arrays.py": {"self.values"},  # a file's JSON
     "report/curves.py": {"LEAST_TOP"},
     "report/log.py": {"record"},  # a line of metrics.jsonl, perhaps cut off
     "report/progress.py": {"os.environ"},

@@ -104,7 +104,7 @@ SOURCES = {
     "mnist5k_image_points": (None, {"grid": (32,)}),
     "mnist5k_points": (None, {"grid": (4, 8)}),
     "modelnet40": (test_modelnet40.prepare_once, {"grid": (32,)}),
-    "point_folder": (own("shapes", save_cloud), {"grid": (16,), "few_points": "mask"} | PEOPLES),
+    "point_folder": (own("shapes", save_cloud), {"grid": (16,), "vertical": "y", "few_points": "mask"} | PEOPLES),
 }
 
 
@@ -238,15 +238,16 @@ AUGMENTS = {
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
 CLOUD = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
 IMAGE = {"channels": 3, "masked": False, "upright": True, "mean": (100.0, 110.0, 120.0), "std": (50.0, 60.0, 70.0)}
+AS_LISTED = {"well_spread": False, "vertical": "z"}
 # Of each kind raw inputs, and streams that take them, by name.
 RAW = {
     "image": (PIXELS, {"same size": {"grid": (12, 16)} | IMAGE}),
     "points": (
         CLOUD,
         {
-            "row": {"grid": (16,), "channels": 0, "masked": False, "well_spread": False},
-            "square": {"grid": (4, 4), "channels": 0, "masked": False, "well_spread": False},
-            "masked": {"grid": (64,), "channels": 0, "masked": True, "well_spread": False},
+            "row": {"grid": (16,), "channels": 0, "masked": False} | AS_LISTED,
+            "square": {"grid": (4, 4), "channels": 0, "masked": False} | AS_LISTED,
+            "masked": {"grid": (64,), "channels": 0, "masked": True} | AS_LISTED,
         },
     ),
 }

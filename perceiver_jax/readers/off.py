@@ -81,10 +81,10 @@ def _header(text: bytes) -> tuple[tuple[int, ...], Words]:
 
 def _by_lines(columns: tuple[int, ...], words: Words) -> Mesh:
     """The mesh of a file that has a line for the counts, then one for each vertex and face; raises BadFile."""
-    line = words.text.split(b"\n", words.lines[0] + 1)
-    num_vertices, num_faces = _counts(line[words.lines[0]].split(), words.number(0))
-    rest = line[-1] if len(line) > words.lines[0] + 1 else b""
-    body = _Body(Words(rest, words.number(0) + 1, words.lines[1:] - words.lines[0] - 1, words.widths[1:]), num_vertices)
+    behind = words.behind(0)
+    counts = words.text[: len(words.text) - len(behind.text)].split()
+    num_vertices, num_faces = _counts(counts, words.number(0))
+    body = _Body(behind, num_vertices)
     _check_counts(num_vertices, num_faces, body.words)
     expected = " or ".join(map(str, columns)) + " numbers"
     body.check("vertex", np.isin(body.words.widths[:num_vertices], columns), np.arange(num_vertices), expected)

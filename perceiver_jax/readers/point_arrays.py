@@ -1,7 +1,8 @@
 """Points from the bytes of arrays and tables: .npy, .npz, and numbers in lines of text.
 
-A point is the first three numbers of its row; what follows them (normals, colours, labels) is ignored. Nothing is
-allocated before the file has been seen to hold it, and nothing in a file is ever executed.
+A point is the first three numbers of its row, or those under x, y and z where a table has a heading; others (normals,
+colours, labels) are ignored. Nothing is allocated before the file has been seen to hold it, and nothing in a file is
+ever executed.
 """
 
 import io
@@ -15,13 +16,17 @@ import zlib
 import numpy as np
 from jaxtyping import Float64
 
+from perceiver_jax.errors import printable, some
 from perceiver_jax.readers import BadFile
+from perceiver_jax.readers.limits import check_numbers
+from perceiver_jax.readers.surface import check_finite
 from perceiver_jax.readers.text_lines import lines_of
 
-MAX_NUMBERS = 50_000_000
 MAX_COLUMNS = 16  # of a point; a file with more holds its points in columns, or something else
 NAMES = ("points", "pos", "xyz")  # of the array of points among the others of an .npz file
 
+# An .npz file unpacks to at most so many bytes, and so many for each of its own: real points shrink to a half.
+_FREE, _PER_BYTE = 5_000_000, 100
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
 
@@ -42,8 +47,11 @@ def read_npz(data: bytes) -> Float64[np.ndarray, "P 3"]:
             if not wanted:
                 found = ", ".join(itertools.islice(arrays, 8)) or "none"
                 raise BadFile("which-array", f"holds the arrays {found}; expected one, or one of {', '.join(NAMES)}")
-            with archive.open(arrays[wanted[0]]) as stream:
-                return _array(stream, arrays[wanted[0]].file_size)
+            info = arrays[wanted[0]]
+            if info.file_size > _FREE + _PER_BYTE * len(data):
+                raise BadFile("too-large", f"claims {info.file_size:,} bytes in {len(data):,}")
+            with archive.open(info) as stream:
+                return _array(stream, info.file_size)
     except _DAMAGE as error:
         raise BadFile("damaged", f"cannot be unpacked: {error or type(error).__name__}") from None
 
@@ -62,32 +70,48 @@ def _array(stream: io.BufferedIOBase, size: int) -> Float64[np.ndarray, "P 3"]:
         raise BadFile("header", f"its header cannot be read: {str(error).partition(chr(10))[0]}") from None
     if kind.hasobject:
         raise _objects()
-    if len(shape) != 2 or kind.kind not in "fiu" or not 3 <= shape[1] <= MAX_COLUMNS:
+    if len(shape) != 2 or kind.kind not in "fiu":
         raise BadFile("array-shape", f"expected float32 (n, 3), got {kind.str} {shape}")
     claimed = math.prod(shape)
-    if claimed > MAX_NUMBERS:
-        raise _too_many(claimed)
-    left = size - stream.tell()
-    if left < claimed * kind.itemsize:
-        raise BadFile("truncated", f"header says {claimed * kind.itemsize:,} bytes, file has {left:,}")
-    values = np.frombuffer(stream.read(claimed * kind.itemsize), kind, claimed).reshape(shape, order="F" if fortran else "C")
-    points = values[:, :3].astype(np.float64)
-    _check_finite(points, "row {}", range(len(points)))
+    check_numbers(claimed)
+    left, wanted = size - stream.tell(), claimed * kind.itemsize
+    data = stream.read()
+    row = wanted // shape[0] if shape[0] else 0
+    if left < wanted or (row and left > wanted and (left - wanted) % row == 0 and any(data[wanted:])):
+        raise BadFile("truncated" if left < wanted else "header", f"header says {wanted:,} bytes, file has {left:,}")
+    values = np.frombuffer(data, kind, claimed).reshape(shape, order="F" if fortran else "C")
+    points = _rows(values)[:, :3].astype(np.float64)
+    check_finite(points, "row {}".format)
     return points
 
 
-def read_text(data: bytes, has_count: bool) -> Float64[np.ndarray, "P 3"]:
-    """The points of a file of lines, each of as many numbers, separated by commas or by blanks; `#` opens a comment.
+def _rows(values: np.ndarray) -> np.ndarray:
+    """An array with a point a row: as it is, or turned where it can only have a point a column; raises BadFile."""
+    length, width = values.shape
+    if 3 <= length <= MAX_COLUMNS < width:
+        return values.T
+    if not 3 <= width <= MAX_COLUMNS:
+        raise BadFile("array-shape", f"expected float32 (n, 3), got {values.dtype.str} {values.shape}")
+    if length == 3 < width:
+        raise BadFile("transposed", f"is (3, {width}): 3 points of {width} numbers, or {width} points, one a column")
+    return values
 
-    With `has_count` a first line of one whole number is the count of those that follow. Raises BadFile naming the line.
+
+def read_text(data: bytes, has_count: bool = False) -> Float64[np.ndarray, "P 3"]:
+    """The points of a file of lines, each of as many numbers, separated by commas, semicolons or blanks.
+
+    `#` opens a comment, a first line of names is a heading, and with `has_count` a first line of one whole number is the
+    count of those that follow. Raises BadFile naming the line.
     """
-    text = lines_of(data).decode("utf-8-sig", "replace")
-    separator = "," if "," in re.sub("#.*", "", text) else None
-    rows = ((number, line.partition("#")[0].strip()) for number, line in enumerate(text.split("\n"), 1))
-    rows = [(number, line) for number, line in rows if line]
+    text = lines_of(data).decode("utf-8", "replace")
+    plain = re.sub("#.*", "", text) if "#" in text else text
+    separator = next((mark for mark in ";," if mark in plain), None)
+    rows = [(number, line) for number, line in enumerate(map(str.strip, plain.split("\n")), 1) if line]
     count = None
     if has_count and rows and re.fullmatch(r"\d{1,20}", rows[0][1]):
         count = int(rows.pop(0)[1])
+    names = _heading(rows, separator)
+    rows = rows[1:] if names else rows
     if count not in (None, len(rows)):
         raise BadFile("count-mismatch", f"counts {count:,} points, has {len(rows):,}")
     if not rows:
@@ -95,23 +119,36 @@ def read_text(data: bytes, has_count: bool) -> Float64[np.ndarray, "P 3"]:
     columns = len(rows[0][1].split(separator))
     if not 3 <= columns <= MAX_COLUMNS:
         raise BadFile("columns", f"line {rows[0][0]}: {columns} numbers, expected 3 to {MAX_COLUMNS}")
-    if len(rows) * columns > MAX_NUMBERS:
-        raise _too_many(len(rows) * columns)
+    check_numbers(len(rows) * columns)
     try:
         with warnings.catch_warnings(action="error"):
             values = np.loadtxt([line for _, line in rows], np.float64, comments=None, delimiter=separator, ndmin=2)
     except (ValueError, Warning):
         raise _faulty_line(rows, separator, columns) from None
-    _check_finite(values[:, :3], "line {}", [number for number, _ in rows])
-    return values[:, :3]
+    points = values[:, _axes(names, columns)]
+    check_finite(points, lambda row: f"line {rows[row][0]}")
+    return points
+
+
+def _heading(rows: list[tuple[int, str]], separator: str | None) -> list[str]:
+    """The names of the columns where the first row has no numbers, in lower case; none where it is a point."""
+    names = [name.strip(" \t\"'/").lower() for name in rows[0][1].split(separator)] if len(rows) > 1 else []
+    is_heading = len(names) == len(rows[1][1].split(separator)) and not any(map(_is_number, names)) if names else False
+    return names if is_heading and all(names) else []
+
+
+def _axes(names: list[str], columns: int) -> list[int]:
+    """The columns of x, y and z; raises BadFile where a heading leaves that open."""
+    if all(names.count(axis) == 1 for axis in "xyz"):
+        return [names.index(axis) for axis in "xyz"]
+    if names and columns > 3:
+        shown = printable(some(names, 8), 80)
+        raise BadFile("columns", f"its columns are called {shown}; expected x, y and z among more than three")
+    return [0, 1, 2]
 
 
 def _objects() -> BadFile:
     return BadFile("python-objects", "contains Python objects, which are never loaded")
-
-
-def _too_many(numbers: int) -> BadFile:
-    return BadFile("too-large", f"holds {numbers:,} numbers; at most {MAX_NUMBERS:,} are read")
 
 
 def _faulty_line(rows: list[tuple[int, str]], separator: str | None, columns: int) -> BadFile:
@@ -133,10 +170,3 @@ def _is_number(word: str) -> bool:
     except ValueError:
         return False
     return "_" not in word  # those Python alone takes
-
-
-def _check_finite(points: Float64[np.ndarray, "P 3"], where: str, numbers: range | list[int]) -> None:
-    finite = np.isfinite(points).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise BadFile("non-finite", f"{where.format(numbers[row])}: ({', '.join(map(str, points[row]))}) is not finite")

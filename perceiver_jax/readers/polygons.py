@@ -21,7 +21,7 @@ def triangles(
     Exact for a polygon that lies in a plane and does not cross itself; one that is bent is judged by its projection along
     its mean normal.
     """
-    found = polygons[:, _fan(polygons.shape[1])]
+    found = polygons[:, fan(polygons.shape[1])]
     if polygons.shape[1] == 3:
         return found
     with np.errstate(all="ignore"):  # a fan whose area overflows stays
@@ -37,6 +37,13 @@ def triangles(
     for i in np.flatnonzero(folded):
         if polygons.shape[1] <= _VISITS * len(np.unique(polygons[i])):
             found[i] = polygons[i, _ears(_flat(corners[..., i].T, normals[:, i]))]
+    return found
+
+
+def strip(corners: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, "triangles 3"]:
+    """The triangles of a strip: each corner with the two before it, every second one turned back."""
+    found = np.stack([corners[:-2], corners[1:-1], corners[2:]], axis=1) if len(corners) > 2 else np.empty((0, 3), np.int64)
+    found[1::2] = found[1::2, [1, 0, 2]]
     return found
 
 
@@ -57,7 +64,8 @@ def mixed(
     return np.concatenate(found), np.concatenate(owners)
 
 
-def _fan(corners: int) -> Int64[np.ndarray, "triangles 3"]:
+def fan(corners: int) -> Int64[np.ndarray, "triangles 3"]:
+    """The triangles of a polygon: its first corner with each side that has not that corner."""
     second = np.arange(1, corners - 1)
     return np.stack([np.zeros_like(second), second, second + 1], axis=1)
 
@@ -92,7 +100,7 @@ def _ears(points: Float64[np.ndarray, "corners 2"]) -> Int64[np.ndarray, "corner
                 queued[neighbour] = True
                 waiting.append(neighbour)
     left = np.flatnonzero(alive)  # three, or those of a polygon that crosses itself
-    return np.concatenate([np.array(found, np.int64).reshape(-1, 3), left[_fan(len(left))]])
+    return np.concatenate([np.array(found, np.int64).reshape(-1, 3), left[fan(len(left))]])
 
 
 class _Obstacles:

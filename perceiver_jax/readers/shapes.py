@@ -7,38 +7,36 @@ files of users of a model that was trained on such clouds.
 """
 
 import functools
-import io
-import re
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from perceiver_jax.errors import Code, Failure
 from perceiver_jax.readers import BadFile, point_arrays, surface
+from perceiver_jax.readers.glb import read_glb
+from perceiver_jax.readers.obj import read_obj
 from perceiver_jax.readers.off import read_off
+from perceiver_jax.readers.ply import read_ply
+from perceiver_jax.readers.stl import read_stl
 from perceiver_jax.readers.surface import Mesh
 
-if TYPE_CHECKING:
-    import trimesh
-
-SUFFIXES = (".off", ".obj", ".ply", ".stl", ".glb", ".npy", ".npz", ".xyz", ".txt", ".csv", ".pts")
 MAX_BYTES = 1_000_000_000
+Vertical = Literal["z", "y"]  # the axis that is up in files of a format that does not say; here z always is
 
+_UPRIGHT_Y = (".glb",)  # by their standard
 _FAR = 1000.0  # extents from the origin: beyond, float32 has few digits left for a shape
 
 
 def read_points(
-    data: bytes, suffix: str, num_points: int, density: int = 1, repeat: bool = True
+    data: bytes, suffix: str, num_points: int, vertical: Vertical, density: int = 1, repeat: bool = True
 ) -> Float32[np.ndarray, "P 3"]:
     """The points of a file; of a mesh `density` times `num_points`, drawn uniformly from its surface.
 
     Points that a file lists are all kept. More than `num_points` come in a random order, since files list them in that
     of a scan and evaluation takes the first; fewer are repeated in their order, if `repeat`. Raises BadFile for a file
-    without any, and Failure(DATA) where trimesh is needed and absent.
+    without any.
     """
-    shape, rng = _read(data, suffix.lower()), surface.generator(data, 0)
+    shape, rng = read_shape(data, suffix, vertical), surface.generator(data, 0)
     if isinstance(shape, Mesh):
         points = surface.sample(shape, density * num_points, rng) * surface.half_side(shape)
         return points.astype(np.float32)
@@ -48,13 +46,13 @@ def read_points(
     return np.resize(points, (num_points, 3)) if repeat else points
 
 
-def read_well_spread(data: bytes, suffix: str, num_points: int) -> Float32[np.ndarray, "P 3"]:
+def read_well_spread(data: bytes, suffix: str, num_points: int, vertical: Vertical) -> Float32[np.ndarray, "P 3"]:
     """`num_points` points of a file, every prefix of them well spread; a mesh's are in the unit cube.
 
     Of points that a file lists at most `OVERSAMPLING` for each that is kept are considered, drawn at random; fewer than
     `num_points` are repeated. Raises as `read_points`.
     """
-    shape, rng = _read(data, suffix.lower()), surface.generator(data, 0)
+    shape, rng = read_shape(data, suffix, vertical), surface.generator(data, 0)
     if isinstance(shape, Mesh):
         return surface.well_spread(shape, num_points, rng).astype(np.float32)
     points, most = _fitted(shape), surface.OVERSAMPLING * num_points
@@ -65,33 +63,46 @@ def read_well_spread(data: bytes, suffix: str, num_points: int) -> Float32[np.nd
     return np.resize(points.astype(np.float32), (num_points, 3))
 
 
-def _read(data: bytes, suffix: str) -> Mesh | Float64[np.ndarray, "P 3"]:
-    """What a file holds: a mesh, or one point or more."""
+def read_shape(data: bytes, suffix: str, vertical: Vertical) -> Mesh | Float64[np.ndarray, "P 3"]:
+    """What a file holds, z up: a mesh, or one point or more; raises BadFile."""
+    suffix = suffix.lower()
     if suffix not in SUFFIXES:
         raise BadFile("format-not-allowed", f"is {suffix or 'without suffix'}; {', '.join(SUFFIXES)} are read")
     if len(data) > MAX_BYTES:
         raise BadFile("too-large", f"has {len(data):,} bytes; at most {MAX_BYTES:,} are read")
     if not data:
         raise BadFile("empty-file", "has no bytes")
-    shape = _parsed(data, suffix)
-    if not isinstance(shape, Mesh) and not len(shape):
+    start = data[:512].lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise BadFile("web-page", "looks like a web page: the download failed")
+    if start.startswith(b"version https://git-lfs"):
+        raise BadFile("pointer", "is a pointer of Git LFS, without the file")
+    shape = _READERS[suffix](data)
+    is_mesh = isinstance(shape, Mesh)
+    if not is_mesh and not len(shape):
         raise BadFile("no-points", "has no points")
-    return shape
+    if vertical == "z" and suffix not in _UPRIGHT_Y:
+        return shape
+    return Mesh(_turned(shape.vertices), shape.faces) if is_mesh else _turned(shape)
 
 
-def _parsed(data: bytes, suffix: str) -> Mesh | Float64[np.ndarray, "P 3"]:
-    """What a reader of the format finds: perhaps no points."""
-    match suffix:
-        case ".off":
-            return read_off(data)
-        case ".npy":
-            return point_arrays.read_npy(data)
-        case ".npz":
-            return point_arrays.read_npz(data)
-        case ".xyz" | ".txt" | ".csv" | ".pts":
-            return point_arrays.read_text(data, has_count=suffix == ".pts")
-        case _:
-            return _with_trimesh(data, suffix)
+_READERS = {
+    ".off": read_off,
+    ".obj": read_obj,
+    ".ply": read_ply,
+    ".stl": read_stl,
+    ".glb": read_glb,
+    ".npy": point_arrays.read_npy,
+    ".npz": point_arrays.read_npz,
+    **dict.fromkeys((".xyz", ".txt", ".csv"), point_arrays.read_text),
+    ".pts": functools.partial(point_arrays.read_text, has_count=True),
+}
+SUFFIXES = tuple(_READERS)
+
+
+def _turned(points: Float64[np.ndarray, "P 3"]) -> Float64[np.ndarray, "P 3"]:
+    """Points whose y was up, with z up: what was in front stays in front, x stays."""
+    return np.stack([points[:, 0], -points[:, 2], points[:, 1]], axis=1)
 
 
 def _fitted(points: Float64[np.ndarray, "P 3"]) -> Float64[np.ndarray, "P 3"]:
@@ -104,77 +115,3 @@ def _fitted(points: Float64[np.ndarray, "P 3"]) -> Float64[np.ndarray, "P 3"]:
     if np.abs(middle).max() > _FAR * (high - low).max():
         points = points - middle
     return points
-
-
-def _with_trimesh(data: bytes, suffix: str) -> Mesh | Float64[np.ndarray, "P 3"]:
-    """All meshes of a file at their positions in its scene, or its points if it has no faces.
-
-    The bytes come without the name of a file, so there is no folder in which trimesh could look up what they name.
-    """
-    if suffix == ".ply":
-        _check_ply(data)
-    library = _trimesh()
-    try:
-        scene = library.load_scene(io.BytesIO(data), file_type=suffix[1:], skip_materials=True, process=False)
-        parts = [scene.graph[node] for node in scene.graph.nodes_geometry]
-    except Exception as error:  # noqa: BLE001 a damaged file can raise anything in a reader
-        raise BadFile("damaged", f"cannot be read as {suffix[1:]}: {error or type(error).__name__}") from None
-    placed = [(scene.geometry[name], matrix) for matrix, name in parts]
-    meshes = [(mesh, matrix) for mesh, matrix in placed if isinstance(mesh, library.Trimesh) and len(mesh.faces)]
-    if sum(3 * (len(mesh.vertices) + len(mesh.faces)) for mesh, _ in meshes) > point_arrays.MAX_NUMBERS:
-        raise BadFile("too-large", f"holds more than {point_arrays.MAX_NUMBERS:,} numbers")
-    if meshes:
-        return _union(meshes)
-    clouds = [_moved(cloud, matrix) for cloud, matrix in placed if isinstance(cloud, library.PointCloud)]
-    return np.concatenate([np.empty((0, 3)), *clouds])
-
-
-def _check_ply(data: bytes) -> None:
-    """Raises BadFile where a PLY file of text has fewer lines than its header says: trimesh reads what is there."""
-    header, end, body = data.partition(b"end_header")
-    if not end:
-        raise BadFile("damaged", "has no end_header")
-    counts = [int(count) for count in re.findall(rb"^element\s+\S+\s+(\d{1,20})\s*$", header, re.MULTILINE)]
-    if max(counts, default=0) > point_arrays.MAX_NUMBERS:
-        raise BadFile("too-large", f"claims {max(counts):,} elements; at most {point_arrays.MAX_NUMBERS:,} are read")
-    if re.search(rb"^format\s+ascii", header, re.MULTILINE):
-        lines = sum(1 for line in body.splitlines() if line.strip())
-        if lines < sum(counts):
-            raise BadFile("truncated", f"header says {sum(counts):,} lines, file has {lines:,}")
-
-
-def _union(meshes: list[tuple["trimesh.Trimesh", Float64[np.ndarray, "4 4"]]]) -> Mesh:
-    vertices, faces, count = [], [], 0
-    for mesh, matrix in meshes:
-        corners = np.asarray(mesh.faces, np.int64)
-        if corners.min() < 0 or corners.max() >= len(mesh.vertices):
-            raise BadFile("face", f"a face refers to a vertex outside the mesh's {len(mesh.vertices):,} vertices")
-        vertices.append(_moved(mesh, matrix))
-        faces.append(corners + count)
-        count += len(mesh.vertices)
-    return Mesh(np.concatenate(vertices), np.concatenate(faces))
-
-
-def _moved(
-    geometry: "trimesh.Trimesh | trimesh.PointCloud", matrix: Float64[np.ndarray, "4 4"]
-) -> Float64[np.ndarray, "V 3"]:
-    """The positions of vertices in the scene."""
-    own = np.asarray(geometry.vertices, np.float64)
-    with np.errstate(all="ignore"):
-        moved = own @ matrix[:3, :3].T + matrix[:3, 3]
-    finite = np.isfinite(moved).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise BadFile("non-finite", f"vertex {row}: ({', '.join(map(str, own[row]))}) is not finite")
-    return moved
-
-
-@functools.cache
-def _trimesh() -> ModuleType:
-    """trimesh, imported by the first file that needs it."""
-    try:
-        import trimesh
-    except ImportError:
-        what = f"files of {', '.join(SUFFIXES[1:5])} need the package trimesh"
-        raise Failure(Code.DATA, what, hint="pip install -e .[points]") from None
-    return trimesh

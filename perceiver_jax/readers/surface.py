@@ -5,6 +5,7 @@ published files have 1e11 in them, whose products no float32 holds.
 """
 
 import hashlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,18 @@ def unusable(mesh: Mesh) -> Bool[np.ndarray, " vertices"]:
         used[mesh.faces] = True
         found &= used
     return found
+
+
+def check_finite(
+    points: Float64[np.ndarray, "points 3"],
+    where: Callable[[int], str],
+    faces: Int64[np.ndarray, "faces 3"] | None = None,
+) -> None:
+    """Raises BadFile where a point is not finite, naming its row as `where` does; with `faces` only one that they have."""
+    bad = ~np.isfinite(points).all(axis=1) if faces is None else unusable(Mesh(points, faces))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise BadFile("non-finite", f"{where(row)}: ({', '.join(map(str, points[row].tolist()))}) is not finite")
 
 
 def generator(data: bytes, seed: int) -> np.random.Generator:

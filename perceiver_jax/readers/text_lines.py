@@ -4,7 +4,7 @@ import codecs
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from perceiver_jax.errors import printable
 from perceiver_jax.readers import BadFile
@@ -20,9 +20,8 @@ def lines_of(data: bytes, most: int = MAX_LINE_BYTES) -> bytes:
 
     A byte-order mark goes, two bytes a character become UTF-8, and zeros behind the text are no part of it.
     """
-    wide = _WIDE.get(data[:2])
-    if wide:
-        data = data[2:].decode(wide, "replace").encode("utf-8", "replace")
+    if data[:2] in _WIDE:
+        data = data[2:].decode(_WIDE[data[:2]], "replace").encode("utf-8", "replace")
     text = data.removeprefix(codecs.BOM_UTF8).rstrip(b"\0")
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -39,19 +38,31 @@ class Words(NamedTuple):
 
     text: bytes
     first_line: int  # the number of the text's first line in its file, from 1
+    starts: Int64[np.ndarray, " words"]  # where each begins
     lines: Int64[np.ndarray, " lines"]  # of those that are not blank, the index in the text
     widths: Int64[np.ndarray, " lines"]  # how many words each has
 
     @classmethod
     def of(cls, text: bytes, first_line: int = 1) -> "Words":
         """The words of a text as `lines_of` has it."""
-        characters = np.frombuffer(text, np.uint8)
-        blank = _BLANKS[characters]
-        starts = np.flatnonzero(~blank & np.append(True, blank[:-1])[: len(blank)])
-        ends = np.append(np.flatnonzero(characters == ord("\n")), len(text))
+        ends = np.append(np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")), len(text))
+        starts = word_starts(text)
         widths = np.diff(np.searchsorted(starts, ends), prepend=0)
         filled = np.flatnonzero(widths)
-        return cls(text, first_line, filled, widths[filled])
+        return cls(text, first_line, starts, filled, widths[filled])
+
+    def behind(self, row: int) -> "Words":
+        """The words of the lines behind one that is not blank."""
+        used, row = int(self.widths[: row + 1].sum()), row + 1
+        at = self.text.rfind(b"\n", 0, int(self.starts[used])) + 1 if used < len(self.starts) else len(self.text)
+        skipped = self.lines[row] if row < len(self.lines) else 0
+        number = int(self.first_line + skipped)
+        return Words(self.text[at:], number, self.starts[used:] - at, self.lines[row:] - skipped, self.widths[row:])
+
+    def picked(self, wanted: Bool[np.ndarray, " words"]) -> Bool[np.ndarray, " characters"]:
+        """Which characters are of some words, or of the blanks behind each."""
+        before = int(self.starts[0]) if len(self.starts) else len(self.text)
+        return np.append(np.zeros(before, bool), wanted.repeat(np.diff(self.starts, append=len(self.text))))
 
     def numbers(self) -> Float64[np.ndarray, " words"] | None:
         """The words as numbers; None where one is not a number."""
@@ -69,9 +80,13 @@ class Words(NamedTuple):
         """A line that is not blank, as it can be shown."""
         return shown(self.text.split(b"\n")[self.lines[row]])
 
-    def row(self, word: int) -> int:
-        """The line of a word, among those that are not blank."""
-        return int(np.searchsorted(np.cumsum(self.widths), word, side="right"))
+
+def word_starts(text: bytes) -> Int64[np.ndarray, " words"]:
+    """Where the words of a text begin, which blanks separate."""
+    blank = _BLANKS[np.frombuffer(text, np.uint8)]
+    begins = ~blank
+    begins[1:] &= blank[:-1]
+    return np.flatnonzero(begins)
 
 
 def numbers(text: bytes, count: int) -> Float64[np.ndarray, " count"] | None:

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 ADDED_TO_DATA: Mapping[str, Mapping[str, Any]] = {
     "image_folder": {"labels": None, "max_bad": 0},
-    "point_folder": {"labels": None, "max_bad": 0, "few_points": "repeat"},
+    "point_folder": {"labels": None, "max_bad": 0, "vertical": "z", "few_points": "repeat"},
 }
 
 

@@ -128,7 +128,7 @@ def shapes(folder, max_bad=1, few_points="mask", bad=None):
     if bad is not None:
         np.save(folder / "train/a/1.npy", bad)
     values = {"kind": "point_folder", "data_dir": str(folder), "grid": (4,), "labels": None, "test_percent": 50.0}
-    return ShapesConfig(**values, max_bad=max_bad, few_points=few_points, **BATCHES)
+    return ShapesConfig(**values, max_bad=max_bad, vertical="z", few_points=few_points, **BATCHES)
 
 
 MOSTLY_ONE = np.where(np.arange(400)[:, None] == 399, 2.0, np.ones((400, 3)))

@@ -46,7 +46,7 @@ def clouds(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, np.random.default_rng(count).normal(size=(count, 3)))
     values = {"kind": "point_folder", "data_dir": str(tmp_path), "grid": (16,), "labels": None, "test_percent": 50.0}
-    return point_folder.Config(**values, few_points="mask", max_bad=0, **BATCHES | {"eval_batch_size": 4})
+    return point_folder.Config(**values, vertical="z", few_points="mask", max_bad=0, **BATCHES | {"eval_batch_size": 4})
 
 
 def by_count(data):

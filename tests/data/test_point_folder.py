@@ -36,7 +36,7 @@ def _fresh():
 
 def config_of(folder, **changes):
     values = {"kind": "point_folder", "data_dir": str(folder), "grid": (16,), "labels": None, "test_percent": 50.0}
-    return Config(**values | {"max_bad": 0, "few_points": "repeat"} | BATCHES | changes)
+    return Config(**values | {"max_bad": 0, "vertical": "z", "few_points": "repeat"} | BATCHES | changes)
 
 
 def write(folder, contents):
@@ -89,6 +89,17 @@ def test_a_file_is_read_once_and_its_points_cannot_be_written_to(folder):
     assert PointFolder(config_of(folder)).load("train")[0].inputs["points"] is points
     with pytest.raises(ValueError, match="read-only"):
         points[0] = 0
+
+
+def test_the_vertical_is_z_whatever_it_is_in_the_files(folder):
+    for vertical, turned in (("z", [[0, 0, 0], [1, 0, 0], [1, 2, 5]]), ("y", [[0, 0, 0], [1, 0, 0], [1, -5, 2]])):
+        write(folder, {"train/a/0.xyz": b"0 0 0\n1 0 0\n1 2 5\n"})
+        class_folders.list_folder.cache_clear()
+        source = PointFolder(config_of(folder, vertical=vertical, few_points="mask"))
+        train = source.load("train")
+        (cloud,) = [train[i].inputs["points"] for i in range(len(train)) if train[i].name.endswith("a/0.xyz")]
+        assert cloud.tolist() == turned
+        assert source.streams()[0].vertical == vertical
 
 
 def test_a_worker_process_gets_the_same_source(folder):

@@ -26,9 +26,9 @@ def cloud(num_points=64, seed=0):
     return (np.random.default_rng(seed).uniform(-1, 1, (num_points, 3)) * (3, 2, 1) + (10, -20, 30)).astype(np.float32)
 
 
-def modality(config=AS_THEY_ARE, grid=GRID, masked=False, well_spread=False):
+def modality(config=AS_THEY_ARE, grid=GRID, masked=False, well_spread=False, vertical="z"):
     stream = {"name": "points", "modality": "points", "grid": grid, "channels": 0, "masked": masked}
-    return PointCloud(PointStream(**stream, well_spread=well_spread), config)
+    return PointCloud(PointStream(**stream, well_spread=well_spread, vertical=vertical), config)
 
 
 def train(cloud, config, seed=0, grid=GRID, **stream):
@@ -269,7 +269,7 @@ def test_a_file_is_read_by_its_suffix_with_at_least_as_many_points_as_inputs(mon
     asked = []
     monkeypatch.setattr(module.shapes, "read_points", lambda *given, repeat: asked.append((*given, repeat)) or cloud())
     modality(grid=(44, 44)).read(b"bytes", "shapes/chair.V2.OFF")
-    assert asked == [(b"bytes", ".off", 1936, True)]
+    assert asked == [(b"bytes", ".off", 1936, "z", True)]
 
 
 def test_a_file_of_a_masked_stream_is_read_with_as_many_points_as_it_has():
@@ -281,7 +281,14 @@ def test_a_file_is_thinned_where_the_data_set_was(monkeypatch):
     asked = []
     monkeypatch.setattr(module.shapes, "read_well_spread", lambda *given: asked.append(given) or cloud())
     modality(well_spread=True).read(b"bytes", "chair.off")
-    assert asked == [(b"bytes", ".off", 64)]
+    assert asked == [(b"bytes", ".off", 64, "z")]
+
+
+@pytest.mark.parametrize(("vertical", "well_spread"), [("z", False), ("y", False), ("z", True), ("y", True)])
+def test_a_file_is_turned_as_the_data_set_was(vertical, well_spread):
+    upright = {"z": b"0 0 0\n1 0 0\n1 2 5\n", "y": b"0 0 0\n1 0 0\n1 5 -2\n"}[vertical]
+    made = modality(grid=(3,), vertical=vertical, well_spread=well_spread).read(upright, "a.xyz")
+    assert sorted(made.tolist()) == [[0, 0, 0], [1, 0, 0], [1, 2, 5]]
 
 
 def test_a_file_that_is_not_a_shape_is_named_with_the_reason(monkeypatch):

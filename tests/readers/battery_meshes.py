@@ -41,7 +41,7 @@ def mesh_reader(suffix, forms, **others):
     """A reader of meshes by a suffix."""
 
     def read(data):
-        return shapes._read(data, suffix)
+        return shapes.read_shape(data, suffix, "z")
 
     def changed(mesh, data):
         return nearly(mesh, read(next(iter(forms.values()))))

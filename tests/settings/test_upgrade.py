@@ -131,7 +131,7 @@ def test_a_run_of_a_file_of_0_1_resumes_with_its_present_form(launcher, trained)
     ("module", "added"),
     [
         (image_folder, {"labels": None, "max_bad": 0}),
-        (point_folder, {"labels": None, "max_bad": 0, "few_points": "repeat"}),
+        (point_folder, {"labels": None, "max_bad": 0, "vertical": "z", "few_points": "repeat"}),
     ],
     ids=["image_folder", "point_folder"],
 )

@@ -55,7 +55,13 @@ class Mnist5kPoints:
     def streams(self) -> tuple[PointStream]:
         """One cloud."""
         points = PointStream(
-            name="points", modality="points", grid=self.config.grid, channels=0, masked=False, well_spread=False
+            name="points",
+            modality="points",
+            grid=self.config.grid,
+            channels=0,
+            masked=False,
+            well_spread=False,
+            vertical="z",  # the digits lie
         )
         return (points,)
 

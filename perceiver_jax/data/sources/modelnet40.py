@@ -45,7 +45,13 @@ class ModelNet40:
     def streams(self) -> tuple[PointStream]:
         """One cloud; a user's own file is thinned as every release is: a model has seen no other clouds."""
         points = PointStream(
-            name="points", modality="points", grid=self.config.grid, channels=0, masked=False, well_spread=True
+            name="points",
+            modality="points",
+            grid=self.config.grid,
+            channels=0,
+            masked=False,
+            well_spread=True,
+            vertical="z",  # in the releases
         )
         return (points,)
 

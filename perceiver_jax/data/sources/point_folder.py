@@ -19,6 +19,7 @@ from perceiver_jax.data.folder_entries import Kind, read_file
 from perceiver_jax.data.folder_source import FolderConfig, FolderSource
 from perceiver_jax.modalities.points import PointStream
 from perceiver_jax.readers import shapes
+from perceiver_jax.readers.shapes import Vertical
 from perceiver_jax.section import Count, Tiny
 
 # Times the inputs, of which training takes others each time; sampling the surface each time would cost as much again.
@@ -32,6 +33,7 @@ class Config(FolderConfig):
     kind: Literal["point_folder"]
     # How the points are arranged: (2048,), or (44, 44) for models of pictures; their product is how many there are.
     grid: Annotated[tuple[Count, ...], Tiny(32)]
+    vertical: Vertical  # the axis that is up in files whose format leaves it open; in .glb files y is, here z always
     few_points: Literal["mask", "repeat"]  # what becomes of a cloud of fewer: the inputs it lacks are masked, or it repeats
 
     @model_validator(mode="after")
@@ -47,27 +49,34 @@ class PointFolder(FolderSource):
     Config = Config
 
     def __init__(self, config: Config, left_out: Collection[str] = ()):
-        read = functools.partial(read_shape, num_points=math.prod(config.grid), repeat=config.few_points == "repeat")
+        repeat = config.few_points == "repeat"
+        read = functools.partial(read_shape, num_points=math.prod(config.grid), vertical=config.vertical, repeat=repeat)
         super().__init__(config, SHAPES, "points", read, left_out)
 
     def streams(self) -> tuple[PointStream]:
         """One cloud."""
         masked = self.config.few_points == "mask"
         points = PointStream(
-            name="points", modality="points", grid=self.config.grid, channels=0, masked=masked, well_spread=False
+            name="points",
+            modality="points",
+            grid=self.config.grid,
+            channels=0,
+            masked=masked,
+            well_spread=False,
+            vertical=self.config.vertical,
         )
         return (points,)
 
 
 @functools.cache  # of this process
-def read_shape(path: str, num_points: int, repeat: bool) -> Float32[np.ndarray, "P 3"]:
-    """The points of a file, read-only: of a mesh `DENSITY` times `num_points`, otherwise those that it lists.
+def read_shape(path: str, num_points: int, vertical: Vertical, repeat: bool) -> Float32[np.ndarray, "P 3"]:
+    """The points of a file, z up, read-only: of a mesh `DENSITY` times `num_points`, otherwise those that it lists.
 
     Raises Failure(DATA) naming the file where it holds none.
     """
     data = read_file(path, "shape")
     with readers.named("shape", path):
-        points = shapes.read_points(data, os.path.splitext(path)[1], num_points, DENSITY, repeat)
+        points = shapes.read_points(data, os.path.splitext(path)[1], num_points, vertical, DENSITY, repeat)
     points.flags.writeable = False
     return points
 

@@ -31,6 +31,7 @@ class PointStream(Stream):
     modality: Literal["points"]
     channels: Literal[0]
     well_spread: bool  # whether a user's own file is thinned to points far from each other, as the data set was
+    vertical: shapes.Vertical  # the axis that is up in such a file, where its format leaves that open
 
 
 class PointCloud:
@@ -54,10 +55,10 @@ class PointCloud:
     def read_file(self, data: bytes, name: str) -> Cloud:
         """The points in a file's bytes, made as the data set's were; raises Failure(DATA) with its name."""
         with readers.named("shape", name):
-            suffix, room = Path(name).suffix.lower(), self._room
+            suffix, room, vertical = Path(name).suffix.lower(), self._room, self.stream.vertical
             if self.stream.well_spread:
-                return shapes.read_well_spread(data, suffix, room)
-            return shapes.read_points(data, suffix, room, repeat=not self.stream.masked)
+                return shapes.read_well_spread(data, suffix, room, vertical)
+            return shapes.read_points(data, suffix, room, vertical, repeat=not self.stream.masked)
 
     def training(self, cloud: Cloud, rng: np.random.Generator) -> Features:
         """As many of a cloud's points as there are inputs, moved at random."""

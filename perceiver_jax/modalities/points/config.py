@@ -29,7 +29,7 @@ class Points(Section):
     # In training, of a cloud with more points than there are inputs. Evaluation takes the first, which sources order so
     # that any number of them is well spread.
     subset: Literal["random", "first"]
-    rotate_degrees: NonNegative  # each cloud, about the z axis: ModelNet's vertical
+    rotate_degrees: NonNegative  # each cloud, about the z axis, the vertical
     point_scale: Fraction  # relative, each point by itself
     jitter: NonNegative  # each coordinate of each point
     extent: Extent
