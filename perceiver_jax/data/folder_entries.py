@@ -132,7 +132,7 @@ def entries_in(folder: Path, left_out: LeftOut) -> Iterator[tuple[os.DirEntry, b
                 elif found and folder_names.is_systems_folder(entry.name):
                     left_out.add("folder of the system|folders of the system", entry.path)
                 elif not found and folder_names.is_systems_file(entry.name):
-                    left_out.add("hidden or the system's", entry.path)
+                    left_out.add("hidden file|hidden files", entry.path)
                 else:
                     yield entry, found
     except OSError as error:
@@ -168,7 +168,7 @@ def _contents(folders: int, items: int, noun: str, others: Sequence[str]) -> str
     """What a folder holds, in words, of its folders, its `noun` and the suffixes of its other files."""
     parts = [counted(number, word) for number, word in ((items, noun), (folders, "folders")) if number]
     kinds = Counter(others).most_common()
-    parts += [f"{count:,} {suffix}" for suffix, count in kinds[:_SHOWN]]
+    parts += [counted(count, suffix) for suffix, count in kinds[:_SHOWN]]
     more = sum(count for _, count in kinds[_SHOWN:])
     parts += [f"{more:,} other files"] if more else []
     return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts) or "nothing"

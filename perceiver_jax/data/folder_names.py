@@ -59,9 +59,13 @@ def composed(name: str) -> str:
 
 
 def suffix_of(name: str) -> str:
-    """A file's suffix in lower case, or the words that it has none."""
+    """A file's suffix in lower case, or words that it has none: a noun for `counted`."""
     _, dot, last = name.rpartition(".")
-    return f".{printable(last.lower())}" if dot and last and len(last) <= _LONGEST_SUFFIX else "without suffix"
+    return (
+        f".{printable(last.lower())}"
+        if dot and last and len(last) <= _LONGEST_SUFFIX
+        else "file without suffix|files without suffix"
+    )
 
 
 def counted(number: int, noun: str) -> str:

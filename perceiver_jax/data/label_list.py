@@ -90,7 +90,7 @@ class _Files:
         """The path on disk of a file that a list names; raises Failure(DATA) where there is none."""
         if name in self.paths:
             return name
-        file = str(PurePosixPath(name if (self._root / name).is_file() else name.replace("\\", "/")))
+        file = str(PurePosixPath(name if os.path.isfile(self._root / name) else name.replace("\\", "/")))
         if not file.lower().endswith(self._kind.suffixes):
             found = printable(name) or "no name of a file"
             raise Failure(Code.DATA, where, found=found, expected=self._kind.files)

@@ -6,11 +6,12 @@ first line of headings says which columns are the file and its labels; otherwise
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from perceiver_jax.data.folder_names import composed
-from perceiver_jax.errors import Code, Failure, printable
+from perceiver_jax.errors import Code, Failure, printable, some
 
 SEPARATOR = ";"  # between the labels of one file
 EXPECTED = f"`file,label{SEPARATOR}label`"
@@ -20,6 +21,7 @@ _FILES = {"file", "files", "filename", "filepath", "path", "name", "image", "ima
 _FILES |= {"imgname", "imgpath", "picture", "photo", "shape", "shapename", "shapefile", "mesh", "model", "fname"}
 _LABELS = {"label", "labels", "class", "classes", "classname", "category", "categories", "tag", "tags", "target", "what"}
 _DELIMITERS = ",\t;"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MARKS = {b"\xff\xfe\0\0": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # of the order of bytes, at the beginning
 
 
@@ -49,11 +51,9 @@ def read(data: bytes, where: str, suffixes: tuple[str, ...]) -> tuple[list[Row],
         if not num_columns:
             num_columns = 2
             if not fields[0].lower().endswith(suffixes) and _FILES & set(names):
-                file = next(i for i, name in enumerate(names) if name in _FILES)
-                others = [i for i in range(len(names)) if i != file]
-                label = next((i for i in others if names[i] in _LABELS), 1 - file if file < 2 else 0)
-                num_columns = len(names)
-                unread = [fields[i] for i in others if i != label]
+                file, label = _columns(names, f"{where} line {line}")
+                num_columns = max(2, len(names))
+                unread = [field for i, field in enumerate(fields) if i not in (file, label)]
                 continue
         if delimiter == SEPARATOR and num_columns == 2 and file == 0:
             fields = [fields[0], SEPARATOR.join(fields[1:])] if len(fields) > 1 else fields
@@ -63,9 +63,27 @@ def read(data: bytes, where: str, suffixes: tuple[str, ...]) -> tuple[list[Row],
             columns = f"{len(fields)} column{'s' if len(fields) != 1 else ''}"
             expected = EXPECTED if num_columns == 2 else f"{num_columns} columns, as the headings have"
             raise Failure(Code.DATA, f"{where} line {line}", found=columns, expected=expected)
-        labels = (composed(each.strip()) for each in fields[label].split(SEPARATOR))
-        rows.append(Row(line, fields[file], tuple(dict.fromkeys(each for each in labels if each))))
+        labels = tuple(dict.fromkeys(filter(None, (composed(each.strip()) for each in fields[label].split(SEPARATOR)))))
+        for each in labels:
+            if each.strip("'\"").lower().endswith(suffixes):
+                found = f"the label {printable(each)}, which is a file"
+                raise Failure(
+                    Code.DATA, f"{where} line {line}", found=found, expected=f"{EXPECTED}, each file on its own line"
+                )
+        rows.append(Row(line, fields[file], labels))
     return rows, unread
+
+
+def _columns(names: list[str], where: str) -> tuple[int, int]:
+    """Which columns are the file and its labels, by their headings without spaces; raises Failure(DATA) where none tells."""
+    file = next(i for i, name in enumerate(names) if name in _FILES)
+    labels = [i for i, name in enumerate(names) if name in _LABELS and i != file]
+    if labels:
+        return file, labels[0]
+    if len(names) > 2:
+        found, expected = f"headings {some(names, 10)}", "one of label, class, category, tag or target for the labels"
+        raise Failure(Code.DATA, where, found=printable(found), expected=expected)
+    return file, 1 - file
 
 
 def _text(data: bytes, where: str) -> str:
@@ -113,6 +131,10 @@ def _lines(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[st
                 raise Failure(Code.DATA, what, found="a quote that is not closed on its line", expected=EXPECTED)
             before = reader.line_num
             fields = [field.strip() for field in fields]
+            bad = next((field for field in fields if _CONTROL.search(field)), None)
+            if bad is not None:
+                found = f"a character that no text has in {printable(bad)}"
+                raise Failure(Code.DATA, f"{where} line {before}", found=found, expected=EXPECTED)
             if any(fields):
                 yield before, fields
     except csv.Error as error:

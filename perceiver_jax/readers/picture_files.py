@@ -26,6 +26,7 @@ _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}  # of bytes, by the beginning of EXIF
 _ORIENTATION = 0x0112  # in EXIF
 _WHOLE = {1: "B", 3: "H", 4: "I"}  # EXIF's types of whole numbers
 _RESTARTS, _RESTART = re.compile(rb"(?s)\xff\xdd\x00\x04(..)"), re.compile(rb"\xff[\xd0-\xd7]")
+_RARE = re.compile(rb"\xff[\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf]\x00[\x08-\x20][\x02-\x10]")  # such a header of a frame
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # in a JPEG's scan: neither stuffing nor a restart
 
 
@@ -139,6 +140,11 @@ def lacks_restarts(data: bytes, blocks: int) -> bool:
     found = _RESTARTS.search(header)
     interval = int.from_bytes(found[1], "big") if found else 0
     return interval > 0 and len(_RESTART.findall(scan)) < (blocks - 1) // interval
+
+
+def is_rare(data: bytes) -> bool:
+    """Whether a JPEG is coded in a way that is almost never used, nor decoded."""
+    return _RARE.search(data.partition(b"\xff\xda")[0]) is not None
 
 
 def has_end(data: bytes) -> bool:

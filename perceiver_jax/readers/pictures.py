@@ -175,6 +175,8 @@ def _loaded(header: "ImageFile", data: bytes) -> "ImageFile":
                 return whole
         if cut_off:
             raise BadFile("truncated", "ends before its last pixel") from None
+        if header.format == "JPEG" and picture_files.is_rare(data):
+            raise BadFile("format-not-allowed", "is JPEG of a rare kind, without loss or of arithmetic codes") from None
         raise BadFile("damaged", f"cannot be decoded: {error or type(error).__name__}") from None
 
 

@@ -222,13 +222,13 @@ def test_what_is_not_a_picture_is_left_out_with_its_reason_and_reported_once(tmp
     start = f"{tmp_path}: left out 2 .heic, "
     assert words.startswith(start)
     assert set(words.removeprefix(start).split(", ")) == {
-        *("1 .txt", "1 .csv", "1 without suffix (train/cat/LICENSE)", "1 folder inside a class (train/cat/more)"),
+        *("1 .txt", "1 .csv", "1 file without suffix (train/cat/LICENSE)", "1 folder inside a class (train/cat/more)"),
         *(
             "1 picture outside of the class folders (train/loose.jpg)",
             "1 name that is not UTF-8",
             "1 pipe or device (train/cat/5.jpg)",
         ),
-        *("1 hidden or the system's (train/cat/Thumbs.db)", "1 folder without pictures (test/empty: nothing)"),
+        *("1 hidden file (train/cat/Thumbs.db)", "1 folder without pictures (test/empty: nothing)"),
     }
 
 
@@ -250,7 +250,7 @@ def test_files_of_the_system_are_never_pictures(tmp_path, capsys):
     write(tmp_path, *[f"{split}/{label}/1.jpg" for split in ("train", "test") for label in ("cat", "dog")])
     write(tmp_path, *[f"train/cat/{name}" for name in (".DS_Store", "._1.jpg", "Thumbs.db", "desktop.ini")])
     assert len(listed(tmp_path)["train"]) == 2
-    assert capsys.readouterr().err.startswith(f"{tmp_path}: left out 4 hidden or the system's (train/cat/")
+    assert capsys.readouterr().err.startswith(f"{tmp_path}: left out 4 hidden files (train/cat/")
 
 
 def test_a_single_class_is_told(tmp_path, capsys):
@@ -266,7 +266,7 @@ LIST = "\n  try: a folder for each class; or a list of labels, --config.data.lab
 REFUSED = {
     "absent": ([], "data.data_dir is not a directory: {root}" + LAYOUT),
     "nothing": (["x/", ".y"], "class x is empty: {root}/x" + FILL + "put its pictures there, or remove the folder"),
-    "files alone": (["x.txt", "y.txt", "z"], "holds 2 .txt and 1 without suffix and no class folders: {root}" + LAYOUT),
+    "files alone": (["x.txt", "y.txt", "z"], "holds 2 .txt and 1 file without suffix and no class folders: {root}" + LAYOUT),
     "pictures alone": ([f"{i}.jpg" for i in range(4)], "holds 4 pictures and no class folders: {root}" + LAYOUT),
     "an archive": (
         ["data.zip"],

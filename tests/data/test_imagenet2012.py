@@ -74,6 +74,11 @@ def test_a_split_holds_the_encoded_pictures_and_their_labels(prepared):
         assert len(examples) == len(expected)
 
 
+def test_pictures_are_read_as_their_pixels_are_stored(prepared):
+    (stream,) = source_of(prepared).streams()
+    assert not stream.upright
+
+
 def test_tfds_reads_the_same(prepared):
     builder = tfds.builder_from_directory(prepared / "imagenet2012/5.1.0")
     source = builder.as_data_source("validation", decoders={"image": tfds.decode.SkipDecoding()})

@@ -7,6 +7,7 @@ times.
 import contextlib
 import importlib
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -41,6 +42,14 @@ class Reader(NamedTuple):
     refusal: type[Exception] = BadFile  # what `read` raises, with words
 
 
+def rewrite(path: Path, data: bytes) -> None:
+    """Gives a file other bytes, for readers of files; ten times as fast as to empty it first."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT)
+    os.write(file, data)
+    os.ftruncate(file, len(data))
+    os.close(file)
+
+
 def changes(data: bytes) -> Iterator[bytes]:
     """The bytes with one of them changed, in turn to each of `OTHERS` or by one bit."""
     places = np.unique(np.linspace(0, len(data) - 1, min(len(data), CHANGES)).astype(int))
@@ -57,7 +66,7 @@ def costs(reader: Reader) -> list[tuple[str, float, float]]:
         reader.read(data)  # imports what it needs
     found = []
     for name, data in reader.hostile.items():
-        start, began = _peak(anew=True), time.process_time()  # whatever else the machine does
+        start, began = _peak(anew=True), time.process_time()  # what else the machine does is not counted
         with contextlib.suppress(reader.refusal):
             reader.read(data)
         found.append((f"{reader.name}, {name}", time.process_time() - began, _peak() - start))

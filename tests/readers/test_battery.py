@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.readers import battery, battery_meshes, battery_pictures
+from tests.readers import battery, battery_archives, battery_labels, battery_meshes, battery_pictures
 from tests.readers.battery import LARGE, MEGABYTES, SECONDS
 
-MODULES = (battery_meshes, battery_pictures)
+MODULES = (battery_meshes, battery_pictures, battery_labels, battery_archives)
 READERS = [reader for module in MODULES for reader in module.READERS]
 FORMS = [pytest.param(reader, form, id=f"{reader.name}-{form}") for reader in READERS for form in reader.forms]
 

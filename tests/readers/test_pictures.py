@@ -67,6 +67,7 @@ def webp_claiming(width, height):
         (b"no picture at all", "not-an-image", "is neither JPEG, PNG, WebP, GIF nor BMP"),
         (b"\n<!DOCTYPE html><html><body>404", "not-an-image", "looks like a web page: the download failed"),
         (b'<?xml version="1.0"?><svg/>', "format-not-allowed", "is SVG; JPEG, PNG, WebP, GIF and BMP are read"),
+        (JPEG.replace(b"\xff\xc0", b"\xff\xc3"), "format-not-allowed", "is JPEG of a rare kind"),
         (encoded(PHOTO, "TIFF"), "format-not-allowed", "is TIFF; JPEG, PNG, WebP, GIF and BMP are read"),
         (encoded(PHOTO, "AVIF"), "format-not-allowed", "is AVIF; JPEG, PNG, WebP, GIF and BMP are read"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "format-not-allowed", "is HEIC; JPEG, PNG, WebP, GIF and BMP are read"),

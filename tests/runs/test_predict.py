@@ -9,7 +9,9 @@ import threading
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
+from perceiver_jax.runs.load import load
 from perceiver_jax.runs.programs import Programs
 from tests.launch import SMALL, problem_of
 
@@ -107,10 +109,10 @@ def test_a_folder_a_list_and_a_pipe_are_files_too(run, launcher, tmp_path):
     listed = predicted(launcher, run, "--files", tmp_path / "list.txt")
     assert [one["classes"] for one in listed] == expected
     os.mkfifo(tmp_path / "pipe")
-    (other,) = (threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes((run / "3.png").read_bytes())),)
-    other.start()
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes((run / "3.png").read_bytes()))
+    writer.start()
     (piped,) = predicted(launcher, run, tmp_path / "pipe")
-    other.join()
+    writer.join()
     assert piped["classes"] == expected[1]
 
 
@@ -127,6 +129,25 @@ def test_a_folder_without_pictures_is_reported_with_what_it_holds(run, launcher,
     code, out, err = asked(launcher, run, tmp_path)
     assert (code, out) == (3, "")
     assert err.startswith(f"error[3] nothing to read in {tmp_path}\n  found: 1 .txt, 1 without suffix\n  expected: .jpg")
+
+
+def test_a_picture_is_seen_upright_and_at_the_size_of_the_inputs(run, tmp_path, capsys):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = np.ascontiguousarray(np.rot90(pixels))
+    large = np.pad(pixels.repeat(6, axis=0).repeat(6, axis=1), ((0, 0), (8, 8), (0, 0)))  # its centre is the small one
+    Image.fromarray(pixels).save(tmp_path / "small.png")
+    Image.fromarray(lying).save(tmp_path / "lying.png", exif=exif)
+    Image.fromarray(large).save(tmp_path / "large.png")
+    opened = load(run)
+    expected, small, turned = (
+        opened.inputs_of(tmp_path / f"{name}.png")[0]["image"] for name in ("small", "lying", "large")
+    )
+    np.testing.assert_array_equal(small, expected)
+    np.testing.assert_array_equal(turned, expected)
+    note = f"note: {tmp_path}/large.png is 64 x 48 pixels; its centre was resized to 8 x 8\n"
+    assert capsys.readouterr() == ("", note)
 
 
 @pytest.mark.parametrize(

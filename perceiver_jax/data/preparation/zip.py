@@ -18,7 +18,8 @@ from perceiver_jax.errors import Code, Failure, printable
 MAX_MEMBER_BYTES = 2**30  # unpacked
 MAX_RATIO = 200  # of unpacked and packed bytes; meshes and text have 3 to 10
 _HEADER_BYTES = 30  # of a member, before its name and further attributes
-_ENCRYPTED = 0x41  # flags: by password, or strongly
+_END_BYTES = 22  # of the directory's end, before a remark
+_ENCRYPTED, _UNICODE = 0x41, 0x800  # flags: by password, or strongly; names are UTF-8
 
 
 def members(path: Path) -> Iterator[tuple[str, Item]]:
@@ -58,18 +59,39 @@ def _directory(file: BinaryIO, title: str) -> list[zipfile.ZipInfo]:
     size = file.seek(0, os.SEEK_END)
     try:
         with zipfile.ZipFile(file) as archive:
-            return archive.infolist()
+            listed = archive.infolist()
     except zipfile.BadZipFile as error:
         if "not a zip file" in str(error):  # the directory's end is not there
             raise Failure(Code.DATA, f"{title}: ends early at {size:,} bytes", hint=hint) from None
         raise Failure(Code.DATA, f"{title}: damaged", str(error).lower(), hint=hint) from None
     except (NotImplementedError, ValueError, struct.error) as error:  # everything that damaged bytes have raised so far
         raise Failure(Code.DATA, f"{title}: damaged", str(error).lower(), hint=hint) from None
+    claimed = _claimed(file, size)
+    if claimed != len(listed):
+        raise Failure(Code.DATA, f"{title}: damaged", f"its directory has {len(listed):,} members of {claimed:,}", hint=hint)
+    return listed
+
+
+def _claimed(file: BinaryIO, size: int) -> int:
+    """How many members the directory's end claims: the module reads on from one to the next, wherever that leads."""
+    start = max(0, size - _END_BYTES - 0xFFFF)  # a remark may follow
+    tail = os.pread(file.fileno(), size - start, start)
+    at = (
+        len(tail) - _END_BYTES
+        if tail[-_END_BYTES:].startswith(b"PK\5\6") and tail.endswith(b"\0\0")
+        else tail.rfind(b"PK\5\6")
+    )
+    (claimed,) = struct.unpack_from("<H", tail, at + 10)
+    wide = tail.rfind(b"PK\6\6", 0, at)
+    return struct.unpack_from("<Q", tail, wide + 32)[0] if claimed == 0xFFFF and wide >= 0 else claimed
 
 
 def _is_file(info: zipfile.ZipInfo, title: str, names: set[str]) -> bool:
     """Whether a member is a regular file, not a folder; raises Failure(DATA) for anything else and for bad names."""
     shown = printable(info.filename)
+    if not info.filename or "\0" in info.orig_filename:
+        found = f"a member is called {printable(info.orig_filename) or 'nothing'}"
+        raise Failure(Code.DATA, f"{title}: damaged", found, hint="download it again")
     tar.check_inside(info.filename, title)
     kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was made without
     if kind == stat.S_IFLNK:
@@ -96,9 +118,11 @@ def _is_file(info: zipfile.ZipInfo, title: str, names: set[str]) -> bool:
 
 def _offset(file: BinaryIO, info: zipfile.ZipInfo, title: str, size: int) -> int:
     """Where a member's bytes begin."""
-    header = os.pread(file.fileno(), _HEADER_BYTES, info.header_offset) if 0 <= info.header_offset < size else b""
-    if len(header) == _HEADER_BYTES and header.startswith(b"PK\3\4"):
-        offset = info.header_offset + _HEADER_BYTES + sum(struct.unpack("<HH", header[-4:]))
+    name = info.orig_filename.encode("utf-8" if info.flag_bits & _UNICODE else "cp437")
+    length = _HEADER_BYTES + len(name)
+    header = os.pread(file.fileno(), length, info.header_offset) if 0 <= info.header_offset < size else b""
+    if len(header) == length and header.startswith(b"PK\3\4") and header.endswith(name):
+        offset = info.header_offset + _HEADER_BYTES + sum(struct.unpack_from("<HH", header, _HEADER_BYTES - 4))
         if offset + info.compress_size <= size:
             return offset
     hint = "download it again"

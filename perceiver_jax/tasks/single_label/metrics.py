@@ -5,16 +5,20 @@ from jaxtyping import Array, Float, Int
 
 from perceiver_jax.tasks import Sums
 
+TOP = 5  # predictions that a label may be among
+
 
 def classification_sums(
     logits: Float[Array, "B Y"], labels: Int[Array, " B"], losses: Float[Array, " B"], weights: Float[Array, " B"]
 ) -> Sums:
-    """The sums over one batch of loss, correct predictions and predictions among the best five, and `weight`, their count.
+    """The sums over one batch of loss and correct predictions, and of those among the best five where classes are more.
 
-    An example of weight 0 is padding and does not count.
+    `weight` is how many examples they are of; one of weight 0 is padding and does not count.
     """
     better = _as_likely(logits, labels)
-    each = {"loss": losses, "accuracy": better < 1, "top5": better < 5}
+    each = {"loss": losses, "accuracy": better < 1}
+    if logits.shape[1] > TOP:  # of fewer classes every example would count
+        each[f"top{TOP}"] = better < TOP
     return {name: jnp.sum(jnp.where(weights > 0, value * weights, 0)) for name, value in each.items()} | {
         "weight": jnp.sum(weights)
     }
