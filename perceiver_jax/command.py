@@ -108,9 +108,9 @@ def _say(end: object) -> None:
 def _check_platform() -> None:
     """Raises Failure(CONFIG) where the system has no POSIX locks."""
     if importlib.util.find_spec("fcntl") is None:
-        what = f"platform {sys.platform} is not supported"
+        hint = "on Windows use WSL, the Windows Subsystem for Linux"
         raise Failure(
-            Code.CONFIG, what, expected="Linux or macOS", hint="on Windows use WSL, the Windows Subsystem for Linux"
+            Code.CONFIG, f"platform {sys.platform}", found="no POSIX locks: Linux and macOS are supported", hint=hint
         )
 
 

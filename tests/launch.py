@@ -196,6 +196,7 @@ def _become(argv: list[str], cwd: str, log: str) -> None:
     for number, path, mode in ((0, os.devnull, "r"), (1, f"{log}.out", "w"), (2, f"{log}.err", "w")):
         with open(path, mode) as file:
             os.dup2(file.fileno(), number)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     sys.path.insert(0, os.getcwd())
     os.chdir(cwd)
     sys.argv = argv

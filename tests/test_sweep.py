@@ -16,6 +16,7 @@ from configs import imagenet
 from experiments.sweeps import fig5, fig6
 from perceiver_jax import command
 from perceiver_jax.settings.config import parse
+from perceiver_jax.system import signals
 from tests.door import fresh_flags
 
 ROOT = Path(__file__).parents[1]
@@ -253,7 +254,7 @@ def test_the_result_is_that_of_the_tasks_headline_metric(swept):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
-def test_a_sweep_that_is_asked_to_stop_asks_its_run_and_waits_for_it(swept, number):
+def test_a_sweep_that_is_asked_to_stop_asks_its_run_and_waits_for_it(swept, monkeypatch, number):
     """By a signal that may come twice: a terminal or a scheduler asks the run as well."""
     waits = []
 
@@ -263,6 +264,7 @@ def test_a_sweep_that_is_asked_to_stop_asks_its_run_and_waits_for_it(swept, numb
             os.kill(os.getpid(), number)
         return 143 if len(waits) > 4 else None
 
+    monkeypatch.setattr(signals, "_detached", lambda number: False)  # the tests may run under nohup
     code, launched, reported = swept(TWO, codes=(run, 0))
     assert (code, len(launched)) == (128 + number, 1)
     assert waits[2:] == [signal.SIGUSR1] * 3

@@ -1,6 +1,7 @@
 """Files that cannot be read: found before training, left out as far as a config allows."""
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -168,3 +169,18 @@ def test_a_stream_whose_examples_are_full_is_not_masked(tmp_path):
 
 def test_a_stream_whose_clouds_repeat_is_not_masked(tmp_path):
     assert masked(shapes(tmp_path, few_points="repeat", bad=np.eye(3))) == set()
+
+
+def test_where_the_observer_raises_the_other_files_are_not_read(folder, monkeypatch):
+    read, config = [], config_of(pictures(folder, 0), AUGMENT)
+
+    def slowly(files, index, modalities):
+        read.append(index)
+        time.sleep(0.05)
+        return set()
+
+    monkeypatch.setattr(checking, "_checked", slowly)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    with pytest.raises(ZeroDivisionError):
+        checking.check_files(config.source(), config.modalities, lambda done: 1 // (done - 2), print)
+    assert 2 <= len(read) < 8

@@ -99,7 +99,7 @@ def test_a_run_killed_five_times_ends_as_the_quiet_one(launcher, quiet, tmp_path
 
 def test_a_run_asked_to_stop_saves_where_it_is_and_a_second_trainer_keeps_off(launcher, quiet, tmp_path):
     path = tmp_path / "run"
-    for number, code, step in ((signal.SIGTERM, 143, 3), (signal.SIGINT, 130, 12)):
+    for number, code, step in ((signal.SIGTERM, 143, 3), (signal.SIGINT, 130, 12), (signal.SIGUSR1, 138, 18)):
         run = launcher.train(path, *SETTINGS).until(f"step {step}/")
         if number == signal.SIGTERM:
             os.kill(run.pid, signal.SIGSTOP)

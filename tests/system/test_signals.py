@@ -20,6 +20,15 @@ CODES = {
 }
 WARNINGS = [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
 
+
+@pytest.fixture(autouse=True)
+def _with_a_terminal():
+    """The tests may run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 BUSY = """
 import hashlib, sys
 from perceiver_jax.system.signals import StopFlag
