@@ -49,7 +49,8 @@ class LeftOut:
 
     def words(self) -> str:
         """A sentence on all of it, or "" where nothing was left out."""
-        parts = [self._part(reason, count) for reason, count in self._counts.most_common()]
+        ordered = sorted(self._counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        parts = [self._part(reason, count) for reason, count in ordered]
         return f"{self._root}: left out {', '.join(parts)}" if parts else ""
 
     def _part(self, reason: str, count: int) -> str:
@@ -59,7 +60,7 @@ class LeftOut:
 
 def root_of(data_dir: str) -> Path:
     """The absolute path of a config's folder."""
-    return Path(data_dir).expanduser().absolute()
+    return Path(data_dir).absolute()
 
 
 def read_file(path: str, what: str) -> bytes:

@@ -1,11 +1,11 @@
 """The files that people give to a command: single ones, folders, lists, pipes."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from perceiver_jax.data.examples import Inputs, Masks
+from perceiver_jax.data.folder_entries import LeftOut, entries_in
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress
 from perceiver_jax.runs.load import TrainedRun, read_file
@@ -30,33 +30,26 @@ def _inside(folder: Path, run: TrainedRun, note: Callable[[str], None]) -> list[
         names = ", ".join(run.problem.modalities)
         hint = "give its files, joined by commas, or --files LIST with such lines"
         raise Failure(Code.CONFIG, f"{folder} is a directory", found=f"an example has several streams: {names}", hint=hint)
-    suffixes, others = streams[0].suffixes, Counter()
-    files = []
-    for name in _walk(folder):
-        suffix = os.path.splitext(name)[1].lower()
-        if suffix in suffixes:
-            files.append(Path(name))
-        else:
-            others[suffix or "without suffix"] += 1
-    kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in sorted(others.items()))
+    suffixes, left_out = streams[0].suffixes, LeftOut(folder)
+    files = list(_walk(folder, suffixes, left_out, set()))
     if not files:
-        raise Failure(Code.DATA, f"nothing to read in {folder}", found=kinds or "no files", expected=", ".join(suffixes))
-    if others:
-        note(f"note: {folder}: left out {kinds}")
+        found = left_out.words().partition(": left out ")[2] or "no files"
+        raise Failure(Code.DATA, f"nothing to read in {folder}", found=found, expected=", ".join(suffixes))
+    if words := left_out.words():
+        note(f"note: {words}")
     return files
 
 
-def _walk(folder: Path) -> Iterator[str]:
-    """The files below a folder, sorted, but for hidden ones; links are followed, each folder is entered once."""
-    entered: set[str] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in entered:
-            folders.clear()
-            continue
-        entered.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(parent, name) for name in sorted(names) if not name.startswith("."))
+def _walk(folder: Path, suffixes: Sequence[str], left_out: LeftOut, entered: set[str]) -> Iterator[Path]:
+    """The files below a folder, sorted; links are followed, each folder is entered once."""
+    entered.add(os.path.realpath(folder))
+    for entry, is_folder in sorted(entries_in(folder, left_out), key=lambda found: found[0].name):
+        if not is_folder and entry.name.lower().endswith(tuple(suffixes)):
+            yield Path(entry.path)
+        elif not is_folder:
+            left_out.add_file(entry)
+        elif os.path.realpath(entry.path) not in entered:
+            yield from _walk(Path(entry.path), suffixes, left_out, entered)
 
 
 def example_of(file: Path, run: TrainedRun) -> Path | dict[str, Path]:

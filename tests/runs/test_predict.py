@@ -104,7 +104,8 @@ def test_a_folder_a_list_and_a_pipe_are_files_too(run, launcher, tmp_path):
     found = [json.loads(line) for line in out.splitlines()]
     assert (code, [one["classes"] for one in found]) == (0, expected)
     assert [one["file"] for one in found] == [f"{folder}/b.PNG", f"{folder}/more/a.png"]
-    assert err.startswith(f"note: {folder}: left out 1 .txt\n")
+    note = "left out 1 .txt, 1 hidden file (.hidden.png), 1 link to a folder around it (again)"
+    assert err.startswith(f"note: {folder}: {note}\n"), err
     (tmp_path / "list.txt").write_text(f"\ufeff{run}/0.png\r\n\r\n  {run}/3.png\n")
     listed = predicted(launcher, run, "--files", tmp_path / "list.txt")
     assert [one["classes"] for one in listed] == expected
@@ -128,7 +129,9 @@ def test_a_folder_without_pictures_is_reported_with_what_it_holds(run, launcher,
     (tmp_path / "b").touch()
     code, out, err = asked(launcher, run, tmp_path)
     assert (code, out) == (3, "")
-    assert err.startswith(f"error[3] nothing to read in {tmp_path}\n  found: 1 .txt, 1 without suffix\n  expected: .jpg")
+    assert err.startswith(
+        f"error[3] nothing to read in {tmp_path}\n  found: 1 .txt, 1 file without suffix (b)\n  expected: .jpg"
+    )
 
 
 def test_a_picture_is_seen_upright_and_at_the_size_of_the_inputs(run, tmp_path, capsys):
