@@ -15,7 +15,7 @@ from typing import NamedTuple
 from perceiver_jax.data import folder_names
 from perceiver_jax.data.folder_entries import ARCHIVES, Kind, LeftOut, check_root, entries_in, folders_in, holding, items_in
 from perceiver_jax.data.folder_names import composed, counted, placed
-from perceiver_jax.errors import Code, Failure, nearest, some
+from perceiver_jax.errors import Code, Failure, nearest, printable, some
 
 SHOWN = 5  # notes on names of one folder
 
@@ -151,8 +151,8 @@ def _files(folder: Path, kind: Kind, left_out: LeftOut, notes: list[str], may_la
 
 def _without_files(folder: Path, kind: Kind) -> Failure:
     """What is wrong with a class folder that has no example in it."""
-    held, inner = holding(folder, kind), folders_in(folder)
-    what = f"class {folder.name} is empty" if held == "nothing" else f"class {folder.name} holds {held} and no {kind.items}"
+    held, inner, name = holding(folder, kind), folders_in(folder), printable(folder.name)
+    what = f"class {name} is empty" if held == "nothing" else f"class {name} holds {held} and no {kind.items}"
     hint = f"put its {kind.items} there, or remove the folder"
     if inner:
         hint = (

@@ -256,6 +256,11 @@ REFUSED = {
     "absolute": ("/a.jpg,cat\n", "{list} line 1\n  found: /a.jpg\n  expected: a path inside the folder of the list"),
     "suffix": ("train/a.txt,cat\n", "{list} line 1\n  found: train/a.txt\n  expected: " + PICTURES.files),
     "no name": ("train/a.jpg,cat\n,dog\n", "{list} line 2\n  found: no name of a file\n  expected: " + PICTURES.files),
+    "no suffix": (
+        "train/a,cat\n",
+        f"{{list}} line 1\n  found: train/a\n  expected: {PICTURES.files}\n"
+        "  try: the name with its suffix: test/a.jpg, train/a.jpg",
+    ),
     "Windows' absolute path": (
         "C:\\a.jpg,cat\n",
         "{list} line 1\n  found: C:\\a.jpg\n  expected: a path inside the folder of the list",
