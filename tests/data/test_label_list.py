@@ -338,12 +338,12 @@ def test_labels_that_differ_in_case_are_told(tmp_path, capsys):
 
 
 def test_a_long_list_is_read_quickly(tmp_path):
-    names = [f"{i % 10}/{i}.jpg" for i in range(10_000)]
+    names = [f"{i % 10}/{i}.jpg" for i in range(2_000)]
     write(tmp_path, *names)
     text = "".join(f"{name},{i % 7}\n" for i, name in enumerate(names))
     start = time.process_time()
-    assert sum(listing(tmp_path, text).num_examples.values()) == 10_000
-    assert time.process_time() - start < 2  # 1e5 files take ten times what this does, about a second
+    assert sum(listing(tmp_path, text).num_examples.values()) == 2_000
+    assert time.process_time() - start < 0.5  # 1e5 files take fifty times what this does, about a second
 
 
 # As a source
