@@ -28,7 +28,16 @@ NAMES = ("points", "pos", "xyz")  # of the array of points among the others of a
 # An .npz file unpacks to at most so many bytes, and so many for each of its own: real points shrink to a half.
 _FREE, _PER_BYTE = 5_000_000, 100
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    TypeError,
+    RuntimeError,
+    MemoryError,
+)  # of archives and of headers
 
 
 def read_npy(data: bytes) -> Float64[np.ndarray, "P 3"]:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.readers import battery, battery_meshes
+from tests.readers import battery, battery_binary_meshes, battery_meshes
 from tests.readers.battery import LARGE, MEGABYTES, SECONDS
 
-MODULES = (battery_meshes,)
+MODULES = (battery_meshes, battery_binary_meshes)
 READERS = [reader for module in MODULES for reader in module.READERS]
 FORMS = [pytest.param(reader, form, id=f"{reader.name}-{form}") for reader in READERS for form in reader.forms]
 
