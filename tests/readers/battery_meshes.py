@@ -4,6 +4,7 @@ Right, of bytes of which one was changed, is a mesh with as many vertices and tr
 the triangles of at most one polygon, are others; in OBJ, whose lines are not counted, one polygon may be missing.
 """
 
+import functools
 import re
 from collections import Counter
 
@@ -62,10 +63,14 @@ def mesh_reader(suffix, forms, **others):
         return shapes.read_shape(data, suffix, "z")
 
     def changed(mesh, data):
-        return nearly(mesh, read(forms["plain"]))
+        return nearly(mesh, content())
+
+    @functools.cache
+    def content():
+        return read(forms["plain"])
 
     def doubled(mesh):
-        return twice(mesh, read(forms["plain"]))
+        return twice(mesh, content())
 
     return Reader(suffix[1:], forms, read, same, **{"changed": changed, "doubled": doubled} | others)
 
