@@ -141,8 +141,8 @@ def _files(folder: Path, kind: Kind, left_out: LeftOut, notes: list[str], may_la
         notes += [_same_spelling(pairs, path) for pairs in folder_names.spellings(names)][:1]
         files[composed(entry.name)] = ClassFolder(entry.name, sorted(names))
     if not files:
-        held = holding(folder, kind)
-        what = f"holds {held}" if "folders" in held else f"holds {held} and no class folders"
+        lacking = kind.items if any(is_folder for _, is_folder in entries) else "class folders"
+        what = f"holds {holding(folder, kind)} and no {lacking}"
         packed = any(entry.name.lower().endswith(ARCHIVES) for entry, _ in entries)
         hint = "unpack the archive, and give the folder that comes out" if packed else ""
         raise Failure(Code.DATA, what, f"{folder}", expected=kind.layout, hint=hint)
