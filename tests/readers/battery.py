@@ -42,7 +42,6 @@ class Reader(NamedTuple):
     refusal: type[Exception] = BadFile  # what `read` raises, with words
 
 
-<<<<<<< HEAD
 def rewrite(path: Path, data: bytes) -> None:
     """Gives a file other bytes, for readers of files; ten times as fast as to empty it first."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT)
@@ -51,18 +50,12 @@ def rewrite(path: Path, data: bytes) -> None:
     os.close(file)
 
 
-def changes(data: bytes) -> Iterator[bytes]:
-    """The bytes with one of them changed, in turn to each of `OTHERS` or by one bit."""
-    places = np.unique(np.linspace(0, len(data) - 1, min(len(data), CHANGES)).astype(int))
-    for turn, place in enumerate(places.tolist()):
-=======
 def changes(reader: Reader, form: str) -> Iterator[bytes]:
     """The bytes of a form with one of them changed, in turn to each of `OTHERS` or by one bit."""
     data, number = reader.forms[form], list(reader.forms).index(form)
     most = min(len(data), CHANGES if number else PLAIN_CHANGES)
     places = np.unique(np.linspace(0, len(data) - 1, most, dtype=int) - number % 7) % len(data)
     for turn, place in enumerate(places.tolist(), number):
->>>>>>> 0701173105c252b807318403811b6f23b1d6b1b2
         kind = turn % (len(OTHERS) + 3)
         new = OTHERS[kind] if kind < len(OTHERS) else data[place] ^ (1 << (turn * 5 + kind) % 8)
         if new != data[place]:
