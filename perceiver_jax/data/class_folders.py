@@ -15,7 +15,7 @@ from typing import NamedTuple
 from perceiver_jax.data import folder_names
 from perceiver_jax.data.folder_entries import ARCHIVES, Kind, LeftOut, check_root, entries_in, folders_in, holding, items_in
 from perceiver_jax.data.folder_names import composed, counted, placed
-from perceiver_jax.errors import Code, Failure, nearest, some
+from perceiver_jax.errors import Code, Failure, nearest, printable, some
 
 SHOWN = 5  # notes on names of one folder
 
@@ -141,8 +141,8 @@ def _files(folder: Path, kind: Kind, left_out: LeftOut, notes: list[str], may_la
         notes += [_same_spelling(pairs, path) for pairs in folder_names.spellings(names)][:1]
         files[composed(entry.name)] = ClassFolder(entry.name, sorted(names))
     if not files:
-        held = holding(folder, kind)
-        what = f"holds {held}" if "folders" in held else f"holds {held} and no class folders"
+        lacking = kind.items if any(is_folder for _, is_folder in entries) else "class folders"
+        what = f"holds {holding(folder, kind)} and no {lacking}"
         packed = any(entry.name.lower().endswith(ARCHIVES) for entry, _ in entries)
         hint = "unpack the archive, and give the folder that comes out" if packed else ""
         raise Failure(Code.DATA, what, f"{folder}", expected=kind.layout, hint=hint)
@@ -151,8 +151,8 @@ def _files(folder: Path, kind: Kind, left_out: LeftOut, notes: list[str], may_la
 
 def _without_files(folder: Path, kind: Kind) -> Failure:
     """What is wrong with a class folder that has no example in it."""
-    held, inner = holding(folder, kind), folders_in(folder)
-    what = f"class {folder.name} is empty" if held == "nothing" else f"class {folder.name} holds {held} and no {kind.items}"
+    held, inner, name = holding(folder, kind), folders_in(folder), printable(folder.name)
+    what = f"class {name} is empty" if held == "nothing" else f"class {name} holds {held} and no {kind.items}"
     hint = f"put its {kind.items} there, or remove the folder"
     if inner:
         hint = (

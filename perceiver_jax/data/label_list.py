@@ -11,6 +11,7 @@ import os
 import re
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from perceiver_jax.data import folder_names, label_rows
@@ -91,9 +92,11 @@ class _Files:
         if name in self.paths:
             return name
         file = str(PurePosixPath(name if os.path.isfile(self._root / name) else name.replace("\\", "/")))
+        last = PurePosixPath(file).name.lower()
         if not file.lower().endswith(self._kind.suffixes):
-            found = printable(name) or "no name of a file"
-            raise Failure(Code.DATA, where, found=found, expected=self._kind.files)
+            found, near = printable(name) or "no name of a file", self._like(lambda path: path.stem.lower() == last)
+            hint = f"the name with its suffix: {near}" if near else ""
+            raise Failure(Code.DATA, where, found=found, expected=self._kind.files, hint=hint)
         if os.path.isabs(file) or _DRIVE.match(file) or ".." in PurePosixPath(file).parts:
             raise Failure(Code.DATA, where, found=printable(name), expected="a path inside the folder of the list")
         if file in self.paths:
@@ -102,10 +105,13 @@ class _Files:
             return self._composed[composed(file)]
         if os.path.isfile(self._root / file):  # in a folder that is a link, or hidden
             return file
-        last = PurePosixPath(file).name.lower()
-        near = sorted(path for path in self.paths if PurePosixPath(path).name.lower() == last)
-        hint = f"its path from the folder of the list: {some(near, 3)}" if near else ""
+        near = self._like(lambda path: path.name.lower() == last)
+        hint = f"its path from the folder of the list: {near}" if near else ""
         raise Failure(Code.DATA, where, f"{printable(name)} not found", hint=hint)
+
+    def _like(self, fits: Callable[[PurePosixPath], bool]) -> str:
+        """The first paths that fit, in words."""
+        return some(sorted(path for path in self.paths if fits(PurePosixPath(path))), 3)
 
 
 def _by_file(rows: list[Row], files: _Files, path: Path) -> Labels:

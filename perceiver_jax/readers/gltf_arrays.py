@@ -114,8 +114,8 @@ class Document(NamedTuple):
         if changed > count:
             raise sparse.fault(f"has {changed:,} of {count:,} elements")
         rows = self._view(sparse.part("indices"), self._component(sparse.part("indices")), changed, 1)[:, 0]
-        if rows.dtype.kind != "u" or (rows >= count).any():
-            raise sparse.fault(f"its indices are not from 0 to {count - 1}")
+        if rows.dtype.kind != "u" or (rows >= count).any() or (rows[1:] <= rows[:-1]).any():
+            raise sparse.fault(f"its indices do not grow, from 0 to {count - 1}")
         values = values.copy()
         values[rows] = self._view(sparse.part("values"), self._component(accessor), changed, width)
         return values

@@ -5,6 +5,7 @@ normals, materials, lines) gives no surface and is skipped, except what would gi
 """
 
 import re
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -15,6 +16,7 @@ from perceiver_jax.readers.surface import Mesh, check_finite
 from perceiver_jax.readers.text_lines import Words, is_number, lines_of, numbers
 
 _VERTEX_WIDTHS = (3, 4, 6, 7)  # x y z, perhaps a weight, or a colour with or without alpha
+_IN_ROWS = np.isin(np.arange(256), list(b"0123456789-/ \t\n\v\f"))  # behind a corner's first slash
 _OTHER_SURFACES = {b"surf": "free-form surfaces", b"call": "shapes of another file"}
 _KEYWORD = re.compile(rb"^[ \t]*(surf|call)[ \t]", re.MULTILINE)
 
@@ -58,7 +60,7 @@ def _vertices(words: Words, chosen: Bool[np.ndarray, " lines"]) -> Float64[np.nd
     text = np.frombuffer(words.text, np.uint8)[words.picked(_behind_keywords(words, chosen))].tobytes()
     values = numbers(text, int(widths.sum()))
     if values is None:
-        raise _faulty("vertex", words, chosen, _not_numbers(words, chosen, b""), "numbers")
+        raise _faulty("vertex", words, chosen, _first_without(words, chosen, is_number), "numbers")
     return values[(np.cumsum(widths) - widths)[:, None] + np.arange(3)]
 
 
@@ -73,18 +75,20 @@ def _corners(
     wanted = _behind_keywords(words, chosen)
     picked = words.picked(wanted)
     text = np.frombuffer(words.text, np.uint8)[picked]
-    slashes = np.flatnonzero(text == ord("/"))
+    slashes, is_row = np.flatnonzero(text == ord("/")), True
     if len(slashes):  # from a word's first slash to its end: the rows of textures and normals
         ends = np.diff(words.starts, append=len(words.text))[wanted].cumsum()  # of words, with their blanks
         owners = np.searchsorted(ends, slashes, side="right")
-        firsts = slashes[np.diff(owners, prepend=-1) > 0]
+        first = np.diff(owners, prepend=-1) > 0
         change = np.zeros(len(text) + 1, np.int8)
-        change[firsts] = 1
-        change[ends[np.unique(owners)]] -= 1
-        text = np.where(np.cumsum(change[:-1], dtype=np.int8) > 0, np.uint8(ord(" ")), text)
+        change[slashes[first]] = 1
+        change[ends[owners[first]]] -= 1
+        others = np.cumsum(change[:-1], dtype=np.int8) > 0
+        is_row = _IN_ROWS[text[others]].all() and (slashes[2:][owners[2:] == owners[:-2]].size == 0)
+        text = np.where(others, np.uint8(ord(" ")), text)
     values = numbers(text.tobytes(), int(sizes.sum()))
-    if values is None:
-        raise _faulty("face", words, chosen, _not_numbers(words, chosen, b"/"), "numbers of vertices")
+    if values is None or not is_row:
+        raise _faulty("face", words, chosen, _first_without(words, chosen, _is_corner), "numbers of vertices")
     rows = np.repeat(np.arange(len(sizes)), sizes)
     corners = np.where(values < 0, before[rows] + values, values - 1)
     wrong = ~((corners >= 0) & (corners < num_vertices) & (corners == np.floor(corners)) & (values != 0))
@@ -101,14 +105,17 @@ def _behind_keywords(words: Words, chosen: Bool[np.ndarray, " lines"]) -> Bool[n
     return wanted
 
 
-def _not_numbers(words: Words, chosen: Bool[np.ndarray, " lines"], separator: bytes) -> int:
-    """Which of some lines is the first with a word that is not a number."""
+def _is_corner(word: bytes) -> bool:
+    """Whether a word is a vertex's number, perhaps with those of a texture and a normal."""
+    number, *others = word.split(b"/")
+    return is_number(number) and len(others) <= 2 and all(re.fullmatch(rb"-?[0-9]*", other) for other in others)
+
+
+def _first_without(words: Words, chosen: Bool[np.ndarray, " lines"], fit: Callable[[bytes], bool]) -> int:
+    """Which of some lines is the first with a word that is not fit."""
     lines = words.text.split(b"\n")
-    for i, row in enumerate(np.flatnonzero(chosen)):
-        parts = [word.partition(separator)[0] if separator else word for word in lines[words.lines[row]].split()[1:]]
-        if not all(map(is_number, parts)):
-            return i
-    raise AssertionError("all words are numbers")
+    rows = np.flatnonzero(chosen)
+    return next((i for i, row in enumerate(rows) if not all(map(fit, lines[words.lines[row]].split()[1:]))), 0)
 
 
 def _line(words: Words, chosen: Bool[np.ndarray, " lines"], index: int) -> int:

@@ -22,6 +22,7 @@ _CONTAINED = {
 }
 _PNG_START, _PNG_BESIDE = 8, 12  # bytes: before the first chunk, and of each chunk beside its contents
 _PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
+_EXIF = b"Exif\0\0"  # how it begins in a JPEG
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}  # of bytes, by the beginning of EXIF
 _ORIENTATION = 0x0112  # in EXIF
 _WHOLE = {1: "B", 3: "H", 4: "I"}  # EXIF's types of whole numbers
@@ -173,7 +174,7 @@ def orientation(exif: bytes) -> int:
 
     By itself: a library that reads all tags warns of the broken ones, which threads cannot silence one by one.
     """
-    data = exif.removeprefix(b"Exif\0\0")
+    data = exif.removeprefix(_EXIF).removeprefix(_EXIF)  # some programs write it into PNGs too, which have it already
     if data[:4] not in _ORDERS:
         return 1
     order = _ORDERS[data[:4]]

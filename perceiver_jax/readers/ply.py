@@ -16,20 +16,23 @@ from perceiver_jax.readers import BadFile, polygons
 from perceiver_jax.readers.limits import check_mesh
 from perceiver_jax.readers.ply_header import CORNERS, Element, read_header
 from perceiver_jax.readers.surface import Mesh, check_finite
+from perceiver_jax.readers.text_lines import Words
 
-_MORE = 1000  # rows that tell other bytes behind a file from more of its last element
+_NOTHING = b" \t\r\n\0"  # behind a file
+_WORD = 8  # bytes of a number of a text
 
 
 class _Lists(NamedTuple):
-    """A list of each row: where it begins in the body, and how long it is."""
+    """A list of each row: where the row and its list begin in the body, and how long the list is."""
 
+    rows: Int64[np.ndarray, " rows"]
     starts: Int64[np.ndarray, " rows"]
     sizes: Int64[np.ndarray, " rows"]
 
 
 def read_ply(data: bytes) -> Mesh | Float64[np.ndarray, "P 3"]:
     """The mesh of a PLY file, faces of more corners as triangles, or its points if it has no faces; raises BadFile."""
-    elements, body, is_text = read_header(data)
+    elements, body, words = read_header(data)
     if not elements:
         raise BadFile("header", "has no elements")
     vertices, lists, place = None, [], 0
@@ -38,7 +41,7 @@ def read_ply(data: bytes) -> Mesh | Float64[np.ndarray, "P 3"]:
         if element.name == "vertex":
             vertices, place = _points(body, start, element)
         elif wanted is None:
-            place = _skip(body, start, element)[1]
+            place = _skip(body, start, element)
         else:
             found, place = _walk(body, start, element, wanted)
             lists.append((element, element.properties[wanted].kind, found))
@@ -46,7 +49,9 @@ def read_ply(data: bytes) -> Mesh | Float64[np.ndarray, "P 3"]:
             raise BadFile("not-supported", f"its faces have no list {CORNERS[0]}")
     if vertices is None:
         raise BadFile("header", "has no element vertex")
-    _check_behind(body, place, elements[-1], is_text)
+    _check_behind(body, place, elements[-1], len(vertices), words is not None)
+    if any((found.sizes < 3).any() for _, _, found in lists):
+        _check_rows(elements, lists, words, body[place:])
     if not any(len(found.sizes) for _, _, found in lists):
         check_finite(vertices, "vertex {}".format)
         return vertices
@@ -65,10 +70,10 @@ def _single(body: bytes, start: int, element: Element) -> tuple[np.ndarray, int]
     return np.frombuffer(body[start:end], kind) if kind.itemsize else np.empty(0, kind), end
 
 
-def _skip(body: bytes, start: int, element: Element) -> tuple[None, int]:
+def _skip(body: bytes, start: int, element: Element) -> int:
     """Where the rows of an element end; raises BadFile."""
     lists = any(one.count_kind for one in element.properties)
-    return None, (_walk(body, start, element, None) if lists else _single(body, start, element))[1]
+    return (_walk(body, start, element, None) if lists else _single(body, start, element))[1]
 
 
 def _points(body: bytes, start: int, element: Element) -> tuple[Float64[np.ndarray, "V 3"], int]:
@@ -91,7 +96,7 @@ def _walk(body: bytes, start: int, element: Element, wanted: int | None) -> tupl
 def _alike(body: bytes, start: int, element: Element, wanted: int | None) -> tuple[_Lists, int] | None:
     """As `_walk` where all rows have lists as long as the first; None where they do not."""
     if not element.count:
-        return _Lists(np.empty(0, np.int64), np.empty(0, np.int64)), start
+        return _Lists(*np.empty((3, 0), np.int64)), start
     offset, counts, first = start, [], (0, 0)
     for i, one in enumerate(element.properties):
         size, count = np.dtype(one.kind).itemsize, 1
@@ -114,7 +119,8 @@ def _alike(body: bytes, start: int, element: Element, wanted: int | None) -> tup
     for at, kind, count in counts:
         if (rows[:, at - start : at - start + kind.itemsize].copy().view(kind) != count).any():
             return None
-    found = _Lists(first[0] + width * np.arange(element.count), np.full(element.count, first[1]))
+    steps = width * np.arange(element.count)
+    found = _Lists(start + steps, first[0] + steps, np.full(element.count, first[1]))
     return found, start + width * element.count
 
 
@@ -122,8 +128,9 @@ def _one_by_one(body: bytes, start: int, element: Element, wanted: int | None) -
     """As `_walk`, a row after the other."""
     counters = [struct.Struct(_code(one.count_kind)) if one.count_kind else None for one in element.properties]
     sizes = [np.dtype(one.kind).itemsize for one in element.properties]
-    starts, counts, place, last = [], [], start, len(body)
+    rows, starts, counts, place, last = [], [], [], start, len(body)
     for row in range(element.count):
+        rows.append(place)
         for i, (counter, size) in enumerate(zip(counters, sizes, strict=True)):
             count = 1
             if counter:
@@ -139,7 +146,7 @@ def _one_by_one(body: bytes, start: int, element: Element, wanted: int | None) -
             place += size * int(count)
         if place > last:
             raise _ends(element, row)
-    return _Lists(np.array(starts, np.int64), np.array(counts, np.int64)), place
+    return _Lists(*(np.array(found, np.int64) for found in (rows, starts, counts))), place
 
 
 def _code(kind: str) -> str:
@@ -192,14 +199,44 @@ def _check_corners(corners: np.ndarray, least: int, count: int, where: Callable[
     raise BadFile("face", f"{where(row)}: refers to vertex {corners[row, column]:g}; there are {count:,}, counted from 0")
 
 
-def _check_behind(body: bytes, place: int, element: Element, is_text: bool) -> None:
-    """Raises BadFile where what is behind the last element is more of it: its count is wrong. Other bytes are ignored."""
-    rest, rows = body[place:], 0
-    while place < len(body) and rows < _MORE and not is_text:
+def _check_behind(body: bytes, place: int, element: Element, count: int, is_text: bool) -> None:
+    """Raises BadFile where what is behind the last element is more of it: its count is wrong. Other bytes are ignored.
+
+    `count` is the number of vertices, to which a row of corners refers.
+    """
+    wanted, rest = element.corners(), body[place:]
+    more = bool(rest) if is_text else bool(rest.strip(_NOTHING))
+    if more and not is_text:
+        row = element._replace(count=1)
         try:
-            _, place = _skip(body, place, element._replace(count=1))
+            found, end = _walk(body, place, row, wanted) if wanted is not None else (None, _skip(body, place, row))
+            more = end > place and len(rest) % (end - place) == 0
+            if found:
+                kind = element.properties[wanted].kind
+                more = all((part >= 0).all() and (part < count).all() for _, _, part in _by_size(body, kind, found))
         except BadFile:
-            return
-        rows += 1
-    if rest.strip(b" \t\r\n\0") and element.properties:
-        raise BadFile("count-mismatch", f"its header says {element.count:,} of {element.name}, and more follow")
+            more = False
+    if more:
+        what = "numbers" if is_text else f"{len(rest):,} bytes"
+        raise BadFile("count-mismatch", f"its header says {element.count:,} of {element.name}, and {what} follow")
+
+
+def _check_rows(elements: list[Element], lists: list[tuple[Element, str, _Lists]], words: Words | None, rest: bytes) -> None:
+    """Raises BadFile where lists of fewer than three corners are what a wrong number has made of others.
+
+    Every row begins a line, or nothing is behind the last: otherwise all from one row on may have been read amiss.
+    """
+    if words is None:
+        if rest.strip(_NOTHING):
+            raise BadFile("face", f"has faces of fewer than three corners, and {len(rest):,} bytes behind the last")
+        return
+    line = 0
+    for element in elements:
+        for other, _, found in lists:
+            if other is element:
+                wrong = found.rows // _WORD != np.resize(words.firsts()[line:], element.count)
+                if wrong.any():
+                    row = line + max(int(np.argmax(wrong)) - 1, 0)
+                    expected = "expected the number of corners, 3 or more, and the corners"
+                    raise BadFile("face", f"line {words.number(row)}: {words.line(row)}, {expected}")
+        line += element.count

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from perceiver_jax.readers import BadFile
 from perceiver_jax.readers.limits import check_numbers
-from perceiver_jax.readers.text_lines import Words, is_number, lines_of, shown
+from perceiver_jax.readers.text_lines import Words, is_number, is_wide, lines_of, shown
 
 CORNERS = ("vertex_indices", "vertex_index")  # of a face: the names of their list
 
@@ -38,9 +38,9 @@ class Element(NamedTuple):
         return next(iter(named or only), None)
 
 
-def read_header(data: bytes) -> tuple[list[Element], bytes, bool]:
-    """The elements, the bytes of the numbers behind the header, and whether they are of a text; raises BadFile."""
-    data = data.removeprefix(b"\xef\xbb\xbf")
+def read_header(data: bytes) -> tuple[list[Element], bytes, Words | None]:
+    """The elements, the bytes of the numbers behind the header, and their words in a text; raises BadFile."""
+    data = lines_of(data) if is_wide(data) else data.removeprefix(b"\xef\xbb\xbf")
     begins = re.match(rb"ply[ \t]*(\r\n|\n|\r)", data)
     if not begins:
         raise BadFile("header", "does not begin with a line ply")
@@ -56,8 +56,10 @@ def read_header(data: bytes) -> tuple[list[Element], bytes, bool]:
             order = _ORDERS[words[1]]
         elif not (order and _added(elements, [word.decode("utf-8", "replace") for word in words], order)):
             raise BadFile("header", f"line {number}: {shown(line)}, expected a format, an element or a property of PLY 1.0")
-    body, is_text = data[end.end() :], order == "="
-    return elements, _numbers(body, data.count(begins[1], 0, end.end()) + 1) if is_text else body, is_text
+    if order != "=":
+        return elements, data[end.end() :], None
+    words = Words.of(lines_of(data[end.end() :]), data.count(begins[1], 0, end.end()) + 1)
+    return elements, _numbers(words), words
 
 
 def _added(elements: list[Element], words: list[str], order: str) -> bool:
@@ -80,9 +82,8 @@ def _added(elements: list[Element], words: list[str], order: str) -> bool:
     return True
 
 
-def _numbers(text: bytes, first_line: int) -> bytes:
+def _numbers(words: Words) -> bytes:
     """The numbers of a text as bytes of float64; raises BadFile naming the line of a word that is not one."""
-    words = Words.of(lines_of(text), first_line)
     values = words.numbers()
     if values is None:
         for row, line in enumerate(line for line in words.text.split(b"\n") if line.strip()):

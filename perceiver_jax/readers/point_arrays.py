@@ -9,6 +9,7 @@ import io
 import itertools
 import math
 import re
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -29,6 +30,7 @@ NAMES = ("points", "pos", "xyz")  # of the array of points among the others of a
 _FREE, _PER_BYTE = 5_000_000, 100
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
+_BAD_HEADER = (ValueError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError, TypeError, EOFError)
 
 
 def read_npy(data: bytes) -> Float64[np.ndarray, "P 3"]:
@@ -65,12 +67,13 @@ def _array(stream: io.BufferedIOBase, size: int) -> Float64[np.ndarray, "P 3"]:
     if not start.startswith(np.lib.format.MAGIC_PREFIX) or version not in _HEADERS:
         raise BadFile("not-an-array", "does not begin as an .npy file of version 1 or 2")
     try:
-        shape, fortran, kind = _HEADERS[version](stream)
-    except _DAMAGE as error:
-        raise BadFile("header", f"its header cannot be read: {str(error).partition(chr(10))[0]}") from None
+        with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
+            shape, fortran, kind = _HEADERS[version](stream)
+    except _BAD_HEADER as error:
+        raise BadFile("header", f"its header cannot be read: {printable(str(error), 80) or type(error).__name__}") from None
     if kind.hasobject:
         raise _objects()
-    if len(shape) != 2 or kind.kind not in "fiu":
+    if len(shape) != 2 or min(shape) < 0 or kind.kind not in "fiu":
         raise BadFile("array-shape", f"expected float32 (n, 3), got {kind.str} {shape}")
     claimed = math.prod(shape)
     check_numbers(claimed)

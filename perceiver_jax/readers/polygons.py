@@ -1,16 +1,12 @@
 """Polygons into triangles: fans where those cover the polygon, ear clipping where it is concave."""
 
-import bisect
-import collections
-
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 _ROUNDING = 1e-6  # of a polygon's area: what six decimals make of corners on one line
+_AT_ONCE = 500_000  # pairs of corners that are looked at together
 _VISITS = 2  # of each of its vertices on average: a polygon that comes by more often crosses itself
 _STRAIGHT = 1e-12  # of the square of a polygon's extent, twice the area of three corners that count as on one line
-
-Points = Float64[np.ndarray, "... 2"]
 
 
 def triangles(
@@ -34,9 +30,13 @@ def triangles(
     if polygons.shape[1] == 4:  # simple ones of four corners have one reflex: the other diagonal ends there
         found[folded] = polygons[folded][:, [[0, 1, 3], [1, 2, 3]]]
         return found
-    for i in np.flatnonzero(folded):
-        if polygons.shape[1] <= _VISITS * len(np.unique(polygons[i])):
-            found[i] = polygons[i, _ears(_flat(corners[..., i].T, normals[:, i]))]
+    rows = np.sort(polygons, axis=1)
+    visits = polygons.shape[1] / (1 + (np.diff(rows, axis=1) > 0).sum(axis=1))
+    concave = np.flatnonzero(folded & (visits <= _VISITS))
+    step = max(1, _AT_ONCE // polygons.shape[1] ** 2)
+    for some in np.split(concave, range(step, len(concave), step)) if len(concave) else ():
+        flat = _flat(corners[..., some].transpose(2, 1, 0), normals[:, some].T)
+        found[some] = polygons[some[:, None, None], _ears(flat)]
     return found
 
 
@@ -70,77 +70,90 @@ def fan(corners: int) -> Int64[np.ndarray, "triangles 3"]:
     return np.stack([np.zeros_like(second), second, second + 1], axis=1)
 
 
-def _flat(corners: Float64[np.ndarray, "corners 3"], normal: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "corners 2"]:
-    """A polygon from the side where it runs counterclockwise, its first corner at the origin, coordinates of at most 1."""
-    axis = np.eye(3)[np.argmin(np.abs(normal))]
-    right = np.cross(axis, normal)
-    plane = np.stack([right, np.cross(normal, right)])
-    flat = (corners - corners[0]) @ (plane / np.linalg.norm(plane, axis=1, keepdims=True)).T
-    return flat / np.abs(flat).max()
+def _flat(
+    corners: Float64[np.ndarray, "n corners 3"], normals: Float64[np.ndarray, "n 3"]
+) -> Float64[np.ndarray, "n corners 2"]:
+    """Polygons from the side where they run counterclockwise, first corners at the origin, coordinates of at most 1."""
+    axes = np.eye(3)[np.argmin(np.abs(normals), axis=1)]
+    right = np.cross(axes, normals)
+    planes = np.stack([right, np.cross(normals, right)], axis=2)
+    flat = (corners - corners[:, :1]) @ (planes / np.linalg.norm(planes, axis=1, keepdims=True))
+    return flat / np.abs(flat).max(axis=(1, 2), keepdims=True)
 
 
-def _ears(points: Float64[np.ndarray, "corners 2"]) -> Int64[np.ndarray, "corners-2 3"]:
-    """The triangles of a polygon that runs counterclockwise: corners are cut off, and their neighbours looked at again."""
-    count = len(points)
-    before, after = [(i - 1) % count for i in range(count)], [(i + 1) % count for i in range(count)]
-    obstacles, at = _Obstacles(points), points.tolist()
-    found, alive, waiting = [], [True] * count, collections.deque(range(count))
-    queued = [True] * count
-    while waiting and len(found) < count - 3:
-        b = waiting.popleft()
-        queued[b] = False
-        a, c = before[b], after[b]
-        if not alive[b] or not obstacles.leave(b, at[a], at[b], at[c]):
-            continue
-        found.append((a, b, c))
-        alive[b], after[a], before[c] = False, c, a
-        obstacles.remove(b)
-        for neighbour in (a, c):
-            if not queued[neighbour]:
-                queued[neighbour] = True
-                waiting.append(neighbour)
-    left = np.flatnonzero(alive)  # three, or those of a polygon that crosses itself
-    return np.concatenate([np.array(found, np.int64).reshape(-1, 3), left[fan(len(left))]])
+def _ears(points: Float64[np.ndarray, "n corners 2"]) -> Int64[np.ndarray, "n corners-2 3"]:
+    """The triangles of polygons that run counterclockwise: of all at once one corner is cut off, round after round.
 
-
-class _Obstacles:
-    """The corners that may keep others from being cut off: those where the polygon turns clockwise, or not at all.
-
-    Cutting makes no corner reflex, and a triangle that holds any corner holds one of these. They are sorted by their
-    first coordinate, so that few are looked at.
+    After a cut only the corners beside it are asked again. Where none can be cut, as in a polygon that crosses itself,
+    the first is.
     """
-
-    def __init__(self, points: Float64[np.ndarray, "corners 2"]):
-        reflex = np.flatnonzero(_turns(np.roll(points, 1, axis=0), points, np.roll(points, -1, axis=0)) <= _STRAIGHT)
-        order = reflex[np.argsort(points[reflex, 0], kind="stable")]
-        self._points, self._rows = points[order], dict(zip(order.tolist(), range(len(order)), strict=True))
-        self._sorted = self._points[:, 0].tolist()
-
-    def leave(self, b: int, *ear: list[float]) -> bool:
-        """Whether corner `b` can be cut off: it is straight, or nothing is in its triangle but where the cut ends."""
-        first, middle, last = ear
-        turn = (middle[0] - first[0]) * (last[1] - first[1]) - (middle[1] - first[1]) * (last[0] - first[0])
-        if turn <= _STRAIGHT:
-            return turn >= -_STRAIGHT
-        firsts = [corner[0] for corner in ear]
-        low = bisect.bisect_left(self._sorted, min(firsts) - _STRAIGHT)
-        near = self._points[low : bisect.bisect_right(self._sorted, max(firsts) + _STRAIGHT, low)]
-        if not len(near):
-            return True
-        a, middle, c = np.array(ear)
-        inside = np.minimum(_turns(a, middle, near), np.minimum(_turns(middle, c, near), _turns(c, a, near)))
-        apart = [np.abs(near - end).max(axis=1) > _STRAIGHT for end in (a, c)]
-        blocking = (inside >= -_STRAIGHT) & apart[0] & apart[1]
-        if b in self._rows and 0 <= self._rows[b] - low < len(near):
-            blocking[self._rows[b] - low] = False  # itself
-        return not blocking.any()
-
-    def remove(self, b: int) -> None:
-        """Takes a corner away that was cut off."""
-        if b in self._rows:
-            self._points[self._rows[b]] = np.nan  # in no triangle
+    ears = _Ears(points)
+    count, corners = points.shape[:2]
+    found = [ears.cut() for _ in range(corners - 3)]
+    left = np.nonzero(ears.alive)[1].reshape(count, 1, 3)
+    return np.concatenate([*(one[:, None] for one in found), left], axis=1)
 
 
-def _turns(a: Points, b: Points, c: Points) -> Float64[np.ndarray, "..."] | np.float64:
+class _Ears:
+    """Polygons whose corners are cut off."""
+
+    def __init__(self, points: Float64[np.ndarray, "n corners 2"]):
+        self.points, (count, corners) = points, points.shape[:2]
+        every = np.tile(np.arange(corners), (count, 1))
+        self.alive = np.ones((count, corners), bool)
+        self.before, self.after = np.roll(every, 1, axis=1), np.roll(every, -1, axis=1)
+        turns = _turns(np.roll(points, 1, axis=1), points, np.roll(points, -1, axis=1))
+        # Cutting makes no corner reflex, and a triangle that holds any corner holds one of these; the others are padding.
+        reflex = turns <= _STRAIGHT
+        most = int(reflex.sum(axis=1).max())
+        chosen = np.argsort(~reflex, axis=1, kind="stable")[:, :most]
+        self.obstacles = [np.where(_at(reflex, chosen), _at(points[..., axis], chosen), np.nan) for axis in (0, 1)]
+        self.slots = np.full((count, corners), -1)
+        np.put_along_axis(self.slots, chosen, np.arange(most)[None], axis=1)
+        step = max(1, _AT_ONCE // (count * max(most, 1)))
+        parts = [self._can_be_cut(every[:, first : first + step]) for first in range(0, corners, step)]
+        self.ears = np.concatenate(parts, axis=1)
+
+    def cut(self) -> Int64[np.ndarray, "n 3"]:
+        """A triangle of each polygon, which it then lacks."""
+        rows = np.arange(len(self.points))
+        b = np.where(self.ears.any(axis=1), np.argmax(self.ears, axis=1), np.argmax(self.alive, axis=1))
+        a, c = self.before[rows, b], self.after[rows, b]
+        self.after[rows, a], self.before[rows, c] = c, a
+        self.alive[rows, b] = self.ears[rows, b] = False
+        slots = self.slots[rows, b]
+        self.obstacles[0][rows[slots >= 0], slots[slots >= 0]] = np.nan  # in no triangle
+        beside = np.stack([a, c], axis=1)
+        np.put_along_axis(self.ears, beside, self._can_be_cut(beside), axis=1)
+        return np.stack([a, b, c], axis=1)
+
+    def _can_be_cut(self, corners: Int64[np.ndarray, "n some"]) -> Bool[np.ndarray, "n some"]:
+        """Whether corners can be cut off: straight, or nothing is in their triangle but where the cut ends."""
+        ends = [_at(self.points, places) for places in (_at(self.before, corners), corners, _at(self.after, corners))]
+        turns = _turns(*ends)
+        least, most = np.minimum.reduce(ends) - _STRAIGHT, np.maximum.reduce(ends) + _STRAIGHT
+        near = turns[..., None] > _STRAIGHT
+        for axis, places in enumerate(self.obstacles):
+            near = near & (places[:, None] >= least[..., axis, None]) & (places[:, None] <= most[..., axis, None])
+        rows, columns, slots = np.nonzero(near)
+        a, b, c = (end[rows, columns] for end in ends)
+        point = np.stack([places[rows, slots] for places in self.obstacles], axis=1)
+        blocking = np.minimum(_turns(a, b, point), np.minimum(_turns(b, c, point), _turns(c, a, point))) >= -_STRAIGHT
+        for end in (a, c):
+            blocking &= np.abs(point - end).max(axis=1) > _STRAIGHT
+        blocking &= slots != self.slots[rows, corners[rows, columns]]  # but itself
+        free = turns >= -_STRAIGHT
+        free[rows[blocking], columns[blocking]] = False
+        return free
+
+
+def _at(values: np.ndarray, corners: Int64[np.ndarray, "n some"]) -> np.ndarray:
+    """Of each polygon what some of its corners have."""
+    return values[np.arange(len(values))[:, None], corners]
+
+
+def _turns(
+    a: Float64[np.ndarray, "*some 2"], b: Float64[np.ndarray, "*some 2"], c: Float64[np.ndarray, "*some 2"]
+) -> Float64[np.ndarray, "*some"]:
     """Twice the areas of triangles, positive where they run counterclockwise."""
     return (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (c[..., 0] - a[..., 0])

@@ -18,13 +18,12 @@ _HEADER, _RECORD = 84, 50  # bytes: any 80 and the count; a triangle
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
 # Quantifiers that give nothing back: no text takes long.
 _FACET = re.compile(
-    rb"\s*+facet(?:\s++normal\s++\S++\s++\S++\s++\S++)?+\s++outer\s++loop"
+    rb"facet(?:\s++normal\s++\S++\s++\S++\s++\S++)?+\s++outer\s++loop"
     rb"((?:\s++vertex\s++\S++\s++\S++\s++\S++){3})\s++endloop\s++endfacet(?!\S)"
 )
+_NEWLINE = b"\n"
+_NO_BLANK = re.compile(rb"\S")
 _NO_NAME = re.compile(rb"(?<!\S)(?:facet\s+(?:normal|outer)|endsolid)(?!\S)")  # on the line of a solid, behind its name
-_FACET = re.compile(
-    rb"\s*facet(?:\s+normal(?:\s+\S+){3})?\s+outer\s+loop((?:\s+vertex(?:\s+\S+){3}){3})\s+endloop\s+endfacet\s*"
-)
 
 
 def read_stl(data: bytes) -> Mesh:
@@ -32,6 +31,8 @@ def read_stl(data: bytes) -> Mesh:
     count = int.from_bytes(data[_HEADER - 4 : _HEADER], "little") if len(data) >= _HEADER else 0
     if len(data) >= _HEADER and len(data) >= _HEADER + _RECORD * count:
         corners, where = _binary(data, count), "triangle"
+        if not count:
+            raise BadFile("no-faces", "its header says 0 triangles")
     else:
         text = lines_of(data).lower()
         if b"facet" not in text:
@@ -42,13 +43,24 @@ def read_stl(data: bytes) -> Mesh:
 
 
 def _binary(data: bytes, count: int) -> Float64[np.ndarray, "corners 3"]:
+    """The corners of a binary file's triangles; raises BadFile where it has more of them than it says."""
+    check_mesh(3 * count, count)
+    corners = np.frombuffer(data, _TRIANGLE, count, _HEADER)["corners"].reshape(-1, 3).astype(np.float64)
     behind = len(data) - _HEADER - _RECORD * count
-    if behind and behind % _RECORD == 0 and any(data[-behind:]):
+    if behind >= _RECORD and _goes_on(corners, data[-behind:]):
         there = (len(data) - _HEADER) // _RECORD
         raise BadFile("count-mismatch", f"its header says {count:,} triangles, the file has {there:,}")
-    check_mesh(3 * count, count)
-    triangles = np.frombuffer(data, _TRIANGLE, count, _HEADER)
-    return triangles["corners"].reshape(-1, 3).astype(np.float64)
+    return corners
+
+
+def _goes_on(corners: Float64[np.ndarray, "corners 3"], behind: bytes) -> bool:
+    """Whether bytes behind the last triangle are more of them: whole ones, or one of this mesh's size beside it."""
+    if len(behind) % _RECORD == 0 or not len(corners):
+        return any(behind)
+    following = np.frombuffer(behind, _TRIANGLE, 1)["corners"][0].astype(np.float64)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    size = (high - low).max()
+    return bool((following != following[0]).any() and (following >= low - size).all() and (following <= high + size).all())
 
 
 def _neither(data: bytes, text: bytes, count: int) -> BadFile:
@@ -78,12 +90,15 @@ def _facets(text: bytes) -> bytes:
         between = text[end : at - 3 if ends else at]
         if ends is not inside or (not inside and b"facet" in between):
             fault = "no solid is open" if ends else "the solid before is not ended"
-            line = text.count(b"\n", 0, at) + 1
-            raise BadFile("truncated", f"line {line}: {fault}")
+            raise BadFile("truncated", f"line {text.count(_NEWLINE, 0, at) + 1}: {fault}")
         kept.append(between if inside else b"\n" * between.count(b"\n"))
         line_end = text.find(b"\n", at) % (len(text) + 1)
         next_word = _NO_NAME.search(text, at, line_end)
         end, inside = next_word.start() if next_word else line_end, not inside
+        if b"endfacet" in text[at:end]:
+            raise BadFile(
+                "face", f"line {text.count(_NEWLINE, 0, at) + 1}: {shown(text[at:end])}, expected a name and facets"
+            )
     if inside or b"facet" in text[end:]:
         raise BadFile("truncated", "ends without endsolid")
     return b"".join(kept)
@@ -91,11 +106,11 @@ def _facets(text: bytes) -> bytes:
 
 def _faulty_facet(text: bytes) -> BadFile:
     """What is wrong with facets of which one is not."""
-    end = 0
-    while facet := _FACET.match(text, end):
+    text += b"."  # so that there always is a next word
+    start = _NO_BLANK.search(text).start()
+    while facet := _FACET.match(text, start):
         if numbers(facet[1].replace(b"vertex", b""), 9) is None:
             break
-        end = facet.end()
-    start = len(text) - len(text[end:].lstrip())
-    line = text.count(b"\n", 0, start) + 1
+        start = _NO_BLANK.search(text, facet.end()).start()
+    line = text.count(_NEWLINE, 0, start) + 1
     return BadFile("face", f"line {line}: {shown(text[start : start + 60])}, expected a facet of three vertices")

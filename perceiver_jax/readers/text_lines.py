@@ -20,7 +20,7 @@ def lines_of(data: bytes, most: int = MAX_LINE_BYTES) -> bytes:
 
     A byte-order mark goes, two bytes a character become UTF-8, and zeros behind the text are no part of it.
     """
-    if data[:2] in _WIDE:
+    if is_wide(data):
         data = data[2:].decode(_WIDE[data[:2]], "replace").encode("utf-8", "replace")
     text = data.removeprefix(codecs.BOM_UTF8).rstrip(b"\0")
     if b"\r" in text:
@@ -31,6 +31,11 @@ def lines_of(data: bytes, most: int = MAX_LINE_BYTES) -> bytes:
         number = int(np.argmax(lengths > most)) + 1
         raise BadFile("line-too-long", f"line {number}: is longer than {most:,} bytes")
     return text
+
+
+def is_wide(data: bytes) -> bool:
+    """Whether bytes are a text of two bytes a character."""
+    return data[:2] in _WIDE
 
 
 class Words(NamedTuple):

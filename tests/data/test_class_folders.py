@@ -292,6 +292,10 @@ REFUSED = {
         "train holds 1 picture and no class folders: {root}" + LAYOUT + LIST,
     ),
     "empty test": (["train/cat/1.jpg", "test/"], "test holds nothing and no class folders: {root}" + LAYOUT + LIST),
+    "no picture in any class of test": (
+        ["train/cat/1.jpg", "test/cat/1.heic"],
+        "holds 1 folder and no pictures: {root}/test" + LAYOUT,
+    ),
     "two of train": (
         ["train/a/1.jpg", "Training/a/1.jpg", "test/a/1.jpg"],
         "holds 2 folders to train on: train, Training: {root}" + LAYOUT + "\n  try: one of them, or all their files in one",

@@ -22,7 +22,7 @@ from perceiver_jax.readers import BadFile
 
 ROOT = Path(__file__).parents[2]
 LARGE, SECONDS, MEGABYTES = 50_000, 1.0, 200  # of a hostile input, of reading it
-CHANGES = 300  # of each form, at most: bytes at evenly spaced places
+CHANGES, PLAIN_CHANGES = 50, 300  # of a form, of the plain one: bytes at evenly spaced places
 # What a byte becomes, beside itself with one bit turned: what numbers, lines, remarks and binary counts are made of.
 OTHERS = b"0 9-.\n#\0\xff"
 
@@ -50,10 +50,12 @@ def rewrite(path: Path, data: bytes) -> None:
     os.close(file)
 
 
-def changes(data: bytes) -> Iterator[bytes]:
-    """The bytes with one of them changed, in turn to each of `OTHERS` or by one bit."""
-    places = np.unique(np.linspace(0, len(data) - 1, min(len(data), CHANGES)).astype(int))
-    for turn, place in enumerate(places.tolist()):
+def changes(reader: Reader, form: str) -> Iterator[bytes]:
+    """The bytes of a form with one of them changed, in turn to each of `OTHERS` or by one bit."""
+    data, number = reader.forms[form], list(reader.forms).index(form)
+    most = min(len(data), CHANGES if number else PLAIN_CHANGES)
+    places = np.unique(np.linspace(0, len(data) - 1, most, dtype=int) - number % 7) % len(data)
+    for turn, place in enumerate(places.tolist(), number):
         kind = turn % (len(OTHERS) + 3)
         new = OTHERS[kind] if kind < len(OTHERS) else data[place] ^ (1 << (turn * 5 + kind) % 8)
         if new != data[place]:

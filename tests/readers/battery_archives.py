@@ -146,7 +146,7 @@ def headed(size):
 
 
 ZIP_HOSTILE = {
-    "bomb": bomb(40_000_000),
+    "bomb": bomb(10_000_000),
     "claims a size": claiming(zipped(), b"PK\1\2", 24, "<I", 2**32 - 2),
     "claims members": claiming(zipped(), b"PK\5\6", 8, "<HH", 65535, 65535),
     "remarks": b"PK\3\4" + b"PK\5\6" * 12_000,

@@ -170,19 +170,19 @@ def claiming(data, at, form, *numbers):
 def png_hostile():
     """PNGs of few bytes that unpack to much."""
     row = b"\0" + bytes(SIDE // 8)
-    bomb = zlib.compress(bytes(40_000_000), 9)
+    bomb = zlib.compress(bytes(20_000_000), 9)
     palette = chunk(b"PLTE", bytes(6)), chunk(b"tRNS", b"\x80\x80")
     small = zlib.decompress(saved("PNG")[41:-16])
     return {
         "blank page": png(SIDE, SIDE, 1, 0, row * SIDE),
         "blank transparent page": png(SIDE, SIDE, 1, 3, row * SIDE, *palette),
         "blank page of 16 bits": png(SIDE, SIDE, 16, 0, (b"\0" + bytes(2 * SIDE)) * SIDE),
-        "large blank page": png(8000, 8000, 1, 0, (b"\0" + bytes(1000)) * 8000),
+        "large blank page": claiming(png(64, 64, 1, 0, bytes(9 * 64)), 16, ">II", 8000, 8000),
         "claims": claiming(saved("PNG"), 16, ">II", 2**31 - 1, 2**31 - 1),
         "text": png(48, 32, 8, 2, small, chunk(b"zTXt", b"a\0\0" + bomb)),
         "profile": png(48, 32, 8, 2, small, chunk(b"iCCP", b"a\0\0" + bomb)),
         "chunks": png(48, 32, 8, 2, small, chunk(b"tEXt", b"") * 4000),
-        "more pixels than claimed": png(48, 32, 8, 2, bytes(40_000_000)),
+        "more pixels than claimed": png(48, 32, 8, 2, bytes(20_000_000)),
     }
 
 
@@ -220,7 +220,7 @@ READERS = [
         as_claimed,
         hostile={
             "blank page": saved("WEBP", Image.new("RGBA", (SIDE, SIDE // 2)), lossless=True),
-            "large blank page": saved("WEBP", Image.new("RGB", (SIDE, SIDE)), lossless=True),
+            "large blank page": claiming(saved("WEBP", exif=exif_of(1)), 24, "<HHH", SIDE, SIDE << 8 & 0xFFFF, SIDE >> 8),
             "claims": claiming(saved("WEBP", exif=exif_of(1)), 24, "<HHH", 16000, 0, 16000),
         },
     ),

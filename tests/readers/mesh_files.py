@@ -110,3 +110,9 @@ WRITERS = {"off": off, "obj": obj, "ply": ply, "stl": stl, "glb": glb_mesh}
 def box(kind, size=(1.0, 1.0, 1.0)):
     """A box around the origin in a format."""
     return WRITERS[kind]([tuple(float(a * b) for a, b in zip(corner, size, strict=True)) for corner in BOX], SIDES)
+
+
+def area(mesh):
+    """The area of a mesh's triangles."""
+    a, b, c = np.moveaxis(mesh.vertices[mesh.faces], 1, 0)
+    return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)

@@ -33,6 +33,13 @@ def test_against_damage_a_whole_copy_helps(kind, code):
         ("shape", "vertex", "correct it, or remove it"),
         ("shape", "python-objects", "save its points as float32 (n, 3)"),
         ("shape", "degenerate", "remove it: there is no shape in it"),
+        ("shape", "compressed", "save it without compression"),
+        ("shape", "other-file", "save it with all its data in one file, for example as .glb with its buffers inside"),
+        ("shape", "not-supported", "save it as triangles, for example as .stl, or remove it"),
+        ("shape", "transposed", "save the array transposed, a point a row: numpy.save(file, array.T)"),
+        ("shape", "off-variant", "save it as OFF in text and in three dimensions, or download it again"),
+        ("shape", "web-page", "download it again: what came is a page"),
+        ("shape", "pointer", "fetch the file that it stands for: git lfs pull"),
     ],
 )
 def test_against_what_is_whole_something_else_helps(kind, code, hint):

@@ -154,6 +154,29 @@ def test_a_faulty_file_has_a_code_and_names_the_line(text, code, sentence):
     assert (bad.value.code, sentence in bad.value.sentence) == (code, True), bad.value.sentence
 
 
+@pytest.mark.parametrize("unused", ["nan nan nan", "inf 0 0", "1e400 0 0"])
+def test_a_vertex_that_no_face_has_is_anything(unused):
+    text = f"OFF\n5 4 0\n{unused}\n" + "\n".join(LINES[:4]) + "\n3 1 2 3\n3 1 2 4\n3 1 3 4\n3 2 3 4\n"
+    np.testing.assert_array_equal(read_off(text.encode()).vertices[1:], np.array(VERTICES, float))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "OFF 4 4 0 " + BODY.replace("\n", " "),
+        "OFF\n4\n4\n0\n" + BODY.replace(" ", "\n"),
+        PLAIN.replace("0 0 0\n1", "0 0 0 1").replace("1 3\n3", "1 3 3"),
+        "OFF 4 4 0\n" + " ".join(LINES[:4]) + "\n" + "\n".join(f"{line} 9 9 9" for line in LINES[4:]),
+        "OFF 4 4 0\n" + " ".join(LINES[:4]) + "\n" + "\n".join(line.replace(" ", "\n", 1) + " 7" for line in LINES[4:]),
+    ],
+    ids=["one line", "a number a line", "two a line", "vertices on a line, colours", "faces on two lines, colours"],
+)
+def test_numbers_lie_on_lines_as_they_like(text):
+    mesh = read_off(text.encode())
+    np.testing.assert_array_equal(mesh.vertices, np.array(VERTICES, float))
+    np.testing.assert_array_equal(mesh.faces, FACES)
+
+
 def test_lines_are_counted_with_those_that_are_blank_or_remarks():
     text = replaced(4, "nan 0 0").replace("OFF\n", "# remark\n\nOFF\n# another\n")
     with pytest.raises(BadFile, match=r"^line 7: nan 0 0"):

@@ -197,6 +197,14 @@ def test_a_picture_is_turned_as_exif_says_where_it_is_to_be_upright(kind, orient
     np.testing.assert_allclose(decode(data).astype(int), STORED[orientation], atol=tolerance)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_orientation_counts_whether_or_not_exif_has_a_jpegs_beginning(kind):
+    exif = exif_of(3).tobytes().removeprefix(b"Exif\0\0")
+    found = [decode(encoded(PHOTO, kind, exif=n * b"Exif\0\0" + exif, lossless=True), upright=True) for n in (0, 1, 2)]
+    for one in found[kind == "JPEG" :]:
+        np.testing.assert_array_equal(one, decode(encoded(PHOTO, kind, lossless=True))[::-1, ::-1])
+
+
 def test_orientation_counts_where_exif_comes_behind_a_pngs_pixels():
     data = saved(STORED[6], "PNG", exif=exif_of(6))
     start = data.index(b"eXIf") - 4

@@ -149,6 +149,56 @@ def test_an_array_of_any_layout_is_its_points(data):
     assert (read_points(data, ".npy", 5, "z") == POINTS).all()
 
 
+@pytest.mark.parametrize("rows", [3, 6])
+def test_an_array_with_a_point_a_column_is_turned(rows):
+    points = np.random.default_rng(0).normal(size=(2048, rows)).astype(np.float32)
+    for array in (points.T, np.asfortranarray(points.T)):
+        found = read_points(npy(array), ".npy", 2048, "z")
+        np.testing.assert_array_equal(found, points[:, :3])
+
+
+@pytest.mark.parametrize(
+    ("suffix", "heading", "columns"),
+    [
+        (".csv", "x,y,z", "xyz"),
+        (".csv", "X , Y , Z", "xyz"),
+        (".csv", '"label","z","y","x"', "lzyx"),
+        (".csv", "nx,ny,nz,x,y,z", "lllxyz"),
+        (".txt", "//X Y Z", "xyz"),
+        (".xyz", "a b c", "xyz"),
+        (".csv", "x;y;z", "xyz"),
+    ],
+)
+def test_a_heading_says_which_columns_are_the_point(suffix, heading, columns):
+    separator = next((mark for mark in ",;" if mark in heading), " ")
+    rows = [dict(zip("xyz", map(repr, row), strict=True)) | {"l": "7"} for row in POINTS.astype(float).tolist()]
+    text = "\n".join([heading, *(separator.join(row[column] for column in columns) for row in rows)])
+    assert (read_points(text.encode(), suffix, 5, "z") == POINTS).all()
+
+
+@pytest.mark.parametrize("suffix", [".obj", ".ply", ".stl", ".npy", ".xyz"])
+def test_what_is_up_in_other_files_is_up_here(suffix):
+    high = [(0, 0, 0), (1, 0, 0), (1, 5, -2), (0, 5, -2)]
+    writers = {
+        ".npy": lambda: npy(np.array(high, float)),
+        ".xyz": lambda: mesh_files.lines(high).encode(),
+    } | {f".{kind}": lambda write=write: write(high, [(0, 1, 2, 3)]) for kind, write in mesh_files.WRITERS.items()}
+    found = {vertical: shapes.read_shape(writers[suffix](), suffix, vertical) for vertical in ("z", "y")}
+    as_it_is, turned = (getattr(shape, "vertices", shape) for shape in found.values())
+    assert np.ptp(as_it_is, axis=0).tolist() == [1, 5, 2]
+    assert np.ptp(turned, axis=0).tolist() == [1, 2, 5]
+    np.testing.assert_array_equal(turned, as_it_is @ [[1, 0, 0], [0, 0, 1], [0, -1, 0]])  # turned, not mirrored
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [(b"<!DOCTYPE html><html>404", "web-page"), (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "pointer")],
+)
+def test_what_stands_for_a_file_is_told_as_that(data, code, suffix):
+    assert refused(data, suffix)[0] == code
+
+
 @pytest.mark.parametrize("names", [("anything",), ("normals", "points"), ("labels", "pos"), ("colours", "xyz")])
 def test_the_points_among_other_arrays_are_found_by_name(names):
     arrays = {name: np.zeros(7) for name in names[:-1]} | {names[-1]: POINTS}

@@ -32,8 +32,8 @@ def members(path: Path) -> Iterator[tuple[str, Item]]:
         with open(path, "rb") as file:
             state = os.fstat(file.fileno())
             for info in _directory(file, title):
-                if _is_file(info, title, names):
-                    offset = _offset(file, info, title, state.st_size)
+                is_file, offset = _is_file(info, title, names), _offset(file, info, title, state.st_size)
+                if is_file:
                     form = Packed(info.compress_type == zipfile.ZIP_DEFLATED, info.file_size, info.CRC)
                     yield info.filename, Item("", 0, str(path), offset, info.compress_size, state.st_mtime_ns, form)
         after = os.stat(path)

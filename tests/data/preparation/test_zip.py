@@ -119,6 +119,27 @@ def test_what_is_not_a_complete_or_safe_archive_is_refused(tmp_path, data, messa
     assert refusal(tmp_path, data).startswith(f"error[3] {message}")
 
 
+@pytest.mark.parametrize(
+    ("place", "new", "said"),
+    [
+        (b"d.txt", b"e.txt", "damaged: member e.txt is not where it should be"),
+        (b"d.txt", b"d.tx/", "damaged: member d.tx/ is not where it should be"),
+        (b"d.txt", b"\0.txt", "damaged: a member is called \\x00.txt"),
+    ],
+)
+def test_a_member_is_called_the_same_in_both_places(tmp_path, place, new, said):
+    data = zipped(FILES)
+    at = data.rindex(place)
+    assert refusal(tmp_path, data[:at] + new + data[at + 5 :]).startswith(f"error[3] x.zip: {said}")
+
+
+def test_an_archive_has_as_many_members_as_it_says(tmp_path):
+    data = zipped(FILES)
+    short = data.rindex(b"PK\5\6") + 12
+    said = refusal(tmp_path, data[:short] + struct.pack("<I", 0) + data[short + 4 :])
+    assert said.startswith("error[3] x.zip: damaged: its directory has 0 members of 3")
+
+
 def test_rights_of_a_member_are_nothing_to_us(tmp_path):
     (tmp_path / "x.zip").write_bytes(with_mode(stat.S_IFREG | 0o6777))
     assert contents(tmp_path / "x.zip") == {"evil": b"target"}
