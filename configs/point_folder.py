@@ -1,7 +1,8 @@
 """Any folder of shapes, one folder per class: a moderate Perceiver of 2,048 points.
 
 Not in the paper. FOLDER/train/CLASS/* beside FOLDER/test/CLASS/* (or val, or validation), or FOLDER/CLASS/*, of which a part
-is held out as the split test. Meshes: .off .obj .ply .stl .glb; points: .npy .npz .ply .xyz .txt .csv .pts.
+is held out as the split test. Meshes: .off .obj .ply .stl .glb; points: .npy .npz .ply .xyz .txt .csv .pts. What is up in
+them is data.vertical; in .glb it is y.
 
 The highest band, 32, has a wave of 1/32 of the cube's side. 2,048 points on the cube's surface are 1/18 of a side apart,
 on slimmer shapes nearer; ModelNet40's 1,120 (configs/modelnet40.py) is far finer than what this many points can show.
