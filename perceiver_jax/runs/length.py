@@ -18,6 +18,7 @@ def check_length(where: str, before: Problem, after: Problem, done: int) -> None
     if after.num_steps < done:
         what, why = f"{where} holds a run of {done:,} steps done", f"it cannot be made as short as {after.num_steps:,}"
         raise Failure(Code.CONFIG, what, why, found=names, hint="a new --workdir")
+    devices.keep_compiled_programs()
     devices.make_mesh(1, 1, {})  # so that a platform without devices is reported as such
     schedules = (optim.schedule(problem.config.optim, problem.num_steps) for problem in (before, after))
     old, new = (np.asarray(optim.rates(schedule, done)) for schedule in schedules)
