@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from perceiver_jax.data import folder_names
-from perceiver_jax.data.folder_entries import ARCHIVES, Kind, LeftOut, check_root, entries_in, folders_in, holding, items_in
+from perceiver_jax.data.folder_entries import (
+    ARCHIVES,
+    Kind,
+    LeftOut,
+    check_root,
+    check_stored_link,
+    entries_in,
+    folders_in,
+    holding,
+    items_in,
+)
 from perceiver_jax.data.folder_names import composed, counted, placed
 from perceiver_jax.errors import Code, Failure, nearest, printable, some
 
@@ -127,6 +137,7 @@ def _files(folder: Path, kind: Kind, left_out: LeftOut, notes: list[str], may_la
             if entry.name.lower().endswith(kind.suffixes):
                 left_out.add(placed(kind.items, "outside of the class folders"), entry.path)
             else:
+                check_stored_link(entry)
                 left_out.add_file(entry)
             continue
         path = Path(entry.path)

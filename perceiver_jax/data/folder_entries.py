@@ -10,6 +10,7 @@ from typing import NamedTuple
 from perceiver_jax.data import folder_names
 from perceiver_jax.data.folder_names import counted, placed, suffix_of
 from perceiver_jax.errors import Code, Failure, nearest, printable, some
+from perceiver_jax.readers import stand_ins
 
 ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 _SHOWN = 3  # names of each kind
@@ -108,6 +109,17 @@ def items_in(folder: Path, kind: Kind, left_out: LeftOut | None = None) -> list[
         else:
             found.add_file(entry)
     return names
+
+
+def check_stored_link(entry: os.DirEntry) -> None:
+    """Raises Failure(DATA) for a link to a folder that was stored as text, as Git does where there are no links."""
+    if "." in entry.name or entry.stat().st_size > stand_ins.MAX_BYTES:
+        return
+    path = stand_ins.stored_link(read_file(entry.path, "file"))
+    if path and os.path.isdir(os.path.join(os.path.dirname(entry.path), path)):
+        what = f"{entry.name} is a link to a folder that was stored as text"
+        hint = f"make it a link again, or put the folder itself there: {path}"
+        raise Failure(Code.DATA, what, entry.path, found=f"the path {path}", hint=hint)
 
 
 def holding(folder: Path, kind: Kind) -> str:

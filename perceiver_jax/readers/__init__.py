@@ -16,6 +16,7 @@ _HINTS = {
     "not-an-image": "an intact copy of it as JPEG or PNG, or remove it",
     "off-variant": "save it as OFF in text and in three dimensions, or download it again",
     "web-page": "download it again: what came is a page",
+    "stored-link": "make it a link again, or put the file itself there",
     "pointer": "fetch the file that it stands for: git lfs pull",
     "compressed": "save it without compression",
     "other-file": "save it with all its data in one file, for example as .glb with its buffers inside",

@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 
-from perceiver_jax.readers import BadFile
+from perceiver_jax.readers import BadFile, stand_ins
 
 FORMATS = ("JPEG", "PNG", "WebP", "GIF", "BMP")  # that are read; the others below are only known by name
 _BEGINNINGS = {
@@ -38,6 +38,7 @@ def format_of(data: bytes, allowed: Sequence[str]) -> str:
     start = data[:1024].lower()
     if b"<html" in start or b"<!doctype html" in start:
         raise BadFile("not-an-image", "looks like a web page: the download failed")
+    stand_ins.check(data)
     found = next((name for magic, name in _BEGINNINGS.items() if data.startswith(magic)), "SVG" if b"<svg" in start else "")
     if data[8:12] == b"WEBP" and data.startswith(b"RIFF"):
         found = "WebP"

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float32, Float64
 
-from perceiver_jax.readers import BadFile, point_arrays, surface
+from perceiver_jax.readers import BadFile, point_arrays, stand_ins, surface
 from perceiver_jax.readers.glb import read_glb
 from perceiver_jax.readers.obj import read_obj
 from perceiver_jax.readers.off import read_off
@@ -79,8 +79,7 @@ def read_shape(data: bytes, suffix: str, vertical: Vertical) -> Mesh | Float64[n
     start = data[:512].lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
         raise BadFile("web-page", "looks like a web page: the download failed")
-    if start.startswith(b"version https://git-lfs"):
-        raise BadFile("pointer", "is a pointer of Git LFS, without the file")
+    stand_ins.check(data)
     shape = _READERS[suffix](data)
     is_mesh = isinstance(shape, Mesh)
     if not is_mesh and not len(shape):

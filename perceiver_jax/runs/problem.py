@@ -25,7 +25,7 @@ from perceiver_jax.section import duration_steps, of_stream
 from perceiver_jax.settings.config import Config, input_spec
 from perceiver_jax.tasks import Task
 
-FORMAT = 2  # of what a run stores; 1 had no problem file
+FORMAT = 3  # of what a run stores; 1 had no problem file, 2 neither what is up in clouds nor whether pictures are turned
 READS_FORMAT_1 = "perceiver_jax 0.1.0"
 
 

@@ -189,6 +189,15 @@ def test_links_to_classes_splits_and_files_are_followed(tmp_path, capsys):
     assert listing(root).identity != before
 
 
+def test_a_link_to_a_class_that_was_stored_as_text_is_refused_by_name(tmp_path):
+    write(tmp_path, "train/dog/1.jpg", "test/dog/1.jpg", "elsewhere/1.jpg")
+    (tmp_path / "train" / "cat").write_text("../elsewhere")
+    assert refusal(tmp_path) == (
+        f"cat is a link to a folder that was stored as text: {tmp_path}/train/cat\n  found: the path ../elsewhere\n"
+        "  try: make it a link again, or put the folder itself there: ../elsewhere"
+    )
+
+
 def test_links_that_lead_nowhere_or_back_are_named(tmp_path, capsys):
     write(tmp_path, *[f"{split}/{label}/1.jpg" for split in ("train", "test") for label in "ab"])
     for place, target in {

@@ -66,6 +66,8 @@ def webp_claiming(width, height):
         (JPEG[:20], "not-an-image", "its header cannot be read"),
         (b"no picture at all", "not-an-image", "is neither JPEG, PNG, WebP, GIF nor BMP"),
         (b"\n<!DOCTYPE html><html><body>404", "not-an-image", "looks like a web page: the download failed"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "pointer", "is a pointer of Git LFS, without the file"),
+        (b"../x/cat 0.jpg", "stored-link", "holds the path ../x/cat 0.jpg alone: a link that was stored as text"),
         (b'<?xml version="1.0"?><svg/>', "format-not-allowed", "is SVG; JPEG, PNG, WebP, GIF and BMP are read"),
         (JPEG.replace(b"\xff\xc0", b"\xff\xc3"), "format-not-allowed", "is JPEG of a rare kind"),
         (encoded(PHOTO, "TIFF"), "format-not-allowed", "is TIFF; JPEG, PNG, WebP, GIF and BMP are read"),

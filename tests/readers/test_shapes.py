@@ -193,7 +193,12 @@ def test_what_is_up_in_other_files_is_up_here(suffix):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(
     ("data", "code"),
-    [(b"<!DOCTYPE html><html>404", "web-page"), (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "pointer")],
+    [
+        (b"<!DOCTYPE html><html>404", "web-page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "pointer"),
+        (b"../../more/box.ply", "stored-link"),
+        (b"box 2.obj\n", "stored-link"),
+    ],
 )
 def test_what_stands_for_a_file_is_told_as_that(data, code, suffix):
     assert refused(data, suffix)[0] == code

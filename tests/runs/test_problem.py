@@ -93,7 +93,7 @@ def no_record(path):
 
 
 def other_format(path):
-    record = json.loads(path.read_text()) | {"format": 3}
+    record = json.loads(path.read_text()) | {"format": problems.FORMAT + 1}
     del record["sha256"]
     path.write_bytes(workdir._text(workdir._signed(record)))
 
@@ -114,7 +114,7 @@ DAMAGES = {
     flip: "its checksum differs",
     empty: "Expecting value: line 1 column 1 (char 0)",
     no_record: "'list' object has no attribute 'items'",
-    other_format: "format 3, expected 2",
+    other_format: f"format {problems.FORMAT + 1}, expected {problems.FORMAT}",
     edit_checksum: "its checksum differs",
     other_streams: "streams ['photograph'], config has ['image']",
 }
