@@ -44,7 +44,8 @@ def read_header(data: bytes) -> tuple[list[Element], bytes, Words | None]:
     begins = re.match(rb"ply[ \t]*(\r\n|\n|\r)", data)
     if not begins:
         raise BadFile("header", "does not begin with a line ply")
-    end = re.compile(rb"[\r\n][ \t]*end_header[ \t]*(?:" + begins[1] + rb"|$)").search(data)
+    newline = rb"\r?\n" if begins[1] == b"\n" else begins[1]
+    end = re.compile(rb"[\r\n][ \t]*end_header[ \t]*(?:" + newline + rb"|$)").search(data)
     if not end:
         raise BadFile("truncated", "has no end_header")
     order, elements = "", []

@@ -15,6 +15,7 @@ from perceiver_jax.readers.surface import Mesh, check_finite
 from perceiver_jax.readers.text_lines import lines_of, numbers, shown
 
 _HEADER, _RECORD = 84, 50  # bytes: any 80 and the count; a triangle
+_FAR = 1000  # sizes of a mesh: words read as numbers are farther
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attributes", "<u2")])
 # Quantifiers that give nothing back: no text takes long.
 _FACET = re.compile(
@@ -54,13 +55,13 @@ def _binary(data: bytes, count: int) -> Float64[np.ndarray, "corners 3"]:
 
 
 def _goes_on(corners: Float64[np.ndarray, "corners 3"], behind: bytes) -> bool:
-    """Whether bytes behind the last triangle are more of them: whole ones, or one of this mesh's size beside it."""
-    if len(behind) % _RECORD == 0 or not len(corners):
+    """Whether bytes behind the last triangle are more of them: one beside this mesh, or whole ones that may be of it."""
+    if not len(corners):
         return any(behind)
     following = np.frombuffer(behind, _TRIANGLE, 1)["corners"][0].astype(np.float64)
     low, high = corners.min(axis=0), corners.max(axis=0)
-    size = (high - low).max()
-    return bool((following != following[0]).any() and (following >= low - size).all() and (following <= high + size).all())
+    reach = (high - low).max() * (_FAR if len(behind) % _RECORD == 0 else 1)
+    return bool((following != following[0]).any() and ((following >= low - reach) & (following <= high + reach)).all())
 
 
 def _neither(data: bytes, text: bytes, count: int) -> BadFile:

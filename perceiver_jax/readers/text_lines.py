@@ -18,11 +18,12 @@ _WIDE = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}  # 
 def lines_of(data: bytes, most: int = MAX_LINE_BYTES) -> bytes:
     r"""The text with `\n` at the end of each line, whatever was there; raises BadFile naming a line of more than `most`.
 
-    A byte-order mark goes, two bytes a character become UTF-8, and zeros behind the text are no part of it.
+    A byte-order mark goes, two bytes a character become UTF-8, and the ends of files that other systems write, zeros or
+    a control character, are no part of it.
     """
     if is_wide(data):
         data = data[2:].decode(_WIDE[data[:2]], "replace").encode("utf-8", "replace")
-    text = data.removeprefix(codecs.BOM_UTF8).rstrip(b"\0")
+    text = data.removeprefix(codecs.BOM_UTF8).rstrip(b"\0\x1a")
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))

@@ -85,6 +85,7 @@ def encoded(forms):
         "blanks": plain.replace(" ", "  ").replace("\n", " \n\n"),
         "BOM": "\ufeff" + plain,
         "zeros behind": plain + "\0\0",
+        "control-Z behind": plain + "\x1a",
         "no end": plain.rstrip("\n"),
     }
     return {name: form.encode() for name, form in forms.items()} | {"UTF-16": plain.encode("utf-16")}

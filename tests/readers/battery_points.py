@@ -131,6 +131,7 @@ NPZ_FORMS = {
     "plain": npz(points=POINTS),
     "packed": npz(np.savez_compressed, points=POINTS),
     "another name": npz(arr_0=POINTS),
+    "bytes behind": npz(points=POINTS) + b"trailer",
     "among others": npz(labels=np.zeros(9), pos=POINTS.astype("<f4"), normals=WIDE),
 }
 

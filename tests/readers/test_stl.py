@@ -20,6 +20,7 @@ BINARY, TEXT = stl(SQUARE, [(0, 1, 2, 3)]), stl_text(SQUARE, [(0, 1, 2, 3)])
         BINARY + b"trailer",
         BINARY + bytes(100),
         BINARY + b"exported by hand, " * 9,
+        BINARY + b"x" * 50,
         TEXT,
         TEXT.upper(),
         TEXT.replace(b"solid a", b"solid a vertex of facet 1 2 3"),
@@ -28,8 +29,8 @@ BINARY, TEXT = stl(SQUARE, [(0, 1, 2, 3)]), stl_text(SQUARE, [(0, 1, 2, 3)])
         TEXT + b"trailer",
     ],
     ids=(
-        "binary, solid header, bytes behind, zeros behind, words behind, text, upper case, names, two solids, BOM and CR, "
-        "text and bytes behind"
+        "binary, solid header, bytes behind, zeros behind, words behind, fifty letters behind, text, upper case, names, "
+        "two solids, BOM and CR, text and bytes behind"
     ).split(", "),
 )
 def test_a_mesh_has_its_area(data):
