@@ -93,11 +93,10 @@ def _origin(run: TrainedRun) -> Origin:
 
 def _by_name(params: Any) -> dict[str, Any]:
     """The arrays of parameters by their names, in the tree's order."""
-    import jax
+    from perceiver_jax.training.checkpoint import leaves
 
-    from perceiver_jax.training.optim import path_names
-
-    return {".".join(path_names(path)): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]}
+    # The last part is the wrapper's own; a projection of the attention has the same name.
+    return {name.removesuffix("/value").replace("/", "."): leaf for name, leaf in leaves(params).items()}
 
 
 def _matching(here: dict[str, Any], there: dict[str, Any]) -> set[str]:

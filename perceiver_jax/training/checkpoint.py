@@ -86,8 +86,8 @@ def check_room(directory: Path, state: Any, saves: int, keep: int) -> None:
     """
     import jax
 
-    leaves, there = jax.tree.leaves(state), len(steps(directory))
-    size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves) + BYTES_BESIDE * len(leaves)
+    arrays, there = jax.tree.leaves(state), len(steps(directory))
+    size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in arrays) + BYTES_BESIDE * len(arrays)
     more, fewer = (min(saves, max(1, kept + 1 - there)) for kept in (keep, keep - 1))
     usage = shutil.disk_usage(directory)
     if usage.free >= more * size or not usage.total:  # some network file systems report nothing
@@ -112,7 +112,7 @@ def save(directory: Path, step: int, state: Any, fingerprints: dict[str, str], k
     if final.exists():
         return
     first = jax.process_index() == 0
-    arrays, digest = _leaves(state), state_sha256(state)
+    arrays, digest = leaves(state), state_sha256(state)
     try:
         try:
             if first:
@@ -143,7 +143,7 @@ def restore(directory: Path, step: int, target: Any) -> Any:
     default = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     wanted = {
         name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or default)
-        for name, leaf in _leaves(target).items()
+        for name, leaf in leaves(target).items()
     }
     with _checkpointer() as checkpointer:
         path = directory / str(step) / ARRAYS
@@ -159,7 +159,7 @@ def state_sha256(state: Any) -> str:
     from jax.experimental import multihost_utils
 
     digest = hashlib.sha256()
-    for name, leaf in sorted(_leaves(state).items()):
+    for name, leaf in sorted(leaves(state).items()):
         if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
             leaf = multihost_utils.process_allgather(leaf, tiled=True)
         array = np.ascontiguousarray(leaf)
@@ -168,7 +168,7 @@ def state_sha256(state: Any) -> str:
     return digest.hexdigest()
 
 
-def _leaves(tree: Any) -> dict[str, Any]:
+def leaves(tree: Any) -> dict[str, Any]:
     """The leaves of a pytree by their path: what Orbax gets, so that no container type is written into a checkpoint."""
     import jax
 

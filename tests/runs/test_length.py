@@ -8,6 +8,8 @@ import pytest
 from perceiver_jax.errors import Failure
 from perceiver_jax.runs import workdir
 from perceiver_jax.runs.length import check_length
+from perceiver_jax.settings.config import lasting
+from perceiver_jax.training import checkpoint, manifest
 from tests.launch import SMALL, config_of, problem_of
 from tests.runs.test_resume import learned, state_sha256
 
@@ -59,8 +61,6 @@ def test_a_longer_run_ends_as_if_it_had_been_so_from_the_start(short, launcher, 
     assert {key: found[key] for key in whole} == whole
     assert set(found) - set(whole) == {(6, "test")}
     assert json.loads((longer / "result.json").read_text())["step"] == 12
-    again = launcher.train(longer, *SETTINGS, of_length("12 steps"))
-    assert (again.wait(), again.stdout.splitlines()[0]) == (0, f"{longer} is done.")
 
 
 def test_a_run_is_never_shorter_than_what_is_done(short, tmp_path):
@@ -83,13 +83,14 @@ def test_nothing_else_may_change_with_the_length(short, tmp_path):
     assert said.startswith(f"error[2] workdir {path} holds a run with other settings\n  found: seed 0 -> 1; train.duration")
 
 
-def test_a_checkpoint_of_another_length_is_not_this_runs_where_nobody_made_it_longer(short, launcher, tmp_path):
-    """Its config.json is gone, and with it the length that the run had."""
-    path = shutil.copytree(short, tmp_path / "run")
-    (path / "config.json").unlink()
-    run = launcher.train(path, *SETTINGS, of_length("12 steps"))
-    assert run.wait() == 2
-    assert run.stderr.startswith("error[2] checkpoint 6 was trained with other settings")
+def test_a_checkpoint_of_another_length_is_this_runs_only_where_that_is_recorded(short):
+    """In its config.json, which may be gone."""
+    saved, data = manifest.verify(short / "checkpoints", 6), problem_of(*SETTINGS).fingerprint
+    before, now = (lasting(config_of(*SETTINGS, of_length(f"{count} steps"))) for count in (6, 12))
+    prints = checkpoint.fingerprints(now, data)
+    checkpoint.compare(saved, prints, ["other", checkpoint.settings_sha256(before)])
+    with pytest.raises(Failure, match="checkpoint 6 was trained with other settings"):
+        checkpoint.compare(saved, prints, ["other"])
 
 
 def verdict(kind, before, after, done):
