@@ -53,7 +53,7 @@ def main() -> None:
             voted = vote(run.programs, run.variables, _SPLIT.value, _VOTES.value, stop)
             votes[f"voted_{task.headline}"] = None if voted is None else task.finish(voted)[task.headline]
         if found is None or None in votes.values():
-            raise Stopped(stop.should_stop, run.step)
+            raise Stopped(stop.should_stop, run.step, "the same command starts over")
     streams = {} if _STREAMS.value is None else {"streams": "+".join(_STREAMS.value)}
     facts = {"step": run.step, "split": _SPLIT.value, **streams, **task.finish(found), **votes}
     say(json.dumps(facts) if _JSON.value else table(list(facts), [list(facts.values())]))

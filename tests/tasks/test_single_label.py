@@ -67,6 +67,13 @@ def test_evaluation_has_the_plain_loss_whatever_the_smoothing(label_smoothing):
     assert task().finish(found)["loss"] == pytest.approx(expected, rel=1e-6)
 
 
+def test_a_model_that_is_certain_and_right_has_no_loss_in_evaluation():
+    made, labels = task(label_smoothing=0.1), jnp.arange(5)
+    logits = 100 * jnp.eye(5)
+    assert made.finish(made.evaluation(logits, labels, jnp.ones(5)))["loss"] == 0
+    assert float(made.losses(logits, labels).mean()) == pytest.approx(8)  # 0.1 of the target, 4 / 5 of it at -100
+
+
 def test_training_logs_the_loss_that_is_minimised():
     made = task(label_smoothing=0.1)
     losses = made.losses(DRAWN, FIRST)
