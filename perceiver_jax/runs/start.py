@@ -77,7 +77,7 @@ def _parsed(text: str) -> tuple[Path, int | None]:
     """RUN or RUN:STEP."""
     path, _, step = text.rpartition(":")
     named = path and step.isascii() and step.isdecimal()
-    return Path(path if named else text).expanduser().absolute(), int(step) if named else None
+    return Path(path if named else text).absolute(), int(step) if named else None
 
 
 def _opened(path: str | Path, step: int | None) -> TrainedRun:

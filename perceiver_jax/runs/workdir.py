@@ -72,7 +72,7 @@ def claim(path: str, config: Config, command: list[str]) -> Iterator[Workdir]:
     where = f"workdir {_shown(path)}"
     if not path or "\0" in path:
         raise Failure(Code.WORKDIR, where, "is not a path", hint="--workdir runs/NAME")
-    workdir = Workdir(Path(os.path.abspath(os.path.expanduser(path))))
+    workdir = Workdir(Path(os.path.abspath(path)))
     if workdir.path.parent == workdir.path:
         raise Failure(Code.WORKDIR, where, "is the root of the file system", hint="--workdir runs/NAME")
 

@@ -80,12 +80,6 @@ def test_a_relative_path_stays_the_same_place_after_chdir(tmp_path, monkeypatch)
         assert claimed.config.parent == tmp_path / "run"
 
 
-def test_a_tilde_is_the_home_directory(tmp_path, monkeypatch):
-    """A shell leaves that of --workdir=~/run as it is."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert claim("~/run").path == tmp_path / "run"
-
-
 def test_a_symlinked_workdir_works(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
