@@ -22,7 +22,6 @@ def run(launcher, once):
             f"--config.data.data_dir={path / 'data'}",
             "--config.data.validation_examples=2",
             "--config.data.batch_size=4",
-            "--config.train.duration=3 steps",
         ]
         config = ["--config", "configs/modelnet40.py", "--tiny", *settings]
         finish(launcher, "experiments.train", *config, "--workdir", path / "run")
