@@ -349,22 +349,24 @@ for positions in (t.FOURIER, t.LEARNED):  # the head's query reads 5 latents, wh
     graph, state = t.build(grid=(8, 5), positions=positions, head="query", **t.SHALLOW)
     x = np.random.default_rng(0).normal(size=(4, 8, 5, t.FEATURES))
     ends = np.array([[0], [10], [25], [40]])  # nothing to see; nothing on some devices
-    for mask in (None, np.random.default_rng(1).random((4, 40)) < 0.7, np.arange(40) < ends):
-        def sine(state, x, mask):
-            return jax.numpy.sin(nnx.merge(graph, state)(x, mask).logits).sum()
 
-        def sine_of_parts(state, x, mask):
-            with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-                return sine(state, x, mask)
+    def sine(state, x, mask):
+        return jax.numpy.sin(nnx.merge(graph, state)(x, mask).logits).sum()
 
-        placed = [jax.tree.map(lambda x: jax.device_put(x, devices.batch_sharding(mesh, x.ndim)), y) for y in (x, mask)]
-        slope = jax.jit(jax.value_and_grad(sine_of_parts, argnums=(0, 1)))
-        compiled = slope.lower(state, *placed).compile()
+    def sine_of_parts(state, x, mask):
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            return sine(state, x, mask)
+
+    slope, alone = (jax.jit(jax.value_and_grad(one, argnums=(0, 1))) for one in (sine_of_parts, sine))
+    for masks in ([None], [np.random.default_rng(1).random((4, 40)) < 0.7, np.arange(40) < ends]):
+        place = lambda x: jax.device_put(x, devices.batch_sharding(mesh, x.ndim))
+        placed = [[jax.tree.map(place, given) for given in (x, mask)] for mask in masks]
+        compiled = slope.lower(state, *placed[0]).compile()
         for moves in ("all-gather", "all-to-all", "collective-permute"):
             assert moves not in compiled.as_text(), moves
-        alone = jax.jit(jax.value_and_grad(sine, argnums=(0, 1)))(state, x, mask)
-        for a, b in zip(jax.tree.leaves(compiled(state, *placed)), jax.tree.leaves(alone), strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
+        for mask, given in zip(masks, placed, strict=True):
+            for a, b in zip(jax.tree.leaves(compiled(state, *given)), jax.tree.leaves(alone(state, x, mask)), strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
 """
 
 
