@@ -12,8 +12,11 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+
+import numpy as np
 
 from configs.digits import get_config
 from perceiver_jax.runs.problem import Problem, resolve
@@ -175,6 +178,10 @@ def _serve() -> None:
 
     import perceiver_jax.model.perceiver
     import perceiver_jax.runs.train  # noqa: F401
+    from perceiver_jax.report.examples import SIDE, draw_examples
+
+    with tempfile.TemporaryDirectory() as folder:  # so that no run has to look for fonts
+        draw_examples([("a", [np.zeros((SIDE, SIDE, 3), np.uint8)])], Path(folder, "a.png"), "a")
 
     codes: dict[int, int] = {}
     for line in sys.stdin:

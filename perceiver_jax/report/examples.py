@@ -22,8 +22,13 @@ PAPER, INK = 255, "#333333"
 Picture = UInt8[np.ndarray, "side side 3"]
 
 
+def most(num_streams: int) -> int:
+    """How many examples fit."""
+    return ROWS * _columns(num_streams)
+
+
 def draw_examples(examples: Sequence[tuple[str, Sequence[Picture]]], output_png: Path, title: str) -> None:
-    """Writes a picture of the first examples, each its words and a picture of every stream, that fit.
+    """Writes a picture of examples, each its words and a picture of every stream, at most as many as fit.
 
     Raises OSError where it cannot be written.
     """
@@ -31,8 +36,7 @@ def draw_examples(examples: Sequence[tuple[str, Sequence[Picture]]], output_png:
     from matplotlib.figure import Figure
 
     streams = len(examples[0][1])
-    columns = min(len(examples), max(1, COLUMNS // streams))
-    examples = examples[: ROWS * columns]
+    columns = min(len(examples), _columns(streams))
     cell = streams * SIDE + GAP
     top, rows = MARGIN + 2 * WORDS, math.ceil(len(examples) / columns)
     width, height = 2 * MARGIN + columns * cell - GAP, top + rows * (WORDS + SIDE + GAP) + MARGIN - GAP
@@ -50,3 +54,7 @@ def draw_examples(examples: Sequence[tuple[str, Sequence[Picture]]], output_png:
         png = io.BytesIO()
         FigureCanvasAgg(figure).print_png(png)
     write_atomically(output_png, png.getvalue())
+
+
+def _columns(num_streams: int) -> int:
+    return max(1, COLUMNS // num_streams)

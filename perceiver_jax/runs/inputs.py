@@ -1,18 +1,19 @@
 """A batch as the model sees it, drawn with its labels."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from perceiver_jax.data.examples import Batch
-from perceiver_jax.report.examples import SIDE, Picture, draw_examples
+from perceiver_jax.report.examples import SIDE, Picture, draw_examples, most
 from perceiver_jax.runs.problem import Problem
 
 
 def draw_inputs(problem: Problem, batch: Batch, output: Path, title: str) -> None:
     """Draws the first examples of a training batch; raises OSError where the picture cannot be written."""
-    draw_examples(list(_examples(problem, batch)), output, title)
+    draw_examples(list(itertools.islice(_examples(problem, batch), most(len(problem.streams)))), output, title)
 
 
 def _examples(problem: Problem, batch: Batch) -> Iterator[tuple[str, list[Picture]]]:

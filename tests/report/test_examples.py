@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from perceiver_jax.report.examples import GAP, MARGIN, SIDE, WORDS, draw_examples
+from perceiver_jax.report.examples import GAP, MARGIN, SIDE, WORDS, draw_examples, most
 
 TOP = MARGIN + 2 * WORDS
 
@@ -23,11 +23,12 @@ SHAPES = [(1, 1, 1, 1), (11, 1, 8, 2), (50, 1, 8, 4), (50, 2, 4, 4)]
 
 @pytest.mark.parametrize(("count", "streams", "columns", "rows"), SHAPES)
 def test_each_example_is_where_it_belongs_pixel_by_pixel(tmp_path, count, streams, columns, rows):
-    examples = [(f"class {i}", [tile(5 * i + s) for s in range(streams)]) for i in range(count)]
+    examples = [(f"class {i}", [tile(5 * i + s) for s in range(streams)]) for i in range(min(count, most(streams)))]
     pixels = drawn(tmp_path, examples)
     cell = streams * SIDE + GAP
     assert pixels.shape == (TOP + rows * (WORDS + SIDE + GAP) + MARGIN - GAP, 2 * MARGIN + columns * cell - GAP, 3)
-    for i in range(min(count, rows * columns)):
+    assert len(examples) == min(count, rows * columns)
+    for i in range(len(examples)):
         y, x = TOP + i // columns * (WORDS + SIDE + GAP) + WORDS, MARGIN + i % columns * cell
         for s in range(streams):
             part = pixels[y : y + SIDE, x + s * SIDE : x + (s + 1) * SIDE]

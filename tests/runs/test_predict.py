@@ -1,8 +1,8 @@
 """Predictions of files, each by itself, whatever else is asked."""
 
+import io
 import json
 import os
-import subprocess
 import sys
 import threading
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from perceiver_jax.runs.load import load
+from perceiver_jax.runs.load import STDIN, load, read_file
 from perceiver_jax.runs.programs import Programs
 from tests.launch import SMALL, problem_of
 
@@ -93,35 +93,32 @@ def test_bad_files_are_named_and_the_good_ones_predicted_all_the_same(run, launc
 
 
 def test_a_folder_a_list_and_a_pipe_are_files_too(run, launcher, tmp_path):
-    folder = tmp_path / "mine"
+    folder, pipe = tmp_path / "mine", tmp_path / "pipe"
     (folder / "more").mkdir(parents=True)
     for name, i in (("b.PNG", 0), ("more/a.png", 3), (".hidden.png", 5)):
         (folder / name).write_bytes((run / f"{i}.png").read_bytes())
     (folder / "notes.txt").write_text("not a picture")
     (folder / "again").symlink_to(folder)
-    expected = [one["classes"] for one in predicted(launcher, run, run / "0.png", run / "3.png")]
-    code, out, err = asked(launcher, run, "--json", folder)
+    (tmp_path / "list.txt").write_text(f"\ufeff{run}/0.png\r\n\r\n  {run}/3.png\n")
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes((run / "3.png").read_bytes()))
+    writer.start()
+    given = [run / "0.png", run / "3.png", folder, pipe, "--files", tmp_path / "list.txt"]
+    code, out, err = asked(launcher, run, "--json", *given)
+    writer.join()
     found = [json.loads(line) for line in out.splitlines()]
-    assert (code, [one["classes"] for one in found]) == (0, expected)
-    assert [one["file"] for one in found] == [f"{folder}/b.PNG", f"{folder}/more/a.png"]
+    files = [run / "0.png", run / "3.png", folder / "b.PNG", folder / "more/a.png", pipe, run / "0.png", run / "3.png"]
+    assert (code, [one["file"] for one in found]) == (0, list(map(str, files)))
+    first, second = found[0]["classes"], found[1]["classes"]
+    assert [one["classes"] for one in found] == [first, second, first, second, second, first, second]
     note = "left out 1 .txt, 1 hidden file (.hidden.png), 1 link to a folder around it (again)"
     assert err.startswith(f"note: {folder}: {note}\n"), err
-    (tmp_path / "list.txt").write_text(f"\ufeff{run}/0.png\r\n\r\n  {run}/3.png\n")
-    listed = predicted(launcher, run, "--files", tmp_path / "list.txt")
-    assert [one["classes"] for one in listed] == expected
-    os.mkfifo(tmp_path / "pipe")
-    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes((run / "3.png").read_bytes()))
-    writer.start()
-    (piped,) = predicted(launcher, run, tmp_path / "pipe")
-    writer.join()
-    assert piped["classes"] == expected[1]
 
 
-def test_standard_input_is_a_file_too(run):
-    command = [sys.executable, "-m", "scripts.predict", "--workdir", run, "--json", "-"]
-    with open(run / "3.png", "rb") as picture:
-        done = subprocess.run(command, stdin=picture, capture_output=True, text=True)
-    assert (done.returncode, json.loads(done.stdout)["file"]) == (0, "-"), done.stderr
+def test_standard_input_is_a_file_too(run, monkeypatch):
+    data = (run / "3.png").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+    assert read_file(STDIN) == data
 
 
 def test_a_folder_without_pictures_is_reported_with_what_it_holds(run, launcher, tmp_path):
