@@ -6,6 +6,7 @@ A sweep file has `get_sweep()`: a list of dictionaries, each the fields that one
 """
 
 import collections
+import dataclasses
 import hashlib
 import json
 import signal
@@ -41,13 +42,15 @@ command.define_config()
 
 def main() -> None:
     settings = files.call(Path(command.require("sweep")), "sweep", "get_sweep")
-    if not isinstance(settings, list) or not all(map(_is_changes, settings)):
-        what = "get_sweep must return a list of dictionaries, with dotted names as keys"
+    if not isinstance(settings, list) or not settings or not all(map(_is_changes, settings)):
+        what = "get_sweep must return a list of one dictionary or more, with dotted names as keys"
         raise Failure(Code.CONFIG, f"sweep {flags.FLAGS.sweep}", what)
     workdir = Path(command.require("workdir"))
     settings = [{name: plain(value) for name, value in changes.items()} for changes in settings]
     runs = dict(zip(names_of(settings), settings, strict=True))
-    configs = {name: command.config(overrides(changes)) for name, changes in runs.items()}  # a wrong one ends here
+    if len(runs) < len(settings):
+        print(f"note: {len(settings) - len(runs)} of {len(settings)} settings are there twice", file=sys.stderr)
+    configs = {name: _config(name, changes) for name, changes in runs.items()}  # a wrong one ends here
     with StopFlag() as stop:
         codes = {name: train(workdir / name, changes, stop) for name, changes in runs.items()}
     report(workdir, configs)
@@ -55,6 +58,15 @@ def main() -> None:
     if failed:
         what = f"{len(failed)} of {len(codes)} runs failed"
         raise Failure(known_code(codes[failed[0]]), what, some(failed, 5, f"and {len(failed) - 5} more"))
+
+
+def _config(name: str, changes: Changes) -> Config:
+    """The config of a run; raises Failure, with the run's name."""
+    try:
+        return command.config(overrides(changes))
+    except Failure as failure:
+        found = "; ".join(filter(None, (failure.found, f"in run {name}")))
+        raise dataclasses.replace(failure, found=found) from None
 
 
 def _is_changes(value: Any) -> bool:

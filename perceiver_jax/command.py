@@ -145,8 +145,13 @@ def _parse_flags(argv: list[str]) -> list[str]:
         found: dict[str, Override] = {}
         rest = [word for words in (of_files, own) for word in _without_overrides(words, found)]
         unused = flags.FLAGS([argv[0], *rest])[1:]
+    except flags.UnrecognizedFlagError as error:
+        first = error.flagname.partition(".")[0]
+        takes_config = "config" in flags.FLAGS and first in config_lib.Config.model_fields
+        hint = f"--config.{error.flagname}=VALUE" if takes_config else ""
+        raise Failure(Code.CONFIG, str(error).replace(" ?", "?"), hint=hint) from error
     except flags.Error as error:
-        raise Failure(Code.CONFIG, str(error).replace(" ?", "?")) from error
+        raise Failure(Code.CONFIG, str(error).removeprefix("ERROR:: ").replace(" ?", "?")) from error
     if found and "config" not in flags.FLAGS:
         raise Failure(Code.CONFIG, f"--config.{next(iter(found))}: this command takes no config")
     _overrides.update(found)

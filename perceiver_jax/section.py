@@ -34,7 +34,14 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
-PathText = Annotated[str, AfterValidator(os.path.expanduser)]  # a leading ~ is the home directory
+
+def _check_path(text: str) -> str:
+    if not text or "\0" in text:
+        raise ValueError("expected a path")
+    return os.path.expanduser(text)
+
+
+PathText = Annotated[str, AfterValidator(_check_path)]  # a leading ~ is the home directory
 
 ONLY = ""  # the name of the stream in settings of a run that has a single one
 T = TypeVar("T")

@@ -23,6 +23,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.runs.files import check_left_out, listed, readable
 from perceiver_jax.runs.load import STDIN, TrainedRun, load
+from perceiver_jax.system import disk
 
 flags.DEFINE(command.PATH, "workdir", None, "Directory of the run.")
 flags.DEFINE(command.PATH, "output", None, "Directory for the pictures, one per file or example.")
@@ -58,12 +59,15 @@ def main(given: list[Path]) -> None:
     with Progress(len(pictures), 0) as progress:
         examples = readable(pictures, run, bad, progress) if files else of_split(pictures, run, progress)
         first = list(itertools.islice(examples, 1))  # before JAX: that none can be read is reported at once
-        if first:
-            output.mkdir(parents=True, exist_ok=True)
-            from perceiver_jax.runs.maps import draw_maps  # JAX from here on
-        for one, *example in itertools.chain(first, examples):
-            drawn = draw_maps(run.programs, run.variables, *example, pictures[one], cross_attends, latents, _OVERLAY.value)
-            say("\n".join(map(str, drawn)))
+        try:
+            if first:
+                output.mkdir(parents=True, exist_ok=True)
+                from perceiver_jax.runs.maps import draw_maps  # JAX from here on
+            for one, *example in itertools.chain(first, examples):
+                look = cross_attends, latents, _OVERLAY.value
+                say("\n".join(map(str, draw_maps(run.programs, run.variables, *example, pictures[one], *look))))
+        except OSError as error:
+            raise disk.unusable(f"--output {output}", output, error) from error
     check_left_out(bad, len(pictures))
 
 

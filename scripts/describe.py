@@ -11,6 +11,7 @@ from absl import flags
 from perceiver_jax import command
 from perceiver_jax.data.sources import Contents
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.report.progress import say
 from perceiver_jax.runs.problem import Problem, make
 from perceiver_jax.settings.config import Config
 
@@ -40,7 +41,7 @@ def main() -> None:
         "modules": accounting.module_parameters(problem),
     }
     if _JSON.value:
-        print(json.dumps(facts))
+        say(json.dumps(facts))
         return
     rows = {
         "model": model.kind,
@@ -54,13 +55,13 @@ def main() -> None:
         "task": f"{config.task.kind}, {len(problem.classes):,} classes",
         "steps": f"{problem.num_steps:,}",
     }
-    print(table(["", ""], list(rows.items())))
+    say(table(["", ""], list(rows.items())))
     if schedule:
-        print("\nschedule (module, weights it uses)")
+        say("\nschedule (module, weights it uses)")
         names = {"cross_attend": "cross_attend", "self_attends": f"{model.num_self_attends_per_block} x self_attend"}
-        print(table(["position", "module", "weights"], [[i, names[u.kind], u.weights] for i, u in enumerate(schedule)]))
-    print("\nparameters by part")
-    print(table(["part", "parameters"], [[name, f"{count:,}"] for name, count in facts["modules"].items()]))
+        say(table(["position", "module", "weights"], [[i, names[u.kind], u.weights] for i, u in enumerate(schedule)]))
+    say("\nparameters by part")
+    say(table(["part", "parameters"], [[name, f"{count:,}"] for name, count in facts["modules"].items()]))
 
 
 def problem_of(config: Config) -> Problem:

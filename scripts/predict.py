@@ -17,7 +17,7 @@ from pathlib import Path
 from absl import flags
 
 from perceiver_jax import command
-from perceiver_jax.errors import Code, Failure
+from perceiver_jax.errors import Code, Failure, printable
 from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.report.tables import table
 from perceiver_jax.runs.files import check_left_out, listed, readable
@@ -46,7 +46,9 @@ def main(given: list[Path]) -> None:
             if _JSON.value:
                 classes = [{"class": answer.name, "probability": answer.score} for answer in answers]
                 say(json.dumps({"file": str(file), "step": run.step, "classes": classes}))
-            rows += [["" if i else str(file), a.name, f"{100 * a.score:.1f} %"] for i, a in enumerate(answers)]
+            rows += [
+                ["" if i else printable(str(file), 400), a.name, f"{100 * a.score:.1f} %"] for i, a in enumerate(answers)
+            ]
     if rows and not _JSON.value:
         say(table(["file", "class", "probability"], rows))
     check_left_out(bad, len(files))

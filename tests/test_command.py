@@ -91,6 +91,10 @@ MISTAKES = [
     ([], "--config is missing"),
     (["--config"], "Missing value for flag --config"),
     ([*DIGITS, "--confg.seed=3"], "Unknown command line flag 'confg.seed'"),
+    (
+        [*DIGITS, "--optim.learning_rate=1"],
+        "Unknown command line flag 'optim.learning_rate'\n  try: --config.optim.learning_rate=VALUE",
+    ),
     ([*DIGITS, "--wrkdir=x"], "Unknown command line flag 'wrkdir'. Did you mean: workdir?"),
     ([*DIGITS, "--tiny=maybe"], "flag --tiny=maybe: ('Non-boolean argument to boolean flag', 'maybe')"),
     ([*DIGITS, "extra"], "unexpected argument 'extra'\n  try: every setting is a flag: --name=value"),
@@ -137,7 +141,7 @@ MISTAKES = [
     ([*DIGITS, "--config.train.duration=None"], f"train.duration: {LENGTHS}, got 'None'"),
     (
         [*DIGITS, "--flagfile=nowhere.txt"],
-        "ERROR:: Unable to open flagfile: [Errno 2] No such file or directory: 'nowhere.txt'",
+        "Unable to open flagfile: [Errno 2] No such file or directory: 'nowhere.txt'",
     ),
     (
         [*DIGITS, "--config.optim.schedule=3"],
@@ -387,8 +391,8 @@ def test_an_empty_workdir_is_refused(launch):
 
 
 def test_a_workdir_of_another_run_is_refused(launch, tmp_path):
-    with workdir.claim(str(tmp_path), parse(digits.get_config()), []):
-        pass
+    with workdir.claim(str(tmp_path), parse(digits.get_config()), []) as claimed:
+        claimed.metrics.touch()
     code, err = launch("experiments/train.py", *DIGITS, "--workdir", tmp_path, "--config.model.num_latents=8")
     assert code == Code.CONFIG
     assert err == (

@@ -94,7 +94,13 @@ def test_each_setting_is_trained_once_in_a_directory_of_its_name(swept, tmp_path
 def test_a_wrong_setting_ends_the_sweep_before_its_first_run(swept):
     code, launched, reported = swept("def get_sweep():\n    return [{}, {'model.num_latent': 8}]\n")
     assert (code, launched) == (2, [])
-    assert "unknown key model.num_latent; did you mean model.num_latents?" in reported
+    assert "unknown key model.num_latent; did you mean model.num_latents?\n  found: in run num_latent=8\n" in reported
+
+
+def test_settings_that_are_there_twice_are_told(swept):
+    code, launched, reported = swept("def get_sweep():\n    return [{}, {'seed': 1}, {}]\n")
+    assert (code, len(launched)) == (0, 2)
+    assert reported.startswith("note: 1 of 3 settings are there twice\n")
 
 
 def test_a_run_that_fails_does_not_stop_the_others_and_is_reported_at_the_end(swept):
@@ -113,10 +119,12 @@ def test_a_run_that_was_stopped_stops_the_sweep(swept, ended):
 @pytest.mark.parametrize(
     ("text", "reported"),
     [
-        ("def get_sweep():\n    return {}\n", "get_sweep must return a list of dictionaries"),
-        (
-            "def get_sweep():\n    return [{3: 4}]\n",
-            "get_sweep must return a list of dictionaries, with dotted names as keys",
+        *(
+            (
+                f"def get_sweep():\n    return {value}\n",
+                "get_sweep must return a list of one dictionary or more, with dotted",
+            )
+            for value in ("{}", "[]", "[{3: 4}]")
         ),
         ("def sweep():\n    return []\n", "has no function get_sweep"),
         ("x = 1\nraise ValueError('no')\n", "line 2: ValueError: no"),

@@ -12,6 +12,7 @@ from perceiver_jax.data.examples import masked_streams
 from perceiver_jax.data.folder_source import Files, FolderSource
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import Modality
+from perceiver_jax.tasks import Task
 
 SHOWN = 10  # files named on the screen
 
@@ -24,14 +25,21 @@ class Checked(NamedTuple):
 
 
 def check_files(
-    source: FolderSource, modalities: Mapping[str, Modality], observe: Callable[[int], None], note: Callable[[str], None]
+    source: FolderSource,
+    modalities: Mapping[str, Modality],
+    task: Task,
+    observe: Callable[[int], None],
+    note: Callable[[str], None],
 ) -> Checked:
     """Reads every file once; reports those that cannot be read. `observe` is called with how many are done; it may raise.
 
-    Raises Failure(DATA) where they are more than the config's `max_bad`.
+    Raises Failure(DATA) where they are more than the config's `max_bad`, and, before any is read, for labels that the
+    task cannot learn.
     """
     splits = [source.load(split) for split in source.contents().num_examples]
     files = [(split, index) for split in splits for index in range(len(split))]
+    for split, index in files:
+        task.encode(split.labels(index), split.file(index))
     bad: list[tuple[str, Failure]] = []
     masked: set[str] = set()
     with contextlib.ExitStack() as stack:
@@ -54,7 +62,7 @@ def check_files(
         what = f"{len(bad)} of {len(files):,} files cannot be read"
         hint = f"repair or remove them, or leave them out: --config.data.max_bad={len(bad)}"
         raise Failure(Code.DATA, what, source.config.where, found, f"at most {allowed} (data.max_bad)", hint)
-    for name, failure in bad:
+    for name, failure in sorted(bad, key=lambda pair: pair[0]):
         note(f"left out {name}: {failure.what}: {failure.found}")
     return Checked(tuple(sorted(name for name, _ in bad)), frozenset(masked))
 

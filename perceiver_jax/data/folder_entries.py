@@ -137,7 +137,8 @@ def entries_in(folder: Path, left_out: LeftOut) -> Iterator[tuple[os.DirEntry, b
         with os.scandir(folder) as entries:
             for entry in entries:
                 if not entry.name.isascii() and not _is_text(entry.name):
-                    left_out.add("name that is not UTF-8|names that are not UTF-8")
+                    noun = "folders" if entry.is_dir() else "files"
+                    left_out.add(placed(noun, "with a name that is not UTF-8"), entry.path)
                     continue
                 found = _what(entry)
                 if isinstance(found, str):

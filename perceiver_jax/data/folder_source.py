@@ -71,6 +71,10 @@ class Files:
         path = os.path.join(self._root, name)
         return Example({self._stream: self._read(path)}, labels, path)
 
+    def labels(self, index: int) -> tuple[int, ...]:
+        """The classes of an example, known without reading its file."""
+        return self._files[index][1]
+
     def file(self, index: int) -> str:
         """The path, relative to the folder, of the file of an example."""
         return self._files[index][0]

@@ -70,7 +70,7 @@ def _bytes(path: Path) -> bytes:
         lists = sorted(one.name for one in path.parent.glob("*") if one.suffix.lower() in (".csv", ".tsv", ".txt"))
         hint = f"--config.data.labels={lists[0]}" if lists else ""
         found = f"beside it are {some(lists, SHOWN)}" if lists else ""
-        raise Failure(Code.DATA, "not a list of labels", f"{path}", found, f"lines {EXPECTED}", hint) from None
+        raise Failure(Code.DATA, "the list of labels does not exist", f"{path}", found, f"lines {EXPECTED}", hint) from None
     except OSError as error:
         raise Failure(Code.DATA, "cannot read the list of labels", f"{path}", found=f"{error.strerror}") from None
 

@@ -6,6 +6,7 @@ first line of headings says which columns are the file and its labels; otherwise
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -60,6 +61,12 @@ def read(data: bytes, where: str, suffixes: tuple[str, ...]) -> tuple[list[Row],
         while len(fields) > max(2, num_columns) and not fields[-1]:  # what spreadsheets write of columns that were in use
             fields.pop()
         if len(fields) != num_columns:
+            if not rows and not fields[0].lower().endswith(suffixes):
+                found, expected = (
+                    printable(f"headings {some(fields, 10)}"),
+                    "file, path or image, and label or class, among them",
+                )
+                raise Failure(Code.DATA, f"{where} line {line}", found=found, expected=expected)
             columns = f"{len(fields)} column{'s' if len(fields) != 1 else ''}"
             expected = EXPECTED if num_columns == 2 else f"{num_columns} columns, as the headings have"
             raise Failure(Code.DATA, f"{where} line {line}", found=columns, expected=expected)
@@ -112,9 +119,9 @@ def _text(data: bytes, where: str) -> str:
 
 def _delimiter(text: str, suffixes: Sequence[str]) -> str:
     """What separates columns: what makes a file, or its heading, the first thing of a line that has more."""
-    first = next((line for line in text.split("\n") if line.strip(f" {_DELIMITERS}")), "")
-    for delimiter in _DELIMITERS:
-        fields = next(csv.reader([first], delimiter=delimiter), [""])
+    filled = (line for line in text.split("\n") if line.strip(f" {_DELIMITERS}"))
+    for line, delimiter in itertools.product(itertools.islice(filled, 2), _DELIMITERS):
+        fields = next(csv.reader([line], delimiter=delimiter), [""])
         names = {"".join(field.lower().split()).replace("_", "") for field in fields}
         if len(fields) > 1 and (fields[0].strip().lower().endswith(tuple(suffixes)) or names & _FILES):
             return delimiter

@@ -44,8 +44,16 @@ def check(data: DataSet) -> None:
         found = len(data.source.load(split))
         if found != size:
             raise Failure(Code.DATA, f"split {split} has {found} records, {data.config.kind} has {size}")
-    if data.sizes["train"] < data.config.batch_size:
-        raise Failure(Code.DATA, f"split train has {data.sizes['train']} records, batch is {data.config.batch_size}")
+    check_sizes(data)
+
+
+def check_sizes(data: DataSet) -> None:
+    """Raises Failure(DATA) where there are fewer examples to train on than an update takes."""
+    count, batch_size = data.sizes["train"], data.config.batch_size
+    if count < batch_size:
+        fitting = 2 ** (count.bit_length() - 1)
+        what = f"split train has {count} examples, data.batch_size is {batch_size}"
+        raise Failure(Code.DATA, what, hint=f"--config.data.batch_size={fitting}, or more data")
 
 
 def train_batches(data: DataSet, seed: int, first_step: int, *, host: int = 0, num_hosts: int = 1) -> Batches:

@@ -31,7 +31,7 @@ Pixels = UInt8[np.ndarray, "H W 3"]
 # Browsers and phones write JPEG under several. A file is read by what it holds, whatever its name says.
 SUFFIXES = tuple(".jpg .jpeg .jpe .jfif .jif .pjpeg .pjp .mpo .png .apng .webp .gif .bmp .dib".split())
 MIN_SIDE = 8  # pixels; less is a tracking pixel or a failed download
-MAX_PIXELS = 64_000_000  # a file of some kB can claim billions
+MAX_PIXELS = 200_000_000  # phones take 108 million; a file of some kB can claim billions
 MAX_PER_BYTE = 250  # pixels; photographs have 1 to 20
 # Pixels up to which a file may have any number of them a byte, as blank pages do; WebP is decoded into four copies.
 DENSE_PIXELS = {"JPEG": 16_000_000, "PNG": 16_000_000, "GIF": 16_000_000, "BMP": 16_000_000, "WebP": 8_000_000}

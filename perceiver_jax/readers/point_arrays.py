@@ -28,6 +28,7 @@ NAMES = ("points", "pos", "xyz")  # of the array of points among the others of a
 
 # An .npz file unpacks to at most so many bytes, and so many for each of its own: real points shrink to a half.
 _FREE, _PER_BYTE = 5_000_000, 100
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
 _BAD_HEADER = (ValueError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError, TypeError, EOFError)
@@ -136,17 +137,17 @@ def read_text(data: bytes, has_count: bool = False) -> Float64[np.ndarray, "P 3"
 def _heading(rows: list[tuple[int, str]], separator: str | None) -> list[str]:
     """The names of the columns where the first row has no numbers, in lower case; none where it is a point."""
     names = [name.strip(" \t\"'/").lower() for name in rows[0][1].split(separator)] if len(rows) > 1 else []
-    is_heading = len(names) == len(rows[1][1].split(separator)) and not any(map(_is_number, names)) if names else False
-    return names if is_heading and all(names) else []
+    is_heading = names and len(names) == len(rows[1][1].split(separator)) and not any(map(_is_like_a_number, names))
+    return names if is_heading and names.count("") <= 1 else []  # pandas and R leave the name of the rows' numbers out
 
 
 def _axes(names: list[str], columns: int) -> list[int]:
     """The columns of x, y and z; raises BadFile where a heading leaves that open."""
     if all(names.count(axis) == 1 for axis in "xyz"):
         return [names.index(axis) for axis in "xyz"]
-    if names and columns > 3:
+    if names and (columns > 3 or {"x", "y", "z"} & set(names)):
         shown = printable(some(names, 8), 80)
-        raise BadFile("columns", f"its columns are called {shown}; expected x, y and z among more than three")
+        raise BadFile("columns", f"its columns are called {shown}; expected x, y and z")
     return [0, 1, 2]
 
 
@@ -162,9 +163,14 @@ def _faulty_line(rows: list[tuple[int, str]], separator: str | None, columns: in
             return BadFile("columns", f"line {number}: {len(words)} numbers, expected {columns} as on the first")
         for word in words:
             if not _is_number(word):
-                shown = ascii(word[:40])
-                return BadFile("number", f"line {number}: {shown} is not a number (a line starting with # is a comment)")
+                why = "is not a number (a line starting with # is a comment)"
+                why = "has a decimal comma; points are read" if _DECIMAL_COMMA.fullmatch(word) else why
+                return BadFile("number", f"line {number}: {word[:40]!a} {why}")
     return BadFile("number", "contains something that is not a number")
+
+
+def _is_like_a_number(word: str) -> bool:
+    return _is_number(word) or _DECIMAL_COMMA.fullmatch(word) is not None
 
 
 def _is_number(word: str) -> bool:

@@ -21,11 +21,17 @@ def suffix_of(data: bytes) -> str:
     if 0 < facets <= (len(data) - _HEADER) // _FACET:
         return ".stl"
     lines = [line.strip() for line in start.splitlines() if line.strip() and not line.strip().startswith(b"#")]
-    first = lines[0] if lines else b""
+    first, second = (*lines[:2], b"", b"")[:2]
     if first.lower().startswith(b"solid"):
         return ".stl"
     if _OFF.match(first):
         return ".off"
     if _OBJ.match(first):
         return ".obj"
-    return ".xyz" if _NUMBERS.match(first) and b"\0" not in start else ""
+    if b"\0" in start:
+        return ""
+    if first.isdigit() and _NUMBERS.match(second):
+        return ".pts"
+    if _NUMBERS.match(first):
+        return ".xyz"
+    return ".csv" if _NUMBERS.match(second.split(b",")[-1].lstrip()) else ""  # a heading before numbers

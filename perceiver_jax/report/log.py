@@ -18,6 +18,7 @@ from typing import Any
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system.disk import write_atomically
 
+METRICS = "metrics.jsonl"
 MAX_FAULTS = 3  # in a row, before a file is no longer written
 FLUSH_SECONDS = 10.0  # at least, between two syncs of the TensorBoard file: each waits for the disk
 _NON_FINITE = ("NaN", "Infinity", "-Infinity")
@@ -57,7 +58,7 @@ class MetricsLog:
     def __init__(self, workdir_path: str | Path, resume_step: int):
         workdir = Path(workdir_path)
         self._writers = (
-            _Writer("metrics.jsonl", lambda: _JsonLines(workdir / "metrics.jsonl", resume_step)),
+            _Writer(METRICS, lambda: _JsonLines(workdir / METRICS, resume_step)),
             _Writer("tensorboard", lambda: _Events(workdir / "tensorboard", resume_step)),
         )
 

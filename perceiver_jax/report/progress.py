@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from io import TextIOBase
 from typing import Any
 
+from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.tables import duration
 
 RATE_SECONDS = 60.0  # of the past from which the time left is estimated, roughly
@@ -25,8 +26,13 @@ _SHOWN = {"loss": "loss", "accuracy": "accuracy", "mean_average_precision": "mAP
 
 
 def say(text: str) -> None:
-    """Prints a result to stdout."""
-    _SafeStream(sys.stdout).write(text + "\n")
+    """Prints a result to stdout; raises Failure(WORKDIR) where its disk is full. A reader that has gone is no fault."""
+    stream = _SafeStream(sys.stdout)
+    stream.write(text + "\n")
+    if stream.refused is not None:
+        stream.forsake()
+        hint = "free some space, or write to another disk"
+        raise Failure(Code.WORKDIR, "stdout cannot be written", found=f"{stream.refused.strerror}", hint=hint)
 
 
 class Progress:
@@ -141,6 +147,7 @@ class _SafeStream:
 
     def __init__(self, stream: TextIOBase | None):
         self._stream = stream
+        self.refused: OSError | None = None  # why the last text was not written, other than that nobody reads it
         self.encoding = getattr(stream, "encoding", None) or "ascii"
 
     def takes_unicode(self) -> bool:
@@ -170,7 +177,12 @@ class _SafeStream:
                 action()
             except OSError as error:
                 if error.errno in _GONE:
-                    # What Python has buffered would be tried again at exit and turn the exit code into 120.
-                    nowhere = os.open(os.devnull, os.O_WRONLY)
-                    os.dup2(nowhere, self._stream.fileno())
-                    os.close(nowhere)
+                    self.forsake()
+                else:
+                    self.refused = error
+
+    def forsake(self) -> None:
+        """Lets what follows go nowhere: what Python has buffered would be tried at exit and turn the exit code into 120."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)

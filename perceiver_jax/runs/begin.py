@@ -4,7 +4,7 @@ from perceiver_jax.data import checking, pipeline
 from perceiver_jax.data.folder_source import FolderSource
 from perceiver_jax.errors import Code, Failure, Stopped
 from perceiver_jax.report.progress import Progress
-from perceiver_jax.runs.problem import Problem, check_same, resolve
+from perceiver_jax.runs.problem import Problem, check_same, make, resolve
 from perceiver_jax.runs.workdir import Workdir, read_problem, write_problem
 from perceiver_jax.settings.config import Config
 from perceiver_jax.system.signals import StopFlag
@@ -17,8 +17,10 @@ def problem_of(workdir: Workdir, config: Config, stop: StopFlag) -> Problem:
     Data are compared with what is stored by `check_data`. Raises Failure: DATA for data that are not there or wrong,
     CONFIG for too few, CHECKPOINT for a problem file that is damaged. Raises Stopped where a signal has asked for it.
     """
-    if workdir.problem.exists():
+    if workdir.problem.exists() and not workdir.is_untrained:
         return read_problem(workdir, config)
+    # Before many files are read: what their number alone shows to be wrong.
+    pipeline.check_sizes(make(config, config.source().contents(), fingerprint="").data)
     problem = resolve(config, *_checked(config, stop))
     pipeline.check(problem.data)
     _check_saved(workdir, problem)
@@ -47,7 +49,9 @@ def _checked(config: Config, stop: StopFlag) -> checking.Checked | tuple[()]:
     source = config.source()
     if not isinstance(source, FolderSource):
         return ()
-    count = sum(source.contents().num_examples.values())
+    contents = source.contents()
+    count = sum(contents.num_examples.values())
+    task = config.task_of(contents.classes)
     with Progress(count, 0) as progress:
 
         def observe(done: int) -> None:
@@ -56,4 +60,4 @@ def _checked(config: Config, stop: StopFlag) -> checking.Checked | tuple[()]:
             progress.update(done, {})
 
         progress.note(f"checking {count:,} files")
-        return checking.check_files(source, config.modalities, observe, progress.note)
+        return checking.check_files(source, config.modalities, task, observe, progress.note)

@@ -17,11 +17,19 @@ def listed(files: Sequence[Path], list_file: str | None, run: TrainedRun, note: 
     What is left out of a folder is counted for `note`. Raises Failure: DATA for a folder that holds none, CONFIG for one
     where an example is several files.
     """
-    names = [] if list_file is None else read_file(Path(list_file)).decode("utf-8-sig", "surrogateescape").splitlines()
+    names = [] if list_file is None else _names(read_file(Path(list_file)))
     found = []
-    for path in [*files, *(Path(name.strip()) for name in names if name.strip())]:
+    for path in [*files, *(Path(name).expanduser() for name in names)]:
         found += _inside(path, run, note) if path.is_dir() else [path]
     return found
+
+
+def _names(data: bytes) -> list[str]:
+    """The names in a list: one a line, or between zeros as `find -print0` writes them; in UTF-16 as PowerShell writes it."""
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    text = data.decode(encoding, "surrogateescape" if encoding == "utf-8-sig" else "replace")
+    lines = text.split("\0") if "\0" in text else [line.strip() for line in text.splitlines()]
+    return [line for line in lines if line]
 
 
 def _inside(folder: Path, run: TrainedRun, note: Callable[[str], None]) -> list[Path]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pydantic
 
-from perceiver_jax import modalities, tasks
+from perceiver_jax import modalities
 from perceiver_jax.data.examples import DataSet, masked_streams
 from perceiver_jax.data.sources import Contents
 from perceiver_jax.errors import Code, Failure, nearest_first
@@ -54,7 +54,7 @@ class Problem:
     @functools.cached_property
     def task(self) -> Task:
         """What is learned from an example."""
-        return member(tasks, self.config.task.kind, "task.kind")(self.config.task, self.classes)
+        return self.config.task_of(self.classes)
 
     @functools.cached_property
     def inputs(self) -> tuple[InputSpec, ...]:
@@ -191,7 +191,7 @@ def differences(stored: Problem, found: Problem) -> list[str]:
     for split in sorted({*stored.num_examples, *found.num_examples}):
         before, now = (sizes.get(split, 0) for sizes in (stored.num_examples, found.num_examples))
         words += [f"{split} has {now:,} examples, had {before:,}"] if before != now else []
-    return words or ["other files, or other sizes of the same files"]
+    return words or ["other files, or other labels or sizes of the same files"]
 
 
 def check_same(stored: Problem, found: Problem) -> None:

@@ -78,7 +78,7 @@ class _Run:
             for step in range(first, last):
                 self._between_steps(state, step)
                 with self.meter.waiting():
-                    given = next(batches)
+                    given = self._next(batches, state, step)
                     batch = devices.to_devices(given, mesh)
                 state, sums = self.programs.step(state, batch)
                 self.meter.add(step + 1, sums)
@@ -89,6 +89,15 @@ class _Run:
                     self._write(step + 1, "train", self.meter.read(step + 1))
             self._between_steps(state, last)
         return self._finish(state)
+
+    def _next(self, batches: Iterator[Batch], state: TrainState, step: int) -> Batch:
+        """The batch of a step; where the data fail, the steps done are saved first."""
+        try:
+            return next(batches)
+        except Failure:
+            if step and not (self.workdir.checkpoints / str(step)).exists():
+                self._save(state, step)
+            raise
 
     def _newest(self) -> int | None:
         """The step of the newest valid checkpoint, if it is this run's; None where nothing was ever saved."""
@@ -118,7 +127,7 @@ class _Run:
 
     def _read_records(self) -> None:
         """What earlier launches logged up to the step this one starts at."""
-        path = self.workdir.path / "metrics.jsonl"
+        path = self.workdir.metrics
         records = read_metrics(path) if path.exists() else []
         self.records = {(record.pop("step"), record.pop("split")): record for record in records}
         seconds = max((record["seconds"] for record in records if "seconds" in record), default=0.0)
@@ -200,7 +209,7 @@ class _Run:
             "seconds": self.meter.seconds,
         }
         with self._written("plots/curves.png") as path:
-            draw_curves(self.workdir.path / "metrics.jsonl", path, self.workdir.path.name)
+            draw_curves(self.workdir.metrics, path, self.workdir.path.name)
         cross_attends = self.config.model.figure_3
         if cross_attends:
             inputs, masks = self.problem.data.example("test", 0)

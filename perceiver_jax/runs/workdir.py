@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from perceiver_jax.errors import Code, Failure, printable, some
+from perceiver_jax.report.log import METRICS
 from perceiver_jax.runs import problem as problems
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.settings.config import Config, dump, lasting, read
@@ -50,9 +51,20 @@ class Workdir:
         return self.path / "checkpoints"
 
     @property
+    def metrics(self) -> Path:
+        """The logged metrics, a line for each step and split."""
+        return self.path / METRICS
+
+    @property
     def result(self) -> Path:
         """The result of the run; written last."""
         return self.path / "result.json"
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether no launch has come to a first step: then there is nothing in it to be kept."""
+        begun = self.result.exists() or self.metrics.exists()
+        return not begun and not (self.checkpoints.is_dir() and any(self.checkpoints.iterdir()))
 
     @property
     def plots(self) -> Path:
@@ -64,8 +76,8 @@ class Workdir:
 def claim(path: str, config: Config, command: list[str]) -> Iterator[Workdir]:
     """The workdir at `path`, made if absent and locked until the block ends.
 
-    The lock is between processes and ends with its own. A run may have another length than before, where `length` allows
-    it; then what it had come to is removed.
+    The lock is between processes and ends with its own. Settings may change until a launch has come to a first step. A run
+    may have another length than before, where `length` allows it; then what it had come to is removed.
     Raises Failure: WORKDIR where the directory cannot be used (a file, read-only, full, in use), CONFIG where it holds a
     run with other settings, CHECKPOINT for a damaged config.json.
     """
@@ -148,6 +160,8 @@ def _matched(workdir: Workdir, where: str, config: Config) -> dict[str, Any]:
     if not workdir.config.exists():
         return {}
     record = _read(workdir)
+    if workdir.is_untrained:
+        return {}
     kept = {name: record[name] for name in (EARLIER, ORIGIN) if name in record}
     before = read(record["config"])
     old, new = lasting(before), lasting(config)

@@ -21,7 +21,7 @@ from perceiver_jax.modalities import Modality
 from perceiver_jax.model.config import InputSpec, PerceiverConfig
 from perceiver_jax.section import HARMLESS, ONLY, Section, by_stream, of_stream
 from perceiver_jax.settings import faults, tiny
-from perceiver_jax.tasks import TaskConfig
+from perceiver_jax.tasks import Task, TaskConfig
 from perceiver_jax.training.config import MeshConfig, OptimConfig, TrainConfig
 
 ROOMS = {"data": sources, "task": tasks}  # of the sections whose type their own `kind` decides
@@ -80,6 +80,10 @@ class Config(Section):
         """The data source, less files that are left out."""
         make = member(sources, self.data.kind, "data.kind")
         return make(self.data, left_out) if left_out else make(self.data)
+
+    def task_of(self, classes: Collection[str]) -> Task:
+        """What is learned from an example, where these are the classes."""
+        return member(tasks, self.task.kind, "task.kind")(self.task, classes)
 
     @functools.cached_property
     def modalities(self) -> dict[str, Modality]:

@@ -46,7 +46,8 @@ def pictures(folder, max_bad):
 def check(data, augment=AUGMENT):
     """The files that are left out, how many were checked each time, and what was reported."""
     seen, reported, config = [], [], config_of(data, augment)
-    checked = checking.check_files(config.source(), config.modalities, seen.append, reported.append)
+    task = config.task_of(config.source().contents().classes)
+    checked = checking.check_files(config.source(), config.modalities, task, seen.append, reported.append)
     return checked.left_out, seen, reported
 
 
@@ -184,3 +185,12 @@ def test_where_the_observer_raises_the_other_files_are_not_read(folder, monkeypa
     with pytest.raises(ZeroDivisionError):
         checking.check_files(config.source(), config.modalities, lambda done: 1 // (done - 2), print)
     assert 2 <= len(read) < 8
+
+
+def test_labels_that_the_task_cannot_learn_are_refused_before_any_file_is_read(folder):
+    cut(folder, "train/a/0.jpg")
+    rows = [f"{path.relative_to(folder)},{path.parent.name}" for path in sorted(folder.glob("*/*/*.jpg"))]
+    rows[5] = rows[5].replace(",", ",a;")
+    (folder / "labels.csv").write_text("\n".join(rows))
+    data = pictures(folder, 0).model_copy(update={"labels": "labels.csv"})
+    assert refusal(data).startswith(f"{rows[5].partition(',')[0]}: 2 labels\n  expected: one")

@@ -223,7 +223,15 @@ def test_links_that_lead_nowhere_or_back_are_named(tmp_path, capsys):
 def test_what_is_not_a_picture_is_left_out_with_its_reason_and_reported_once(tmp_path, capsys):
     write(tmp_path, *[f"{split}/{label}/1.jpg" for split in ("train", "test") for label in ("cat", "dog")])
     write(tmp_path, "train/cat/a.heic", "train/cat/b.HEIC", "train/dog/c.txt", "train/list.csv", "train/cat/LICENSE")
-    write(tmp_path, "train/cat/more/3.jpg", "train/loose.jpg", b"train/cat/\xff.jpg", "train/cat/Thumbs.db", "test/empty/")
+    write(
+        tmp_path,
+        b"train/\xe4hre/1.jpg",
+        "train/cat/more/3.jpg",
+        "train/loose.jpg",
+        b"train/cat/\xff.jpg",
+        "train/cat/Thumbs.db",
+        "test/empty/",
+    )
     os.mkfifo(tmp_path / "train/cat/5.jpg")
     for _ in range(2):
         assert len(class_folders.list_folder(tmp_path, 50.0, KIND).splits["train"]) == 2
@@ -234,7 +242,8 @@ def test_what_is_not_a_picture_is_left_out_with_its_reason_and_reported_once(tmp
         *("1 .txt", "1 .csv", "1 file without suffix (train/cat/LICENSE)", "1 folder inside a class (train/cat/more)"),
         *(
             "1 picture outside of the class folders (train/loose.jpg)",
-            "1 name that is not UTF-8",
+            "1 file with a name that is not UTF-8 (train/cat/\\udcff.jpg)",
+            "1 folder with a name that is not UTF-8 (train/\\udce4hre)",
             "1 pipe or device (train/cat/5.jpg)",
         ),
         *("1 hidden file (train/cat/Thumbs.db)", "1 folder without pictures (test/empty: nothing)"),

@@ -321,7 +321,7 @@ def test_a_split_without_a_file_is_refused_with_the_setting_to_change(percent, s
 def test_an_absent_list_is_named(tmp_path):
     with pytest.raises(Failure) as failure:
         label_list.list_files(tmp_path, "labels.csv", 50.0, PICTURES)
-    assert str(failure.value) == f"error[3] not a list of labels: {tmp_path}/labels.csv{LINES}"
+    assert str(failure.value) == f"error[3] the list of labels does not exist: {tmp_path}/labels.csv{LINES}"
 
 
 def test_lists_of_another_name_are_offered(tmp_path):

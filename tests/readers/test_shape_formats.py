@@ -27,6 +27,9 @@ FILES = {
     "npy": (".npy", npy(POINTS)),
     "npz": (".npz", npz(points=POINTS)),
     "text": (".xyz", TABLE.encode()),
+    "a count": (".pts", b"5\n" + TABLE.encode()),
+    "a heading": (".csv", b"x,y,z\n" + TABLE.replace(" ", ",").encode()),
+    "a heading behind slashes": (".csv", b"//X Y Z\n" + TABLE.encode()),
     "commas": (".xyz", b"# x,y,z\n" + TABLE.replace(" ", ",").encode()),
 }
 

@@ -164,6 +164,8 @@ def test_an_array_with_a_point_a_column_is_turned(rows):
         (".csv", "X , Y , Z", "xyz"),
         (".csv", '"label","z","y","x"', "lzyx"),
         (".csv", "nx,ny,nz,x,y,z", "lllxyz"),
+        (".csv", ",x,y,z", "lxyz"),
+        (".csv", '"","z","y","x"', "lzyx"),
         (".txt", "//X Y Z", "xyz"),
         (".xyz", "a b c", "xyz"),
         (".csv", "x;y;z", "xyz"),
@@ -271,6 +273,8 @@ def test_a_header_that_claims_more_than_there_is_allocates_nothing(monkeypatch):
 PLY = "ply\nformat {} 1.0\nelement vertex {}\nproperty float x\nproperty float y\nproperty float z\nend_header\n"
 NO_BUFFER = glb({"asset": {"version": "2.0"}, "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}]})
 REFUSED = {
+    "decimal commas": (".csv", b"1,5;2,5;3\n4,5;1;2\n", "number", "line 1: '1,5' has a decimal comma; points are read"),
+    "a heading of two axes": (".csv", b"id,x,y\n1,2,3\n", "columns", "its columns are called id, x, y; expected x, y and z"),
     "no suffix": ("", b"hello", "format-not-allowed", "is without suffix; .off, .obj, .ply, "),
     "gltf": (".gltf", b"{}", "format-not-allowed", "is .gltf; "),
     "npy perhaps transposed": (".npy", npy(np.zeros((3, 5))), "transposed", "is (3, 5): 3 points of 5 numbers, or 5 points"),

@@ -219,6 +219,14 @@ def run_with(tmp_path, **streams):
     return code
 
 
+def test_a_result_that_the_disk_refuses_is_a_failure(tmp_path):
+    code = "import sys; from perceiver_jax import command; from perceiver_jax.report.progress import say\n"
+    command = [sys.executable, "-c", f"{code}command.run(lambda: say('test accuracy 0.97'))"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (6, "error[6] stdout cannot be written")
+
+
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
 def test_a_pipe_that_nobody_reads_leaves_the_exit_code_at_zero(tmp_path, name):
     reader, writer = os.pipe()

@@ -99,6 +99,11 @@ def test_a_bad_file_among_many_costs_itself(run, launcher, tmp_path):
     assert [path.name for path in (tmp_path / "maps").iterdir()] == ["mine.png"]
 
 
+def test_an_output_that_cannot_be_used_is_reported(run, launcher, tmp_path):
+    (tmp_path / "maps").write_text("a file")
+    assert refused(launcher, run, tmp_path / "maps") == (6, f"error[6] --output {tmp_path}/maps: is a file\n")
+
+
 def test_files_of_one_name_are_drawn_apart(run, launcher, tmp_path):
     for name in ("a/x.png", "b/x.png", "b/x.jpg", "b/y.png", "a/b_x.png"):
         picture(tmp_path / name)

@@ -5,12 +5,16 @@ import json
 import os
 import sys
 import threading
+from collections import Counter
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from perceiver_jax.modalities import image
+from perceiver_jax.runs.files import listed
 from perceiver_jax.runs.load import STDIN, load, read_file
 from perceiver_jax.runs.programs import Programs
 from tests.launch import SMALL, problem_of
@@ -115,6 +119,16 @@ def test_a_folder_a_list_and_a_pipe_are_files_too(run, launcher, tmp_path):
     assert err.startswith(f"note: {folder}: {note}\n"), err
 
 
+def test_a_list_may_be_as_find_and_powershell_write_it(run, tmp_path, monkeypatch):
+    opened, names = load(run), ["a b.png", "~/\u00fc.png", "c\nd.png"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    lists = {"found": "\0".join([*names, ""]).encode(), "powershell": "\r\n".join(names[:2]).encode("utf-16")}
+    for name, data in lists.items():
+        (tmp_path / name).write_bytes(data)
+        found = listed([], str(tmp_path / name), opened, print)
+        assert found == [Path("a b.png"), tmp_path / "\u00fc.png", Path("c\nd.png")][: 3 if name == "found" else 2]
+
+
 def test_standard_input_is_a_file_too(run, monkeypatch):
     data = (run / "3.png").read_bytes()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
@@ -131,7 +145,8 @@ def test_a_folder_without_pictures_is_reported_with_what_it_holds(run, launcher,
     )
 
 
-def test_a_picture_is_seen_upright_and_at_the_size_of_the_inputs(run, tmp_path, capsys):
+def test_a_picture_is_seen_upright_and_at_the_size_of_the_inputs(run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(image, "_RESIZED", Counter())
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     exif = Image.Exif()
     exif[0x0112] = 6

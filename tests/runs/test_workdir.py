@@ -139,8 +139,24 @@ def test_a_full_disk_is_refused_with_the_free_bytes(tmp_path):
     assert re.fullmatch(r"[\d,]+ bytes free", failure.found)
 
 
+def begin(path):
+    """A workdir whose run has come to a first step."""
+    claim(path).metrics.touch()
+
+
+def test_settings_may_change_until_there_is_a_first_step(tmp_path):
+    claim(tmp_path).problem.write_text("of other settings")
+    other = config_of(*SMALL, "--config.data.batch_size=16")
+    assert claim(tmp_path, other).is_untrained
+    assert workdir.read_config(str(tmp_path)) == other
+    for begun in ("metrics.jsonl", "result.json", "checkpoints/3"):
+        (tmp_path / begun).mkdir()
+        assert "holds a run with other settings" in str(fail(tmp_path, CONFIG))
+        (tmp_path / begun).rmdir()
+
+
 def test_another_config_is_refused_with_every_change(tmp_path):
-    claim(tmp_path)
+    begin(tmp_path)
     schedule = "{'kind': 'steps', 'milestones': (0.5,), 'factor': 0.1}"
     changes = ["model.num_latents=32", "optim.clip_norm=None", f"optim.schedule={schedule}"]
     other = config_of(*(f"--config.{change}" for change in changes))
@@ -155,7 +171,7 @@ def test_another_config_is_refused_with_every_change(tmp_path):
 
 
 def test_a_long_list_of_changes_is_cut_after_ten(tmp_path):
-    claim(tmp_path)
+    begin(tmp_path)
     changes = fail(tmp_path, config_of(*SMALL, "--config.seed=1")).found.split("; ")
     old, new = config_lib.lasting(CONFIG), config_lib.lasting(config_of(*SMALL, "--config.seed=1"))
     count = sum(old[name] != new[name] for name in old)

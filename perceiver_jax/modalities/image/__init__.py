@@ -2,6 +2,7 @@
 
 import multiprocessing
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,8 @@ from perceiver_jax.report.maps import draw_attention_maps, squared
 Picture = UInt8[np.ndarray, "H W C"]
 Features = UInt8[np.ndarray, "h w F"] | Float32[np.ndarray, "h w F"]
 
+NAMED = 5  # of a user's files that are resized
+_RESIZED: Counter[tuple[int, ...]] = Counter()  # by size of the inputs, how many of those there have been
 _SAID: dict[tuple[int, ...], object] = {}  # by size of the inputs, that pictures of a data set are resized
 
 
@@ -75,12 +78,15 @@ class Image:
     def read_file(self, data: bytes, name: str) -> Picture:
         """The picture in a user's file, of any size, upright; raises Failure(DATA) with its name.
 
-        That it will be resized is said on stderr.
+        That it will be resized is said on stderr, of the first `NAMED` with their names.
         """
         with readers.named("picture", name):
             picture = pictures.decode(data, upright=True)
         if self._resizes(picture):
-            print(self._resizing(picture, name), file=sys.stderr)
+            _RESIZED[self.stream.grid] += 1
+            if _RESIZED[self.stream.grid] <= NAMED:
+                more = ", and so are others of another size" if _RESIZED[self.stream.grid] == NAMED else ""
+                print(self._resizing(picture, name) + more, file=sys.stderr)
         return picture
 
     def training(self, picture: Picture, rng: np.random.Generator) -> Features:
