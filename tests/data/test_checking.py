@@ -43,11 +43,14 @@ def pictures(folder, max_bad):
     return PicturesConfig(**values, max_bad=max_bad, **BATCHES)
 
 
+def task_of(config):
+    return config.task_of(config.source().contents().classes)
+
+
 def check(data, augment=AUGMENT):
     """The files that are left out, how many were checked each time, and what was reported."""
     seen, reported, config = [], [], config_of(data, augment)
-    task = config.task_of(config.source().contents().classes)
-    checked = checking.check_files(config.source(), config.modalities, task, seen.append, reported.append)
+    checked = checking.check_files(config.source(), config.modalities, task_of(config), seen.append, reported.append)
     return checked.left_out, seen, reported
 
 
@@ -110,7 +113,7 @@ def test_a_file_that_is_gone_is_one_that_cannot_be_read(folder):
     source, reported = config.source(), []
     source.contents()
     (folder / "train/a/0.jpg").unlink()
-    checked = checking.check_files(source, config.modalities, lambda done: None, reported.append)
+    checked = checking.check_files(source, config.modalities, task_of(config), lambda done: None, reported.append)
     assert checked.left_out == ("train/a/0.jpg",)
     assert reported == ["left out train/a/0.jpg: picture unreadable: No such file or directory"]
 
@@ -157,7 +160,9 @@ def test_a_shape_that_is_one_point_is_named(bad, found, tmp_path):
 
 def masked(data):
     config = config_of(data, PLAIN)
-    return checking.check_files(config.source(), config.modalities, lambda done: None, lambda line: None).masked
+    return checking.check_files(
+        config.source(), config.modalities, task_of(config), lambda done: None, lambda line: None
+    ).masked
 
 
 def test_a_stream_is_masked_where_an_example_has_fewer_inputs_than_the_grid(tmp_path):
@@ -183,7 +188,7 @@ def test_where_the_observer_raises_the_other_files_are_not_read(folder, monkeypa
     monkeypatch.setattr(checking, "_checked", slowly)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     with pytest.raises(ZeroDivisionError):
-        checking.check_files(config.source(), config.modalities, lambda done: 1 // (done - 2), print)
+        checking.check_files(config.source(), config.modalities, task_of(config), lambda done: 1 // (done - 2), print)
     assert 2 <= len(read) < 8
 
 

@@ -350,16 +350,16 @@ def test_check_passes_for_the_shipped_sources(kind):
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "message", "fitting"),
     [
-        ({"validation_examples": 1340}, "error[3] split train has 7 records, batch is 32"),
-        ({"batch_size": 1348}, "error[3] split train has 1347 records, batch is 1348"),
+        ({"validation_examples": 1340}, "split train has 7 examples, data.batch_size is 32", "4"),
+        ({"batch_size": 1348}, "split train has 1347 examples, data.batch_size is 1348", "1024"),
     ],
 )
-def test_check_refuses_more_examples_than_there_are(changes, message):
+def test_check_refuses_more_examples_than_there_are(changes, message, fitting):
     with pytest.raises(Failure) as failure:
         pipeline.check(data(**changes))
-    assert str(failure.value) == message
+    assert str(failure.value) == f"error[3] {message}\n  try: --config.data.batch_size={fitting}, or more data"
 
 
 def test_check_notices_a_split_of_another_size(monkeypatch):

@@ -117,7 +117,7 @@ def replace(place):
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(grow, "train has 17 examples, had 16"), (replace, "other files, or other sizes of the same files")],
+    [(grow, "train has 17 examples, had 16"), (replace, "other files, or other labels or sizes of the same files")],
 )
 def test_on_other_data_training_stops_and_says_what_has_changed(change, words, place, launcher):
     folder.unfinish(place)

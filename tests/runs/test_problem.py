@@ -57,7 +57,7 @@ def of(classes, **sizes):
         (of("abc", train=9), ["test has 0 examples, had 3"]),
         (of("ghijklm", train=9, test=3), [*(f"class {c} is gone" for c in "abc"), *(f"class {c} is new" for c in "ghijk"),
                                           "and 2 more classes"]),
-        (of("acb", train=9, test=3), ["other files, or other sizes of the same files"]),
+        (of("acb", train=9, test=3), ["other files, or other labels or sizes of the same files"]),
         (of("abc", train=9, test=3), []),
     ],
 )  # fmt: skip
