@@ -239,10 +239,11 @@ ELSEWHERE = {name: config for name, config in SHRUNK if name not in HERE}
 def test_a_config_trains_saves_resumes_and_ends_as_it_did(name, launcher, tmp_path):
     stem, _, variant = name.partition(":")
     config = f"configs/{stem}.py" + (f":{variant}" if variant else "")
-    result = launcher.finish(tmp_path / "run", "--tiny", config=config)
+    settings = ("--tiny", "--config.data.eval_batch_size=500")  # the test split in one batch or two
+    result = launcher.finish(tmp_path / "run", *settings, config=config)
     (tmp_path / "run" / "result.json").unlink()
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "6")
-    run = launcher.train(tmp_path / "run", "--tiny", config=config)
+    run = launcher.train(tmp_path / "run", *settings, config=config)
     assert run.wait() == 0, run.stderr
     assert "resumed at step 3\n" in run.stderr
     again = json.loads((tmp_path / "run" / "result.json").read_text())
