@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
-COMPILED := $(VENV)/compiled
 
 # The first run of each modality: its config, then its directory.
 MODALITY ?= images
@@ -25,14 +24,14 @@ EXTRAS := --extra examples --extra points --extra dev
 quickstart: $(READY)
 	$(BIN)/python -m experiments.train --config $(word 1,$(FIRST)) --workdir $(word 2,$(FIRST))
 
-test: $(COMPILED)
-	$(BIN)/python -m pytest
+# Bytecode may be written: the tests start hundreds of processes, each of which would otherwise compile what it imports.
+test: $(READY)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 
 test-newest: $(READY)
 	$(BIN)/python -m uv venv --quiet --clear --python $(NEWEST_PYTHON) $(NEWEST)
 	$(BIN)/python -m uv pip install --quiet --upgrade --python $(NEWEST)/bin/python -r setup.py $(EXTRAS)
-	$(NEWEST)/bin/python -m compileall -q -j 0 $(NEWEST)/lib
-	$(NEWEST)/bin/python -m pytest
+	PYTHONDONTWRITEBYTECODE= $(NEWEST)/bin/python -m pytest
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -44,14 +43,9 @@ check: lint test
 $(READY): requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
 	$(BIN)/python -m uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	touch $@
-
-# The tests start hundreds of processes: each would compile what it imports again where Python may not write bytecode.
-$(COMPILED): $(READY)
-	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib
 	touch $@
 
 # Made again when setup.py changes.

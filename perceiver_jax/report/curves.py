@@ -2,6 +2,7 @@
 
 import io
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ INK, GRID = "#333333", "#e4e4e4"
 LEAST_TOP = {"data_wait_fraction": 10}  # of the axis: less waiting than this is not worth showing
 LOG_SCALE_FROM = 50  # times the smallest value: where a linear axis would hide the end of the curve
 
+# In inches: a panel with what is around its axes, and the strip for the title.
+PANEL, LEFT, RIGHT, ABOVE, BELOW, TITLE = (5.4, 2.7), 0.6, 0.65, 0.25, 0.45, 0.5
+
 Series = tuple[Int[np.ndarray, " S"], Float[np.ndarray, " S"]]
 
 
@@ -43,16 +47,27 @@ def draw_curves(metrics_path: str | Path, output_png: str | Path, title: str) ->
 
     rows = math.ceil(len(panels) / 2)
     columns = min(2, len(panels))
-    figure = Figure(figsize=(5.4 * columns, 0.5 + 2.7 * rows), dpi=120, layout="constrained", facecolor="white")
-    figure.get_layout_engine().set(h_pad=0.12, w_pad=0.08)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK)
+    width, height = PANEL[0] * columns, TITLE + PANEL[1] * rows
+    figure = Figure(figsize=(width, height), dpi=120, facecolor="white")
+    figure.subplots_adjust(  # by hand: a layout engine draws everything twice
+        left=LEFT / width,
+        right=1 - RIGHT / width,
+        bottom=BELOW / height,
+        top=1 - (TITLE + ABOVE) / height,
+        wspace=(LEFT + RIGHT) / (PANEL[0] - LEFT - RIGHT),
+        hspace=(ABOVE + BELOW) / (PANEL[1] - ABOVE - BELOW),
+    )
+    title_at = {"x": 0.1 / width, "y": 1 - 0.15 / height, "ha": "left", "va": "top"}
+    figure.text(s=title, fontsize=11, fontweight="bold", color=INK, parse_math=False, **title_at)
     for i, (metric, splits) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, i + 1)
         _draw_panel(axes, metric, splits)
         if i + columns >= len(panels):
             axes.set_xlabel("step", fontsize=9, color=INK)
     png = io.BytesIO()
-    figure.savefig(png, format="png")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the title may be of any script; what the font lacks is a box
+        figure.savefig(png, format="png")
     write_atomically(Path(output_png), png.getvalue())
     return tuple(panels)
 

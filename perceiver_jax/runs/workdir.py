@@ -160,12 +160,12 @@ def _matched(workdir: Workdir, where: str, config: Config) -> dict[str, Any]:
     if not workdir.config.exists():
         return {}
     record = _read(workdir)
-    if workdir.is_untrained:
-        return {}
     kept = {name: record[name] for name in (EARLIER, ORIGIN) if name in record}
     before = read(record["config"])
     old, new = lasting(before), lasting(config)
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    if names and workdir.is_untrained:
+        return {}
     if names == ["train.duration"] and workdir.problem.exists():
         from perceiver_jax.runs.length import check_length  # JAX: no other launch needs it so early
 

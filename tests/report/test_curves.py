@@ -37,7 +37,7 @@ def test_every_logged_metric_gets_a_panel(workdir):
 def test_training_and_evaluation_are_both_drawn_in_their_colours(workdir):
     draw_curves(workdir / "metrics.jsonl", workdir / "curves.png", "digits")
     found = colours(workdir / "curves.png")
-    assert found["train"] > 1000
+    assert found["train"] > 900
     assert found["test"] > 500
     assert found["red"] == 0
 
