@@ -14,8 +14,8 @@ ifeq ($(FIRST),)
 $(error MODALITY=$(MODALITY): expected images or points)
 endif
 
-# A version that uv can find or download, or the path of an interpreter.
-NEWEST_PYTHON ?= 3.13
+# The path of an interpreter, or a version that uv finds or downloads; it does not look where pyenv has its own.
+NEWEST_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) 3.13)
 NEWEST := .venv-newest
 EXTRAS := --extra examples --extra points --extra dev
 
