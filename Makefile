@@ -29,7 +29,7 @@ test: $(READY)
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 
 test-newest: $(READY)
-	$(BIN)/python -m uv venv --quiet --clear --python $(NEWEST_PYTHON) $(NEWEST)
+	$(BIN)/python -m uv venv --quiet --clear --seed --python $(NEWEST_PYTHON) $(NEWEST)
 	$(BIN)/python -m uv pip install --quiet --upgrade --python $(NEWEST)/bin/python -r setup.py $(EXTRAS)
 	PYTHONDONTWRITEBYTECODE= $(NEWEST)/bin/python -m pytest
 
