@@ -39,8 +39,8 @@ def main() -> None:
     config = command.config()
     with StopFlag() as stop, workdirs.claim(command.require("workdir"), config, sys.argv) as workdir:
         begun = workdir.problem.exists()
+        source, unwritten = source_of(workdir, _INIT_FROM.value), None  # before many files are read
         problem = problem_of(workdir, config, stop)
-        source, unwritten = source_of(workdir, _INIT_FROM.value), None
         result = finished(workdir, problem)
         if result is None:
             if begun:  # a problem that was made just now is that of the data as they are

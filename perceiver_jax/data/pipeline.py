@@ -44,12 +44,11 @@ def check(data: DataSet) -> None:
         found = len(data.source.load(split))
         if found != size:
             raise Failure(Code.DATA, f"split {split} has {found} records, {data.config.kind} has {size}")
-    check_sizes(data)
+    check_size(data.sizes["train"], data.config.batch_size)
 
 
-def check_sizes(data: DataSet) -> None:
+def check_size(count: int, batch_size: int) -> None:
     """Raises Failure(DATA) where there are fewer examples to train on than an update takes."""
-    count, batch_size = data.sizes["train"], data.config.batch_size
     if count < batch_size:
         fitting = 2 ** (count.bit_length() - 1)
         what = f"split train has {count} examples, data.batch_size is {batch_size}"

@@ -30,7 +30,7 @@ def read_obj(data: bytes) -> Mesh | Float64[np.ndarray, "P 3"]:
     if b"#" in text:
         text = re.sub(rb"#[^\n]*", b"", text)
     if b"\\\n" in text:
-        text = text.replace(b"\\\n", b" \v")  # a blank that still tells of a line
+        text = text.replace(b"\\\n", b" \v")  # a blank that marks where the line was
     other = _KEYWORD.search(text) if any(word in text for word in _OTHER_SURFACES) else None
     if other:
         raise BadFile("not-supported", f"has {_OTHER_SURFACES[other[1]]} ({other[1].decode()}); faces (f) are read")

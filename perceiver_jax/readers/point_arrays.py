@@ -26,7 +26,7 @@ from perceiver_jax.readers.text_lines import lines_of
 MAX_COLUMNS = 16  # of a point; a file with more holds its points in columns, or something else
 NAMES = ("points", "pos", "xyz")  # of the array of points among the others of an .npz file
 
-# An .npz file unpacks to at most so many bytes, and so many for each of its own: real points shrink to a half.
+# The bytes that an .npz file may unpack to, and more for each byte of the file: real points shrink to a half.
 _FREE, _PER_BYTE = 5_000_000, 100
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}

@@ -1,7 +1,5 @@
 """Which classes are confused with which, as one picture: a row for each true class, a column for each prediction."""
 
-import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
-from perceiver_jax.system.disk import write_atomically
+from perceiver_jax.report import figures
 
 DPI = 120
 MOST_NAMED = 60  # classes: names of more would be too small to read
@@ -52,11 +50,7 @@ def draw_confusion(confusion: Num[np.ndarray, "Y Y"], classes: Sequence[str], ou
     axes.spines[:].set_color(GRID)
     heading = axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=10)
     heading.set_parse_math(False)
-    png = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # names may be of any script; what the font lacks is a box
-        figure.savefig(png, format="png", bbox_inches="tight", pad_inches=0.15)
-    write_atomically(Path(output_png), png.getvalue())
+    figures.write(figure, output_png, bbox_inches="tight", pad_inches=0.15)
 
 
 def row_shares(confusion: Num[np.ndarray, "Y Y"]) -> Float[np.ndarray, "Y Y"]:

@@ -1,8 +1,6 @@
 """The curves of a run as one picture: a small panel for each metric that it logged."""
 
-import io
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from perceiver_jax.report import figures
 from perceiver_jax.report.log import read_metrics
-from perceiver_jax.system.disk import write_atomically
 
 # Metric: (axis label with unit, factor from the logged number, format of the number beside the last evaluation).
 PANELS = {
@@ -64,11 +62,7 @@ def draw_curves(metrics_path: str | Path, output_png: str | Path, title: str) ->
         _draw_panel(axes, metric, splits)
         if i + columns >= len(panels):
             axes.set_xlabel("step", fontsize=9, color=INK)
-    png = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # the title may be of any script; what the font lacks is a box
-        figure.savefig(png, format="png")
-    write_atomically(Path(output_png), png.getvalue())
+    figures.write(figure, output_png)
     return tuple(panels)
 
 

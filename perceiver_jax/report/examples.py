@@ -1,8 +1,6 @@
 """Examples as the model sees them, with their labels: what a run is trained on, at a glance."""
 
-import io
 import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from perceiver_jax.errors import printable
-from perceiver_jax.system.disk import write_atomically
+from perceiver_jax.report import figures
 
 SIDE = 150  # pixels of each stream's picture
 COLUMNS, ROWS = 8, 4  # pictures beside and below each other
@@ -32,7 +30,6 @@ def draw_examples(examples: Sequence[tuple[str, Sequence[Picture]]], output_png:
 
     Raises OSError where it cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     streams = len(examples[0][1])
@@ -49,11 +46,7 @@ def draw_examples(examples: Sequence[tuple[str, Sequence[Picture]]], output_png:
         figure.text(x / width, 1 - (y + WORDS - 5) / height, shown, fontsize=LETTER, color=INK, parse_math=False)
         pixels[y + WORDS : y + WORDS + SIDE, x : x + streams * SIDE] = np.concatenate(pictures, axis=1)
     figure.figimage(pixels, resize=False)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # names may be of any script; what the font lacks is a box
-        png = io.BytesIO()
-        FigureCanvasAgg(figure).print_png(png)
-    write_atomically(output_png, png.getvalue())
+    figures.write(figure, output_png)
 
 
 def _columns(num_streams: int) -> int:

@@ -20,7 +20,8 @@ def problem_of(workdir: Workdir, config: Config, stop: StopFlag) -> Problem:
     if workdir.problem.exists() and not workdir.is_untrained:
         return read_problem(workdir, config)
     # Before many files are read: what their number alone shows to be wrong.
-    pipeline.check_sizes(make(config, config.source().contents(), fingerprint="").data)
+    counted = make(config, config.source().contents(), fingerprint="")
+    pipeline.check_size(counted.num_examples["train"], config.data.batch_size)
     problem = resolve(config, *_checked(config, stop))
     pipeline.check(problem.data)
     _check_saved(workdir, problem)

@@ -68,7 +68,7 @@ def costs(reader: Reader) -> list[tuple[str, float, float]]:
         reader.read(data)  # imports what it needs
     found = []
     for name, data in reader.hostile.items():
-        start, began = _peak(anew=True), time.process_time()  # what else the machine does is not counted
+        start, began = _peak(reset=True), time.process_time()  # not of the other processes
         with contextlib.suppress(reader.refusal):
             reader.read(data)
         found.append((f"{reader.name}, {name}", time.process_time() - began, _peak() - start))
@@ -83,10 +83,10 @@ def costs_elsewhere(module: str) -> list[tuple[str, float, float]]:
     return [tuple(row) for row in json.loads(done.stdout.splitlines()[-1])]
 
 
-def _peak(anew: bool = False) -> float:
-    """The most memory that this process has had, in megabytes; `anew` from now on, where the system can tell."""
+def _peak(reset: bool = False) -> float:
+    """The most memory that this process has had, in megabytes; `reset` counts from now on, where the system can."""
     status, forget = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-    if anew and forget.exists():  # making the inputs takes more than reading them
+    if reset and forget.exists():  # making the inputs takes more than reading them
         with contextlib.suppress(OSError):
             forget.write_text("5")
     if status.exists():  # where `ru_maxrss` begins with what the parent had

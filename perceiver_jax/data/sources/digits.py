@@ -8,7 +8,7 @@ from typing import Literal
 
 from perceiver_jax.data.config import DataConfig
 from perceiver_jax.data.sources import ArrayExamples, Contents, files_sha256, package_file, read_csv
-from perceiver_jax.modalities.image import ImageStream
+from perceiver_jax.modalities.image import ImageStream, grey_pictures
 
 NUM_TRAIN = 1347
 
@@ -32,17 +32,7 @@ class Digits:
 
     def streams(self) -> tuple[ImageStream]:
         """One grey picture."""
-        image = ImageStream(
-            name="image",
-            modality="image",
-            grid=(8, 8),
-            channels=1,
-            masked=False,
-            upright=True,
-            mean=(77.753,),
-            std=(95.756,),
-        )
-        return (image,)
+        return (grey_pictures((8, 8), mean=77.753, std=95.756),)
 
     def contents(self) -> Contents:
         """Ten classes."""

@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from perceiver_jax.data.config import DirectoryConfig
 from perceiver_jax.data.sources import ArrayExamples, Contents, files_sha256
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.modalities.image import ImageStream
+from perceiver_jax.modalities.image import ImageStream, grey_pictures
 
 FILES = {"train": "train", "test": "t10k"}  # what the names of each split's two files begin with
 CLASSES = (
@@ -44,17 +44,7 @@ class FashionMnist:
 
     def streams(self) -> tuple[ImageStream]:
         """One grey picture."""
-        image = ImageStream(
-            name="image",
-            modality="image",
-            grid=(28, 28),
-            channels=1,
-            masked=False,
-            upright=True,
-            mean=(72.94,),
-            std=(90.021,),
-        )
-        return (image,)
+        return (grey_pictures((28, 28), mean=72.94, std=90.021),)
 
     def contents(self) -> Contents:
         """Ten classes of clothes."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from perceiver_jax.data.config import DataConfig
 from perceiver_jax.data.sources import ArrayExamples, Contents, files_sha256, package_file, read_csv
-from perceiver_jax.modalities.image import ImageStream
+from perceiver_jax.modalities.image import ImageStream, grey_pictures
 
 NUM_EXAMPLES, NUM_TRAIN = 5000, 4000
 
@@ -35,17 +35,7 @@ class Mnist5k:
 
     def streams(self) -> tuple[ImageStream]:
         """One grey picture."""
-        image = ImageStream(
-            name="image",
-            modality="image",
-            grid=(28, 28),
-            channels=1,
-            masked=False,
-            upright=True,
-            mean=(33.393,),
-            std=(78.551,),
-        )
-        return (image,)
+        return (grey_pictures((28, 28), mean=33.393, std=78.551),)
 
     def contents(self) -> Contents:
         """Ten classes."""

@@ -37,6 +37,13 @@ class ImageStream(Stream):
     std: tuple[float, ...]
 
 
+def grey_pictures(grid: tuple[int, int], mean: float, std: float) -> ImageStream:
+    """The stream `image` of grey pictures, with the mean and standard deviation of their train split."""
+    return ImageStream(
+        name="image", modality="image", grid=grid, channels=1, masked=False, upright=True, mean=(mean,), std=(std,)
+    )
+
+
 class Image:
     """Processing of pictures: a Modality."""
 
