@@ -16,7 +16,7 @@ import pytest
 
 from perceiver_jax import command
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.report import curves
+from perceiver_jax.report import figures
 from perceiver_jax.runs import workdir
 from perceiver_jax.training import checkpoint
 from tests.door import fresh_flags
@@ -142,7 +142,9 @@ def test_a_disk_that_is_full_at_the_end_costs_what_does_not_fit_and_no_more(trai
     path = tmp_path / "run"
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "_write_arrays", refusing(checkpoint._write_arrays, lambda path, _: "6" in path.parts[-2]))
-        patch.setattr(curves, "write_atomically", refusing(curves.write_atomically, lambda *_: True))
+        patch.setattr(
+            figures, "write_atomically", refusing(figures.write_atomically, lambda file, _: file.name == "curves.png")
+        )
         finished, code, out, err = train(path)
     assert code == Code.WORKDIR
     first = json.loads((path / "result.json").read_text())
