@@ -168,8 +168,13 @@ def raw_inputs(
     if not raw and moment > 0:
         return raw_inputs(modalities, given, name, 0.0)
     if not raw:
-        raise Failure(Code.DATA, "no-stream", name, found=f"no {' and no '.join(read)}", hint="remove it, or replace it")
+        raise without_streams(name, modalities)
     return raw
+
+
+def without_streams(name: str, streams: Collection[str]) -> Failure:
+    """The failure for an example that has none of the streams."""
+    return Failure(Code.DATA, "no-stream", name, found=f"no {' and no '.join(streams)}", hint="remove it, or replace it")
 
 
 def moment_of(view: int, views: ViewsConfig) -> float:

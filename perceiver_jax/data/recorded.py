@@ -61,7 +61,7 @@ class MelSound(Section):
         if not low < high <= self.sample_rate / 2:
             raise ValueError(f"data.audio.band_edges {self.band_edges}: expected low < high <= half of sample_rate")
         if self.hop > self.window:
-            raise ValueError(f"data.audio.hop {self.hop}: expected at most window {self.window}: sound between would be lost")
+            raise ValueError(f"data.audio.hop {self.hop}: expected at most window {self.window}, or sound is lost")
         return self
 
     @property
@@ -96,7 +96,7 @@ class Film(Section):
     def _check(self) -> "Film":
         lengths = self.num_frames, *self.size
         if any(length % part for length, part in zip(lengths, self.patch, strict=True)):
-            raise ValueError(f"data.video.patch {self.patch}: expected parts of num_frames and size, {lengths}, without a rest")
+            raise ValueError(f"data.video.patch {self.patch}: expected divisors of num_frames and size, {lengths}")
         if self.values[0] == self.values[1]:
             raise ValueError(f"data.video.values {self.values}: expected two different numbers")
         return self
@@ -131,7 +131,8 @@ class RecordedConfig(DirectoryConfig):
             raise ValueError("data.audio and data.video are None: expected at least one of them")
         if self.audio and self.video and not math.isclose(self.audio.seconds, self.video.seconds, rel_tol=1e-3):
             raise ValueError(
-                f"data.audio takes {self.audio.seconds:g} s of a recording, data.video {self.video.seconds:g} s: expected the same"
+                f"data.audio is of {self.audio.seconds:g} s of a recording, data.video of {self.video.seconds:g} s:"
+                " expected the same length"
             )
         return self
 

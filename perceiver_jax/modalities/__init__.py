@@ -29,7 +29,7 @@ class Stream(Section):
 
 
 def start_of(recording: Recording, moment: float, seconds: float) -> float:
-    """Where in a recording, in seconds, a part of some length begins: 0 at moment 0; at 1 it ends where the recording does."""
+    """Where a part of a recording begins, all in seconds: at 0 at moment 0; at 1 it ends where the recording does."""
     return moment * max(0.0, recording.seconds - seconds)
 
 

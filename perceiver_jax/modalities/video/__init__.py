@@ -62,8 +62,8 @@ class Video:
     def read(self, given: Recording, name: str, moment: float) -> Frames | None:
         """The frames of the part at a moment; None where there are none; raises Failure(DATA) with the name."""
         stream = self.stream
-        start = start_of(given, moment, stream.num_frames / stream.frame_rate)
         with readers.named("recording", name):
+            start = start_of(given, moment, stream.num_frames / stream.frame_rate)
             frames = given.frames(start, stream.num_frames, stream.frame_rate, stream.read_side)
         return frames if frames is not None and len(frames) else None
 

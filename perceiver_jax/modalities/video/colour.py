@@ -12,7 +12,9 @@ GREY = np.array([0.299, 0.587, 0.114])
 _YIQ = np.array([GREY, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])  # from red, green, blue
 
 
-def random_colour(config: Colour, mean: Float64[np.ndarray, "3"], rng: np.random.Generator) -> Float64[np.ndarray, "3 4"] | None:
+def random_colour(
+    config: Colour, mean: Float64[np.ndarray, "3"], rng: np.random.Generator
+) -> Float64[np.ndarray, "3 4"] | None:
     """The map of (red, green, blue, 1) for a film of a mean colour, in 0..255; None where the film stays as it is."""
     if rng.random() >= config.probability:
         return None
