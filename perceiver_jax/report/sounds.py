@@ -7,7 +7,7 @@ AXIS, INK, PAPER = 0.75, 0.15, 1.0  # shades of grey: of the line of silence, of
 
 
 def waveform(samples: Float32[np.ndarray, " n"], width: int, height: int) -> Float32[np.ndarray, "height width 1"]:
-    """The waveform, time to the right: in each column from the lowest to the highest of its samples; the loudest fills it."""
+    """The waveform, time to the right: each column is from the lowest to the highest of its samples."""
     picture = np.full((height, width, 1), PAPER, np.float32)
     picture[height // 2] = AXIS
     if len(samples) == 0:

@@ -95,7 +95,7 @@ class TrainedRun:
         return self.inputs_at(self.opened(given), moment_of(0, self.problem.config.views))
 
     def opened(self, given: Given) -> dict[str, tuple[Any, str]]:
-        """One example by stream, as its modality reads it, with its name in messages. One recording is of all its streams."""
+        """One example by stream, as its modality reads it, with its name in messages; one recording gives all streams."""
         modalities = self.problem.modalities
         if not isinstance(given, Mapping):
             if len(modalities) > 1 and not all(modality.timed for modality in modalities.values()):

@@ -14,6 +14,7 @@ from perceiver_jax.modalities import Stream, start_of
 from perceiver_jax.modalities.mel_audio.config import AugmentConfig, NoAugment, SpecAugment
 from perceiver_jax.modalities.mel_audio.spectrogram import log_mel
 from perceiver_jax.modalities.raw_audio import mixup
+from perceiver_jax.readers.opencv import opencv
 from perceiver_jax.readers.recordings import FILMS, SOUNDS, FileRecording, Recording
 from perceiver_jax.report.maps import draw_attention_maps, grey, squared
 from perceiver_jax.section import Count, Positive
@@ -94,7 +95,9 @@ class MelAudio:
 
     def shown(self, inputs: Float32[np.ndarray, "*grid 1"], side: int) -> UInt8[np.ndarray, "side side 3"]:
         """The spectrogram, time to the right, low notes below."""
-        return squared(self._picture(inputs), side)
+        picture = self._picture(inputs)
+        width = max(1, side * picture.shape[1] * self.stream.num_bands // math.prod(self.stream.grid))
+        return squared(opencv().resize(picture, (width, side), interpolation=opencv().INTER_NEAREST)[..., None], side)
 
     def draw_maps(
         self,

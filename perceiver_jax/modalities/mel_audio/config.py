@@ -23,9 +23,7 @@ class SpecAugment(Section):
     frequency_mask: Count  # bands: each mask is of 0 to as many, drawn uniformly
     time_masks: Masks
     time_mask: Count  # frames, likewise
-    mixup_alpha: (
-        Positive | None
-    )  # of two sounds in one, as the paper has not: portions are Beta(alpha, alpha); None: no mixup
+    mixup_alpha: Positive | None  # of two sounds in one, their portions Beta(alpha, alpha); None, as in the paper: no mixup
 
 
 AugmentConfig = Annotated[NoAugment | SpecAugment, Field(discriminator="kind")]

@@ -124,7 +124,7 @@ class Video:
         return np.stack([cv2.resize(cut(one, box, flip), (width, height), interpolation=how) for one in frames])
 
     def _patches(self, film: UInt8[np.ndarray, "T h w 3"]) -> Features:
-        """The values of each patch in a row: frames, rows, columns, colours. A film that ends within one stands still there."""
+        """The values of each patch in a row: frames, rows, columns, colours. The last frame fills up the last patch."""
         (frames, rows, columns), (_, down, right) = self.stream.patch, self.stream.grid
         missing = -len(film) % frames
         film = np.concatenate([film, np.repeat(film[-1:], missing, axis=0)]) if missing else film
