@@ -157,7 +157,7 @@ def test_chance_in_one_stream_is_none_in_another():
 def test_a_stream_that_an_example_lacks_is_named(monkeypatch):
     monkeypatch.setattr(mnist5k_image_points.Pairs, "__getitem__", lambda self, index: Example({"image": None}, (0,)))
     with pytest.raises(Failure) as failure:
-        Split(pairs(), "train").read(3)
+        Split(pairs(), "train").read(3, 0.0)
     message = "example 3 of split train: stream points is missing"
     assert str(failure.value) == f"error[3] {message}\n  found: image"
 
