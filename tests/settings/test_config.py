@@ -154,8 +154,8 @@ FAULTS = [
         for value in (0, -8, 7.5, 1e3, "eight", None, True, (8,))
     ),
     ({"data.num_workers": -1}, "data.num_workers: expected integer >= 0, got -1"),
-    ({"data.sampling": "balanced"}, "data.sampling: expected 'shuffle' or 'class_balanced', got 'balanced'"),
-    ({"views.dropped": "zero"}, "views.dropped: expected 'zeroed' or 'masked', got 'zero'"),
+    ({"data.sampling": "balanced"}, "data.sampling: unknown value 'balanced'\n  expected: one of class_balanced, shuffle"),
+    ({"views.dropped": "zero"}, "views.dropped: unknown value 'zero'\n  expected: one of zeroed, masked"),
     ({"views.num_evaluation": 0}, "views.num_evaluation: expected integer >= 1, got 0"),
     ({"model.num_latents": 0}, "model.num_latents: expected integer >= 1, got 0"),
     ({"model.latent_channels": 0}, "model.latent_channels: expected integer >= 1, got 0"),
