@@ -1,0 +1,20 @@
+"""The packages of the extra `audio`, imported by the first file that needs them."""
+
+import functools
+import importlib
+from types import ModuleType
+
+from perceiver_jax.errors import Code, Failure
+
+
+@functools.cache
+def package(name: str) -> ModuleType:
+    """soundfile, av or soxr; raises Failure(DATA) where it is not installed."""
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:
+        what = f"sounds and films need the package {name}"
+        raise Failure(Code.DATA, what, found=str(error), hint="pip install -e .[audio]") from None
+    if name == "av":
+        module.logging.set_level(None)  # its errors come as exceptions
+    return module
