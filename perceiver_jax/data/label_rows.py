@@ -111,9 +111,7 @@ def decoded(data: bytes, where: str, what: str) -> str:
         if encoding != "utf-8-sig":
             number, found = data[: error.start].decode(encoding, "replace").count("\n") + 1, error.reason
         expected = "text in UTF-8" if encoding == "utf-8-sig" else f"text in {encoding.upper()}, as its first bytes say"
-        raise Failure(
-            Code.DATA, f"cannot read {what}: {where} line {number}", "", found, expected, hint
-        ) from None
+        raise Failure(Code.DATA, f"cannot read {what}: {where} line {number}", "", found, expected, hint) from None
     return text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 

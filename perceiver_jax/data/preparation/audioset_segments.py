@@ -164,7 +164,9 @@ def _checked(fields: Sequence[str], where: str) -> tuple[str, int, int]:
 
 def _remove_leaked(lists: Lists, drop: bool) -> None:
     """Leaves out training clips of videos that are evaluated on; raises Failure(DATA) unless it may."""
-    held_out = {segment.video: segment.line for split in lists.segments if split == "eval" for segment in lists.segments[split]}
+    held_out = {
+        segment.video: segment.line for split in lists.segments if split == "eval" for segment in lists.segments[split]
+    }
     for split in [split for split in lists.segments if split != "eval"]:
         leaked = [segment for segment in lists.segments[split] if segment.video in held_out]
         if leaked and not drop:
