@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from perceiver_jax.data.examples import masked_streams
+from perceiver_jax.data.examples import masked_streams, raw_inputs
 from perceiver_jax.data.folder_source import Files, FolderSource
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import Modality
@@ -71,9 +71,9 @@ def _checked(files: Files, index: int, modalities: Mapping[str, Modality]) -> se
     """The streams of which a file has fewer inputs than the grid, or what is wrong with it."""
     try:
         example = files[index]
-        raw = {name: modality.read(example.inputs[name], example.name) for name, modality in modalities.items()}
-        features = {name: modality.evaluation(raw[name], 0) for name, modality in modalities.items()}
+        raw = raw_inputs(modalities, example.inputs, example.name, 0.0)
+        features = {name: modalities[name].evaluation(one, 0) for name, one in raw.items()}
     except Failure as failure:
         return failure if failure.where else dataclasses.replace(failure, where=files.file(index))
     grids = {name: modalities[name].stream.grid for name in masked_streams(modalities)}
-    return {name for name, grid in grids.items() if len(features[name]) < math.prod(grid)}
+    return {name for name, grid in grids.items() if name not in features or len(features[name]) < math.prod(grid)}

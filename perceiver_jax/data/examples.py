@@ -88,29 +88,27 @@ class Split:
     def __len__(self) -> int:
         return self._size
 
-    def read(self, index: int) -> tuple[Mapping[str, object], Num[np.ndarray, "*label"]]:
+    def read(self, index: int, moment: float) -> tuple[Mapping[str, object], Num[np.ndarray, "*label"]]:
         """One example's raw inputs by stream, and its label; raises Failure(DATA), naming it, where they are wrong."""
         example = self._published[self._first + index]
         name = example.name or f"example {self._first + index} of split {self._split}"
-        missing = self.data.modalities.keys() - example.inputs.keys()
-        if missing:
-            found = ", ".join(sorted(example.inputs)) or "none"
-            raise Failure(Code.DATA, f"{name}: stream {min(missing)} is missing", found=found)
-        raw = {stream: one.read(example.inputs[stream], name) for stream, one in self.data.modalities.items()}
+        raw = raw_inputs(self.data.modalities, example.inputs, name, moment)
         labels = [self.data.numbers[label] for label in example.labels]
         return raw, self.data.task.encode(labels, name)
 
     def training(self, index: int, rng: np.random.Generator) -> Item:
         """One example under random changes; all randomness comes from `rng`."""
-        raw, label = self.read(index)
-        if len(raw) == 1:
-            rngs, dropped = [rng], ()
-        else:
-            shared, *rngs = rng.spawn(1 + len(raw))
-            dropped = self._dropped(shared)
         modalities = self.data.modalities
-        changed = zip(raw.items(), rngs, strict=True)
-        return Item({name: modalities[name].training(one, own) for (name, one), own in changed}, label, dropped)
+        timed = any(modality.timed for modality in modalities.values())
+        if len(modalities) == 1 and not timed:
+            rngs, dropped, moment = [rng], (), 0.0
+        else:
+            shared, *rngs = rng.spawn(1 + len(modalities))
+            dropped = self._dropped(shared)
+            moment = shared.random() if timed else 0.0  # the same for all streams
+        raw, label = self.read(index, moment)
+        own = dict(zip(modalities, rngs, strict=True))
+        return Item({name: modalities[name].training(one, own[name]) for name, one in raw.items()}, label, dropped)
 
     def _dropped(self, rng: np.random.Generator) -> tuple[str, ...]:
         """The stream that a training example comes without, or none."""
@@ -123,7 +121,7 @@ class Split:
 
     def evaluation(self, index: int, view: int, dropped: Collection[str] = ()) -> Item:
         """One view of an example, the same every time."""
-        raw, label = self.read(index)
+        raw, label = self.read(index, moment_of(view, self.data.views))
         modalities = self.data.modalities
         return Item({name: modalities[name].evaluation(one, view) for name, one in raw.items()}, label, dropped)
 
@@ -137,18 +135,51 @@ class Split:
         """Examples, normalised, as a batch of `size`, the rest of it zeros."""
         inputs, masks = blank(self.data.modalities, self.data.masked, size)
         labels = np.array([self.data.task.blank()] * size)
-        drops: list[Collection[str]] = []
+        without: list[Collection[str]] = []
         for row, item in enumerate(items):
             labels[row] = item.label
-            drops.append(item.dropped)
+            absent = inputs.keys() - item.features.keys()
+            if absent - masks.keys():
+                raise _fewer(min(absent), "none", inputs[min(absent)])
+            without.append({*item.dropped, *absent})
             for stream, features in item.features.items():
                 _put(inputs, masks, stream, row, features)
         for stream, modality in self.data.modalities.items():
-            filled = inputs[stream][: len(drops)]
+            filled = inputs[stream][: len(without)]
             filled[...] = modality.normalize(filled)
-            for row in (row for row, dropped in enumerate(drops) if stream in dropped):
+            for row in (row for row, streams in enumerate(without) if stream in streams):
                 filled[row] = 0
         return Batch(inputs=inputs, masks=masks, labels=labels)
+
+
+def raw_inputs(
+    modalities: Mapping[str, Modality], given: Mapping[str, object], name: str, moment: float
+) -> dict[str, object]:
+    """One example's raw inputs, by those streams that it has at a moment; raises Failure(DATA) where it has none.
+
+    Where all its streams have ended by then, they are taken from the beginning.
+    """
+    missing = modalities.keys() - given.keys()
+    if missing:
+        found = ", ".join(sorted(given)) or "none"
+        raise Failure(Code.DATA, f"{name}: stream {min(missing)} is missing", found=found)
+    read = {stream: modality.read(given[stream], name, moment) for stream, modality in modalities.items()}
+    raw = {stream: one for stream, one in read.items() if one is not None}
+    if not raw and moment > 0:
+        return raw_inputs(modalities, given, name, 0.0)
+    if not raw:
+        raise without_streams(name, modalities)
+    return raw
+
+
+def without_streams(name: str, streams: Collection[str]) -> Failure:
+    """The failure for an example that has none of the streams."""
+    return Failure(Code.DATA, "no-stream", name, found=f"no {' and no '.join(streams)}", hint="remove it, or replace it")
+
+
+def moment_of(view: int, views: ViewsConfig) -> float:
+    """Where in a recording a view of it is: the views lie evenly from its beginning to its end, a single one amid it."""
+    return view / (views.num_evaluation - 1) if views.num_evaluation > 1 else 0.5
 
 
 def blank(modalities: Mapping[str, Modality], masked: Collection[str], size: int) -> tuple[Inputs, Masks]:
@@ -186,8 +217,12 @@ def _put(inputs: Inputs, masks: Masks, stream: str, row: int, features: Features
     elif features.size == inputs[stream][row].size:
         inputs[stream][row] = features.reshape(inputs[stream][row].shape)
     else:
-        found, expected = f"{len(features):,} inputs", f"{math.prod(inputs[stream].shape[1:-1]):,}, as when the run began"
-        raise Failure(Code.DATA, f"an example has fewer inputs in stream {stream}", found=found, expected=expected)
+        raise _fewer(stream, f"{len(features):,} inputs", inputs[stream])
+
+
+def _fewer(stream: str, found: str, inputs: Float32[np.ndarray, "B *grid features"]) -> Failure:
+    expected = f"{math.prod(inputs.shape[1:-1]):,}, as when the run began"
+    return Failure(Code.DATA, f"an example has fewer inputs in stream {stream}", found=found, expected=expected)
 
 
 def train_batch(step: int, split: Split, ids: "grain.MapDataset", slots: range, partner: int, seed: int) -> Batch:

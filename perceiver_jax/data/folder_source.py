@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -25,10 +25,12 @@ class FolderConfig(DirectoryConfig):
 
 
 class FolderSource:
-    """A Source of one stream from the files of a folder; `read` returns a file's raw input, or its bytes."""
+    """A Source from the files of a folder; `read` returns a file's raw input, or its bytes, for each of its `streams`."""
 
-    def __init__(self, config: FolderConfig, kind: Kind, stream: str, read: Callable[[str], Any], left_out: Collection[str]):
-        self.config, self._kind, self._stream, self._read = config, kind, stream, read
+    def __init__(
+        self, config: FolderConfig, kind: Kind, streams: Sequence[str], read: Callable[[str], Any], left_out: Collection[str]
+    ):
+        self.config, self._kind, self._streams, self._read = config, kind, tuple(streams), read
         self._left_out = frozenset(left_out)
 
     @functools.cached_property
@@ -54,14 +56,14 @@ class FolderSource:
 
     def load(self, split: str) -> "Files":
         """The files of a split, shuffled in the same way everywhere."""
-        return Files(self._listing, split, self._stream, self._read)
+        return Files(self._listing, split, self._streams, self._read)
 
 
 class Files:
     """Random access to the files of a split; `[i].name` is the file's path."""
 
-    def __init__(self, listing: Folder, split: str, stream: str, read: Callable[[str], Any]):
-        self._root, self._files, self._stream, self._read = str(listing.root), listing.splits[split], stream, read
+    def __init__(self, listing: Folder, split: str, streams: tuple[str, ...], read: Callable[[str], Any]):
+        self._root, self._files, self._streams, self._read = str(listing.root), listing.splits[split], streams, read
 
     def __len__(self) -> int:
         return len(self._files)
@@ -69,7 +71,7 @@ class Files:
     def __getitem__(self, index: int) -> Example:
         name, labels = self._files[index]
         path = os.path.join(self._root, name)
-        return Example({self._stream: self._read(path)}, labels, path)
+        return Example(dict.fromkeys(self._streams, self._read(path)), labels, path)
 
     def labels(self, index: int) -> tuple[int, ...]:
         """The classes of an example, known without reading its file."""

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Num, UInt8
 from pydantic import Field
 
+from perceiver_jax.readers.recordings import Recording
 from perceiver_jax.section import Count, Section
 
 Features = Num[np.ndarray, "..."]  # (*grid, F), or of a masked stream (n, F): as many inputs as the example has
@@ -27,6 +28,11 @@ class Stream(Section):
     masked: bool  # whether an example may have fewer inputs than the grid; the others are then masked
 
 
+def start_of(recording: Recording, moment: float, seconds: float) -> float:
+    """Where a part of a recording begins, all in seconds: at 0 at moment 0; at 1 it ends where the recording does."""
+    return moment * max(0.0, recording.seconds - seconds)
+
+
 @runtime_checkable
 class Modality(Protocol):
     """Processing of one stream's inputs: an object for a stream and its settings, which worker processes copy."""
@@ -34,6 +40,7 @@ class Modality(Protocol):
     Stream: ClassVar[type[Stream]]
     suffixes: ClassVar[tuple[str, ...]]  # of the files that `read_file` takes, in lower case
     Augment: ClassVar[Any]  # the type of its settings: a Section, or an annotated union of several by `kind`
+    timed: ClassVar[bool]  # whether its inputs are a part, in time, of a recording (`readers.recordings`)
 
     stream: Stream
 
@@ -51,11 +58,17 @@ class Modality(Protocol):
     def mixes(self) -> bool:
         """Whether each slot of a training batch is made of two examples."""
 
-    def read(self, given: Any, name: str) -> Any:
-        """The raw input from a data source, as a file's bytes or as it is; raises Failure(DATA) with its name."""
+    def read(self, given: Any, name: str, moment: float) -> Any:
+        """The raw input from a data source, as a file's bytes or as it is; raises Failure(DATA) with its name.
 
-    def read_file(self, data: bytes, name: str) -> Any:
-        """The raw input in a user's own file, made like those that the data set holds; raises Failure(DATA)."""
+        Of a recording the part at a `moment`, from 0, the first that there is, to 1, the last; None where it has none.
+        """
+
+    def read_file(self, data: bytes | Path, name: str) -> Any:
+        """A user's own file, as a data source would give it to `read`; raises Failure(DATA).
+
+        The bytes, or, of a recording, the path where there is one: it is opened, not read as a whole.
+        """
 
     def training(self, raw: Any, rng: np.random.Generator) -> Features:
         """What is trained on, not yet normalised, changed at random; all randomness comes from `rng`."""

@@ -76,8 +76,8 @@ def compose(
     """The layout, pixel by pixel. Raises Failure(NUMERICS) for a map with NaN."""
     lit = image if overlay else None
     drawing = Drawing(
-        example=None if image is None else lambda side: _rgb(_scaled(np.asarray(image, np.float32), side)),
-        enlarged=lambda logits, side: _rgb(_scaled(_shown(logits, lit), side)),
+        example=None if image is None else lambda side: rgb(scaled(np.asarray(image, np.float32), side)),
+        enlarged=lambda logits, side: rgb(scaled(_shown(logits, lit), side)),
         panel=lambda logits, columns, rows: _grid(logits, columns, rows, lit),
     )
     return arranged(drawing, maps, latents)
@@ -99,7 +99,7 @@ def arranged(
     unit = max(1, round(max(grid.shape[1] for grid in grids) / WIDTH))
     space, margin = SPACE * unit, MARGIN * unit
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(maps))]
-    panels = [_framed(grid, colour, unit) for grid, colour in zip(grids, colours, strict=True)]
+    panels = [framed(grid, colour, unit) for grid, colour in zip(grids, colours, strict=True)]
 
     pictures = [] if drawing.example is None else [("input", drawing.example, GREY)]
     for (title, logits), colour in zip(maps, colours, strict=True):
@@ -108,7 +108,7 @@ def arranged(
         pictures.append((f"{title}, latent {names[latent]}", functools.partial(drawing.enlarged, logits[latent]), colour))
     width = max(*(panel.shape[1] for panel in panels), len(pictures) * (LEAST_ENLARGED + space) - space)
     side = (width + space) // len(pictures) - space - 2 * FRAME * unit
-    top = [_framed(picture(side), colour, unit) for _, picture, colour in pictures]
+    top = [framed(picture(side), colour, unit) for _, picture, colour in pictures]
 
     letter = LETTER * unit  # about 1.4 pixels a point high, with what hangs below the line
     baseline, caption = margin + round(1.4 * letter), round(2.1 * letter)
@@ -118,9 +118,9 @@ def arranged(
     shape = (2 * margin + caption + sum(heights) + space * len(panels), 2 * margin + width, 3)
     pixels = np.full(shape, PAPER, np.uint8)
     for left, picture in zip(lefts, top, strict=True):
-        _paste(pixels, picture, margin + caption, left)
+        paste(pixels, picture, margin + caption, left)
     for i, panel in enumerate(panels):
-        _paste(pixels, panel, margin + caption + sum(heights[: i + 1]) + space * (i + 1), margin)
+        paste(pixels, panel, margin + caption + sum(heights[: i + 1]) + space * (i + 1), margin)
     titles = [(left, baseline, title, colour) for left, (title, _, colour) in zip(lefts, pictures, strict=True)]
     return Canvas(pixels, titles, letter)
 
@@ -136,19 +136,23 @@ def write(canvas: Canvas, output_png: str | Path) -> None:
 
 
 def _write_titles(canvas: Canvas) -> None:
-    """Draws the words onto the pixels, by matplotlib in the strip above the first row, where it takes no time."""
+    """Draws the words onto the pixels, line by line, by matplotlib in strips as high as a line, where it takes no time."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    width, height = canvas.pixels.shape[1], canvas.titles[0][1] + round(canvas.letter / 2)
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-    for x, y, text, colour in canvas.titles:
-        look = {"fontsize": canvas.letter, "color": np.array(colour) / 255, "parse_math": False}
-        figure.text(x / width, 1 - y / height, text, **look)
-    agg = FigureCanvasAgg(figure)
-    agg.draw()
-    strip = np.asarray(agg.buffer_rgba())[..., :3]
-    _paste(canvas.pixels, strip[:height, :width], 0, 0)
+    width, letter = canvas.pixels.shape[1], canvas.letter
+    for baseline in sorted({y for _, y, _, _ in canvas.titles}):
+        top = max(0, baseline - round(1.5 * letter))
+        height = baseline - top + round(letter / 2)
+        figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+        for x, y, text, colour in canvas.titles:
+            if y == baseline:
+                look = {"fontsize": letter, "color": np.array(colour) / 255, "parse_math": False}
+                figure.text(x / width, 1 - (y - top) / height, text, **look)
+        agg = FigureCanvasAgg(figure)
+        agg.draw()
+        strip = np.asarray(agg.buffer_rgba())[..., :3]
+        paste(canvas.pixels, strip[:height, :width], top, 0)
 
 
 def columns_of(num_latents: int) -> int:
@@ -179,12 +183,12 @@ def _shown(logits: Float[np.ndarray, "H W"], lit: Float[np.ndarray, "Y_in X_in F
 def _grid(logits: Maps, columns: int, rows: int, lit: Float[np.ndarray, "Y_in X_in F"] | None) -> Picture:
     """The first latents' maps, row by row, with thin white lines between them."""
     side = min(max(*logits.shape[1:], min(WIDTH // columns, GROWN)), LARGEST)
-    tiles = [_rgb(_scaled(_shown(one, lit), side)) for one in logits[: rows * columns]]
+    tiles = [rgb(scaled(_shown(one, lit), side)) for one in logits[: rows * columns]]
     height, width = tiles[0].shape[:2]
     gap = gap_of(columns, width)
     pixels = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), PAPER, np.uint8)
     for i, tile in enumerate(tiles):
-        _paste(pixels, tile, i // columns * (height + gap), i % columns * (width + gap))
+        paste(pixels, tile, i // columns * (height + gap), i % columns * (width + gap))
     return pixels
 
 
@@ -193,7 +197,7 @@ def gap_of(columns: int, width: int) -> int:
     return GAP * max(1, round(columns * width / WIDTH))
 
 
-def _scaled(picture: Float[np.ndarray, "H W F"], side: int) -> Float[np.ndarray, "Y X F"]:
+def scaled(picture: Float[np.ndarray, "H W F"], side: int) -> Float[np.ndarray, "Y X F"]:
     """The picture with its longer side within `side`: copies of every pixel, or means of areas where it is larger.
 
     Where the short side would be too thin to see (sound: H = 1), its pixels are stretched.
@@ -213,23 +217,26 @@ def _scaled(picture: Float[np.ndarray, "H W F"], side: int) -> Float[np.ndarray,
 
 def squared(picture: Float[np.ndarray, "H W F"], side: int) -> UInt8[np.ndarray, "side side 3"]:
     """A picture in 0..1 of one or three channels, scaled to fit a square and put into its middle."""
-    scaled = _rgb(_scaled(np.asarray(picture, np.float32), side))[:side, :side]
+    fitting = rgb(scaled(np.asarray(picture, np.float32), side))[:side, :side]
     square = np.full((side, side, 3), PAPER, np.uint8)
-    _paste(square, scaled, (side - scaled.shape[0]) // 2, (side - scaled.shape[1]) // 2)
+    paste(square, fitting, (side - fitting.shape[0]) // 2, (side - fitting.shape[1]) // 2)
     return square
 
 
-def _rgb(picture: Float[np.ndarray, "Y X F"]) -> Picture:
+def rgb(picture: Float[np.ndarray, "Y X F"]) -> Picture:
+    """A picture in 0..1 of one or three channels as bytes."""
     levels = np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     return np.broadcast_to(levels, (*levels.shape[:2], 3))
 
 
-def _framed(picture: Picture, colour: tuple[int, int, int], unit: int) -> Picture:
+def framed(picture: Picture, colour: tuple[int, int, int], unit: int) -> Picture:
+    """A picture in a frame of a colour; `unit` is the width of the whole in `WIDTH`."""
     frame = FRAME * unit
-    framed = np.full((picture.shape[0] + 2 * frame, picture.shape[1] + 2 * frame, 3), colour, np.uint8)
-    _paste(framed, picture, frame, frame)
-    return framed
+    whole = np.full((picture.shape[0] + 2 * frame, picture.shape[1] + 2 * frame, 3), colour, np.uint8)
+    paste(whole, picture, frame, frame)
+    return whole
 
 
-def _paste(onto: Picture, picture: Picture, y: int, x: int) -> None:
+def paste(onto: Picture, picture: Picture, y: int, x: int) -> None:
+    """Puts a picture into a larger one, its upper left corner at (y, x)."""
     onto[y : y + picture.shape[0], x : x + picture.shape[1]] = picture

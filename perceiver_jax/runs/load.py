@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from perceiver_jax.data.config import DirectoryConfig
-from perceiver_jax.data.examples import Inputs, Masks, normalized
+from perceiver_jax.data.examples import Inputs, Masks, moment_of, normalized, without_streams
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.runs import workdir as workdirs
 from perceiver_jax.runs.problem import Problem, check_classes, differences, resolve
@@ -92,23 +92,40 @@ class TrainedRun:
 
     def inputs_of(self, given: Given) -> tuple[Inputs, Masks]:
         """One example as evaluation would see it; raises Failure(DATA), naming the file, where it cannot be read."""
+        return self.inputs_at(self.opened(given), moment_of(0, self.problem.config.views))
+
+    def opened(self, given: Given) -> dict[str, tuple[Any, str]]:
+        """One example by stream, as its modality reads it, with its name in messages; one recording gives all streams."""
         modalities = self.problem.modalities
         if not isinstance(given, Mapping):
-            if len(modalities) > 1:
+            if len(modalities) > 1 and not all(modality.timed for modality in modalities.values()):
                 names = ", ".join(modalities)
                 raise Failure(Code.CONFIG, f"an example of this run has several streams: {names}", f"{given}"[:200])
             given = dict.fromkeys(modalities, given)
         if given.keys() != modalities.keys():
             found, expected = ", ".join(given) or "none", ", ".join(modalities)
             raise Failure(Code.CONFIG, "streams of an example", found=found, expected=expected)
-        features = {}
+        opened = {}
         for stream, modality in modalities.items():
             one = given[stream]
             if isinstance(one, str | Path):
-                raw = modality.read(modality.read_file(read_file(Path(one)), str(one)), str(one))
+                path = Path(one)
+                data = path if modality.timed and path != STDIN else read_file(path)
+                opened[stream] = modality.read_file(data, str(one)), str(one)
             else:
-                raw = modality.read(one, f"stream {stream}")
-            features[stream] = modality.evaluation(raw, 0)
+                opened[stream] = one, f"stream {stream}"
+        return opened
+
+    def inputs_at(self, opened: Mapping[str, tuple[Any, str]], moment: float, view: int = 0) -> tuple[Inputs, Masks]:
+        """A view of an example that has been `opened`, and of a recording the part at a moment, 0 to 1."""
+        modalities = self.problem.modalities
+        features = {}
+        for stream, (one, name) in opened.items():
+            raw = modalities[stream].read(one, name, moment)
+            if raw is not None:
+                features[stream] = modalities[stream].evaluation(raw, view)
+        if not features:
+            raise without_streams(" ".join(dict.fromkeys(name for _, name in opened.values())), modalities)
         return normalized(modalities, features)
 
     def scores(self, given: Given) -> Float[np.ndarray, " Y"]:

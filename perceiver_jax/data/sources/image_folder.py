@@ -26,7 +26,7 @@ class ImageFolder(FolderSource):
     Config = Config
 
     def __init__(self, config: Config, left_out: Collection[str] = ()):
-        super().__init__(config, PICTURES, "image", _read, left_out)
+        super().__init__(config, PICTURES, ["image"], _read, left_out)
 
     def streams(self) -> tuple[ImageStream]:
         """One picture, in colour, upright."""

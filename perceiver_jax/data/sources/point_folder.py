@@ -51,7 +51,7 @@ class PointFolder(FolderSource):
     def __init__(self, config: Config, left_out: Collection[str] = ()):
         repeat = config.few_points == "repeat"
         read = functools.partial(read_shape, num_points=math.prod(config.grid), vertical=config.vertical, repeat=repeat)
-        super().__init__(config, SHAPES, "points", read, left_out)
+        super().__init__(config, SHAPES, ["points"], read, left_out)
 
     def streams(self) -> tuple[PointStream]:
         """One cloud."""

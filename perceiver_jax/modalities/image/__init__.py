@@ -47,7 +47,7 @@ def grey_pictures(grid: tuple[int, int], mean: float, std: float) -> ImageStream
 class Image:
     """Processing of pictures: a Modality."""
 
-    Stream, Augment, suffixes = ImageStream, AugmentConfig, pictures.SUFFIXES
+    Stream, Augment, suffixes, timed = ImageStream, AugmentConfig, pictures.SUFFIXES, False
 
     def __init__(self, stream: ImageStream, augment: NoAugment | Affine | Inception):
         self.stream, self.augment = stream, augment
@@ -67,7 +67,7 @@ class Image:
         """Whether mixup and CutMix are on."""
         return isinstance(self.augment, Inception) and isinstance(self.augment.mix, MixupCutmix)
 
-    def read(self, given: bytes | Picture, name: str) -> Picture:
+    def read(self, given: bytes | Picture, name: str, moment: float = 0.0) -> Picture:
         """The picture; raises Failure(DATA) with its name where the bytes are not a picture.
 
         The first one of a data set that will be resized is named on stderr.

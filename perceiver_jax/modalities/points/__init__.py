@@ -38,12 +38,12 @@ class PointCloud:
     """Processing of point clouds: a Modality."""
 
     Stream, Augment, suffixes = PointStream, AugmentConfig, shapes.SUFFIXES
-    num_coordinates, max_views, mixes = 3, None, False
+    num_coordinates, max_views, mixes, timed = 3, None, False, False
 
     def __init__(self, stream: PointStream, augment: NoAugment | Points):
         self.stream, self.augment = stream, augment
 
-    def read(self, given: bytes | Cloud, name: str) -> Cloud:
+    def read(self, given: bytes | Cloud, name: str, moment: float = 0.0) -> Cloud:
         """The points; raises Failure(DATA) with the name where all are equal."""
         cloud = self.read_file(given, name) if isinstance(given, bytes) else given
         if not np.isfinite(cloud).all():

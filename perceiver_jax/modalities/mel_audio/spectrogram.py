@@ -1,0 +1,54 @@
+"""Log-mel spectrograms, as tf.signal defines them: HTK's scale, bands of equal height, magnitudes."""
+
+import functools
+
+import numpy as np
+from jaxtyping import Float, Float32, Float64
+
+
+def log_mel(
+    sound: Float32[np.ndarray, " samples"],
+    sample_rate: int,
+    window: int,
+    hop: int,
+    band_edges: tuple[float, float],
+    num_bands: int,
+    offset: float,
+) -> Float32[np.ndarray, "frames bands"]:
+    """ln(x + `offset`) of the magnitude in each band: one frame for each hop that has begun, time first.
+
+    Frame k is of the `window` samples from k * `hop` on, under a periodic Hann window; zeros follow the end.
+    """
+    frames = -(-len(sound) // hop)
+    padded = np.zeros((frames - 1) * hop + window if frames else 0, np.float32)
+    padded[: len(sound)] = sound[: len(padded)]
+    parts = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop] if frames else np.zeros((0, window), np.float32)
+    magnitudes = np.abs(np.fft.rfft(parts * _hann(window)))
+    return np.log(magnitudes @ mel_matrix(sample_rate, window, band_edges, num_bands) + offset).astype(np.float32)
+
+
+@functools.cache
+def mel_matrix(
+    sample_rate: int, window: int, band_edges: tuple[float, float], num_bands: int
+) -> Float64[np.ndarray, "bins bands"]:
+    """The weight of every bin of the transform in every band: triangles on the mel scale, of height 1.
+
+    The bin of 0 Hz has no part in any.
+    """
+    bins = _mel(np.arange(window // 2 + 1) * sample_rate / window)[:, None]
+    edges = np.linspace(*_mel(np.array(band_edges)), num_bands + 2)
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    weights = np.maximum(0, np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)))
+    weights[0] = 0
+    return weights
+
+
+def _mel(hertz: Float[np.ndarray, " _"]) -> Float64[np.ndarray, " _"]:
+    """HTK's scale."""
+    return 1127 * np.log1p(np.asarray(hertz, np.float64) / 700)
+
+
+@functools.cache
+def _hann(window: int) -> Float32[np.ndarray, " window"]:
+    """Periodic: its last sample is not again the first one's zero."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)).astype(np.float32)
