@@ -59,6 +59,11 @@ class FileRecording:
         """The length of the longest stream."""
         return self._parts[2]
 
+    @property
+    def sound_rate(self) -> int | None:
+        """The rate at which its sound is stored, in samples a second; None where there is none."""
+        return None if self._parts[0] is None else self._parts[0].rate
+
     def sound(self, start: float, seconds: float, rate: int) -> Float32[np.ndarray, " samples"] | None:
         """As `Recording` has it."""
         found = self._parts[0]

@@ -1,6 +1,7 @@
 """AudioSet's classes, from the user's `class_labels_indices.csv`: lines `index,mid,"display name"`."""
 
 import csv
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,11 @@ class Classes(NamedTuple):
 
     mids: tuple[str, ...]
     names: tuple[str, ...]
+
+    @property
+    def sign(self) -> str:
+        """Their number, and a sum that tells them from others."""
+        return f"{len(self.mids)} ({hashlib.sha256(repr(tuple(self)).encode()).hexdigest()[:8]})"
 
 
 def read(path: Path, allow_partial: bool) -> Classes:

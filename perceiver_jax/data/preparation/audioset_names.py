@@ -60,15 +60,12 @@ def by_template(segments: Mapping[str, list[Segment]], template: str) -> Match:
     for split, of_split in segments.items():
         for segment in of_split:
             names.setdefault(_filled(plain, segment, split), []).append(segment)
-    has_start = _filled(plain, Segment("-" * 11, 0, 1000, (), 0), SPLITS[0]) != _filled(
-        plain, Segment("-" * 11, 500, 1000, (), 0), SPLITS[0]
-    )
+    one, other = (Segment("-" * 11, start, 1000, (), 0) for start in (0, 500))
+    has_start = _filled(plain, one, SPLITS[0]) != _filled(plain, other, SPLITS[0])
 
     def match(stem: str) -> tuple[list[tuple[str, str]], bool]:
-        found = names[stem] if stem in names else []
-        if not found and "/" not in plain:
-            name = stem.rpartition("/")[2]
-            found = names[name] if name in names else []
+        known = [name for name in (stem, stem.rpartition("/")[2]) if name in names]
+        found = names[known[0]] if known else []
         part = START if has_start else EITHER if len(found) == 1 else WHOLE
         return [(segment.key, part) for segment in found], bool(found)
 

@@ -1,7 +1,7 @@
 """AudioSet's lists of segments: lines `YTID, start_seconds, end_seconds, "mid,mid"` behind three comments.
 
-A clip is an id and a start: one video may have several. Lists that went through a spreadsheet are read where nothing is lost:
-byte order mark, any ends of lines, semicolons or tabs, quotes gone; what was lost is told with its line.
+A clip is an id and a start: one video may have several. Lists that went through a spreadsheet are read where nothing is
+lost: byte order mark, any ends of lines, semicolons or tabs, quotes gone; what was lost is told with its line.
 """
 
 import collections
@@ -164,9 +164,7 @@ def _checked(fields: Sequence[str], where: str) -> tuple[str, int, int]:
 
 def _remove_leaked(lists: Lists, drop: bool) -> None:
     """Leaves out training clips of videos that are evaluated on; raises Failure(DATA) unless it may."""
-    held_out = {
-        segment.video: segment.line for split in lists.segments if split == "eval" for segment in lists.segments[split]
-    }
+    held_out = {segment.video: segment.line for segment in lists.segments["eval"]} if "eval" in lists.segments else {}
     for split in [split for split in lists.segments if split != "eval"]:
         leaked = [segment for segment in lists.segments[split] if segment.video in held_out]
         if leaked and not drop:
