@@ -20,11 +20,13 @@ from perceiver_jax.data import class_folders, sources
 from perceiver_jax.data.config import DirectoryConfig
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.members import kinds, member
+from perceiver_jax.readers.recordings import Recording
 from perceiver_jax.section import Section
 from perceiver_jax.tasks import Evaluation
 from tests.data import test_fashion_mnist, test_imagenet2012, test_modelnet40
 from tests.data.preparation.archives import photograph
 from tests.problems import BATCHES
+from tests.recordings import write_film
 
 ROOMS = {"data.kind": sources, "modality": modalities, "task.kind": tasks}
 
@@ -80,6 +82,10 @@ def save_cloud(parent, i):
     np.save(parent / f"{i}.npy", np.random.default_rng(i).normal(size=(8 * i + 4, 3)))
 
 
+def save_film(parent, i):
+    write_film(parent / f"{i}.mkv", seconds=0.3, seed=i)
+
+
 def own(name, save):
     """Makes a folder of a user's files once."""
     return lambda once: once(name, in_folders(save))
@@ -93,6 +99,8 @@ def clothes(once):
     return once("clothes", write)
 
 
+RAW_SOUND = {"kind": "raw", "sample_rate": 8000, "num_pieces": 16, "samples_per_piece": 80}
+FILM = {"frame_rate": 25.0, "num_frames": 4, "size": (16, 24), "patch": (2, 8, 8), "read_side": 20, "values": (-1.0, 1.0)}
 PEOPLES = {"labels": None, "test_percent": 50.0, "max_bad": 0}
 # Of each kind what makes its folder, if it has one, and its settings.
 SOURCES = {
@@ -105,6 +113,7 @@ SOURCES = {
     "mnist5k_points": (None, {"grid": (4, 8)}),
     "modelnet40": (test_modelnet40.prepare_once, {"grid": (32,)}),
     "point_folder": (own("shapes", save_cloud), {"grid": (16,), "vertical": "y", "few_points": "mask"} | PEOPLES),
+    "recording_folder": (own("films", save_film), {"audio": RAW_SOUND, "video": FILM} | PEOPLES),
 }
 
 
@@ -124,8 +133,14 @@ def source(kind, config):
 
 def values(example):
     """What can be compared of an example."""
-    arrays = {name: one if isinstance(one, bytes) else (one.dtype.str, one.tolist()) for name, one in example.inputs.items()}
-    return arrays, example.labels, example.name
+    return {name: comparable(one) for name, one in example.inputs.items()}, example.labels, example.name
+
+
+def comparable(raw):
+    """Bytes, or the values of an array, or the sound and the frames of a recording."""
+    if isinstance(raw, np.ndarray):
+        return raw.dtype.str, raw.tolist()
+    return raw if isinstance(raw, bytes) else (raw.sound(0.0, 0.1, 8000).tolist(), raw.frames(0.0, 3, 25.0, None).tolist())
 
 
 @of_kinds(sources)
@@ -198,7 +213,7 @@ def test_the_modality_of_each_stream_takes_its_examples(source):
     for stream in source.streams():
         *_, augment = AUGMENTS[stream.modality].values()  # the one for inputs of any size
         made = member(modalities, stream.modality, "modality")(stream, augment)
-        features = made.evaluation(made.read(example.inputs[stream.name], "an example"), 0)
+        features = made.evaluation(made.read(example.inputs[stream.name], "an example", 0.5), 0)
         check_features(made, features)
 
 
@@ -213,6 +228,8 @@ CROPS = {
     "position_frame": "crop",
     "mix": {"kind": "none"},
 }
+MASKS = {"kind": "spec_augment", "frequency_masks": 1, "frequency_mask": 4, "time_masks": 2, "time_mask": 3}
+COLOUR = {"probability": 0.8, "brightness": 0.1, "contrast": 0.4, "saturation": 0.4, "hue": 0.2}
 MOVES = dict.fromkeys(("rotate_degrees", "point_scale", "jitter", "object_scale", "object_translate"), 0.25)
 SETTINGS = {
     "image": {
@@ -222,6 +239,21 @@ SETTINGS = {
         "placed": CROPS | {"position_frame": "image"},
         "mixed": CROPS | {"mix": {"kind": "mixup_cutmix", "mixup_alpha": 0.2, "cutmix_alpha": 1.0}},
         "crops": CROPS,
+    },
+    "mel_audio": {
+        "none": {"kind": "none"},
+        "spec_augment": MASKS | {"mixup_alpha": None},
+        "mixed": MASKS | {"mixup_alpha": 0.5},
+    },
+    "raw_audio": {
+        "none": {"kind": "none"},
+        "gain": {"kind": "gain", "decibels": 6.0, "mixup_alpha": None},
+        "mixed": {"kind": "gain", "decibels": 6.0, "mixup_alpha": 0.5},
+    },
+    "video": {
+        "none": {"kind": "none", "evaluation_crop": 0.875},
+        "film": {"kind": "film", "colour": COLOUR}
+        | {name: CROPS[name] for name in ("crop", "flip_probability", "evaluation_crop")},
     },
     "points": {
         "none": {"kind": "none", "extent": None, "half_side": 1.0},
@@ -239,8 +271,19 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
 CLOUD = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
 IMAGE = {"channels": 3, "masked": False, "upright": True, "mean": (100.0, 110.0, 120.0), "std": (50.0, 60.0, 70.0)}
 AS_LISTED = {"well_spread": False, "vertical": "z"}
+SOUND = np.random.default_rng(0).normal(size=630).astype(np.float32)
+FRAMES = np.random.default_rng(0).integers(0, 256, (5, 20, 30, 3), dtype=np.uint8)
+MEL = {"sample_rate": 8000, "window": 256, "hop": 128, "num_bands": 8, "band_edges": (80.0, 3800.0), "offset": 1e-6}
+MEL |= {"channels": 1, "masked": True, "mean": -4.0, "std": 4.0}
+PATCHES = {"masked": True, "frame_rate": 25.0, "patch": (2, 4, 4), "channels": 96, "read_side": 20, "values": (-1.0, 1.0)}
 # Of each kind raw inputs, and streams that take them, by name.
 RAW = {
+    "mel_audio": (
+        np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32),
+        {"grid": {"grid": (6, 8)} | MEL, "row": {"grid": (48,)} | MEL},
+    ),
+    "raw_audio": (SOUND, {"pieces": {"grid": (8,), "channels": 80, "masked": True, "sample_rate": 8000}}),
+    "video": (FRAMES, {"patches": {"grid": (4, 3, 4)} | PATCHES}),
     "image": (PIXELS, {"same size": {"grid": (12, 16)} | IMAGE}),
     "points": (
         CLOUD,
@@ -295,9 +338,43 @@ def test_the_settings_of_a_modality_are_a_section_with_a_kind(kind, name):
     check_config(type(AUGMENTS[kind][name]), SETTINGS[kind][name]["kind"])
 
 
-@every_modality
+@pytest.mark.parametrize(("modality", "raw"), [case for case in cases() if not case.values[0].timed])
 def test_what_is_read_already_stays_as_it_is(modality, raw):
-    assert modality.read(raw, "an example") is raw
+    assert modality.read(raw, "an example", 0.5) is raw
+
+
+class Recorded(Recording):
+    """A recording of 2 s whose sound counts its samples and whose frames count themselves; absent where asked for."""
+
+    seconds = 2.0
+
+    def __init__(self, absent=False):
+        self.absent = absent
+
+    def sound(self, start, seconds, rate):
+        times = round(start * rate) + np.arange(round(seconds * rate))
+        return None if self.absent else times[times < 2 * rate].astype(np.float32)
+
+    def frames(self, start, count, rate, shorter_side):
+        numbers = round(start * rate) + np.arange(count)
+        pictures = numbers[numbers < 2 * rate, None, None, None].astype(np.uint8)
+        return None if self.absent else np.tile(pictures, (1, 20, 30, 3))
+
+
+timed = pytest.mark.parametrize("modality", [pytest.param(c.values[0], id=c.id) for c in cases() if c.values[0].timed])
+
+
+@timed
+def test_a_part_of_a_recording_is_where_the_moment_says(modality):
+    read = {moment: modality.read(Recorded(), "a", moment) for moment in (0.0, 0.25, 1.0)}
+    assert len({raw.tobytes() for raw in read.values()}) == 3
+    assert len({raw.shape for raw in read.values()}) == 1
+    assert len(modality.evaluation(read[1.0], 0)) == np.prod(modality.stream.grid)
+
+
+@timed
+def test_a_stream_that_a_recording_lacks_is_absent(modality):
+    assert modality.read(Recorded(absent=True), "a", 0.5) is None
 
 
 @every_modality

@@ -17,7 +17,7 @@ from perceiver_jax.report.sounds import waveform
 from perceiver_jax.section import Count, NonNegative, Positive, Section
 
 Waveform = Float32[np.ndarray, " samples"]
-Features = Float32[np.ndarray, "pieces F"]
+Features = Float32[np.ndarray, "_ F"]
 
 
 class RawAudioStream(Stream):

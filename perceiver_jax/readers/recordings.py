@@ -1,8 +1,8 @@
 """Recordings: the sound and the film of one file, read a window at a time, on one clock."""
 
 import functools
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -17,19 +17,22 @@ SOUNDS = tuple(
 FILMS = tuple(".mp4 .m4v .mov .webm .mkv .avi .ts .mts .m2ts .mpg .mpeg .flv .wmv .3gp .ogv".split())
 
 
-class Recording(Protocol):
+class Recording(ABC):
     """Sound and film of one recording, on one clock that begins at 0."""
 
     @property
+    @abstractmethod
     def seconds(self) -> float:
         """Its length: that of its longest stream."""
 
+    @abstractmethod
     def sound(self, start: float, seconds: float, rate: int) -> Float32[np.ndarray, " samples"] | None:
         """Mono, the mean of the channels, +-1, at `rate`: the samples from `start` on, at most round(seconds * rate).
 
         Fewer where the recording's sound ends earlier; times before it begins are zeros. None where there is no sound.
         """
 
+    @abstractmethod
     def frames(self, start: float, count: int, rate: float, shorter_side: int | None) -> UInt8[np.ndarray, "T H W 3"] | None:
         """The frames on screen at start + k / rate, upright, of square pixels, RGB; fewer where the film ends.
 
@@ -37,7 +40,7 @@ class Recording(Protocol):
         """
 
 
-class FileRecording:
+class FileRecording(Recording):
     """A user's file as a `Recording`: opened in each call, closed behind it, and picklable. Every call can raise BadFile."""
 
     def __init__(self, data: bytes | Path):

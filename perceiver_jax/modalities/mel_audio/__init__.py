@@ -20,7 +20,7 @@ from perceiver_jax.report.maps import draw_attention_maps, grey, squared
 from perceiver_jax.section import Count, Positive
 
 Spectrogram = Float32[np.ndarray, "frames bands"]
-Features = Float32[np.ndarray, "values 1"]
+Features = Float32[np.ndarray, "_ 1"]
 
 
 class MelAudioStream(Stream):

@@ -20,9 +20,9 @@ def log_mel(
     Frame k is of the `window` samples from k * `hop` on, under a periodic Hann window; zeros follow the end.
     """
     frames = -(-len(sound) // hop)
-    padded = np.zeros((frames - 1) * hop + window if frames else 0, np.float32)
+    padded = np.zeros((frames - 1) * hop + window if frames else 0)  # single precision leaves noise above the offset
     padded[: len(sound)] = sound[: len(padded)]
-    parts = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop] if frames else np.zeros((0, window), np.float32)
+    parts = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop] if frames else np.zeros((0, window))
     magnitudes = np.abs(np.fft.rfft(parts * _hann(window)))
     return np.log(magnitudes @ mel_matrix(sample_rate, window, band_edges, num_bands) + offset).astype(np.float32)
 
@@ -49,6 +49,6 @@ def _mel(hertz: Float[np.ndarray, " _"]) -> Float64[np.ndarray, " _"]:
 
 
 @functools.cache
-def _hann(window: int) -> Float32[np.ndarray, " window"]:
+def _hann(window: int) -> Float64[np.ndarray, " window"]:
     """Periodic: its last sample is not again the first one's zero."""
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)).astype(np.float32)
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
