@@ -1,8 +1,8 @@
 """From a clip of AudioSet to a record: its sound at 48 kHz, its frames at 25 a second, its labels.
 
 A stream that a clip lacks stays empty: silence and black would be something to learn. Files of about the segment's length
-are the clip; longer ones are cut, from their beginning where their name has the clip's start, and otherwise from the segment's
-start, as whole videos are.
+are the clip. Longer ones are cut: from their beginning where their name has the clip's start; otherwise they are the whole
+video, and cut from the segment's start.
 """
 
 import functools
@@ -26,6 +26,7 @@ PUBLISHED = {"balanced_train": 22_160, "unbalanced_train": 2_041_789, "eval": 20
 SHARDS = {"balanced_train": 64, "unbalanced_train": 768, "eval": 64}  # of the whole lists: all can be open at once
 PRELOAD = (__name__, "av", "cv2", "soundfile", "soxr", "tensorflow_datasets.proto.tf_example_pb2")
 NO_AUDIO, NO_VIDEO = "no-audio", "no-video"
+TOLD_BELOW = 44_100  # samples a second: such sounds lack what can be heard of others
 LEAST_SECONDS, LONG_SECONDS = 0.5, 60.0
 NEAR_SECONDS = 2.0  # by which a file of the clip alone may be longer: cuts are made at packets and key frames
 OVER_SECONDS = 0.5  # by which it is kept longer than the segment
@@ -117,7 +118,7 @@ def _sound(parts: Sequence[_Part], warnings: list[str]) -> Float32[np.ndarray, "
         sound = part.recording.sound(part.start, part.seconds, SOUND_RATE)
         if sound is not None and len(sound):
             rate = part.recording.sound_rate
-            warnings += oddities(sound) + ([f"resampled-from-{rate}"] if rate != SOUND_RATE else [])
+            warnings += oddities(sound) + ([f"resampled-from-{rate}"] if rate < TOLD_BELOW else [])
             return sound
     warnings.append(NO_AUDIO)
     return None
