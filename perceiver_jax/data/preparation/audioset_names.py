@@ -60,7 +60,7 @@ def by_template(segments: Mapping[str, list[Segment]], template: str) -> Match:
     for split, of_split in segments.items():
         for segment in of_split:
             names.setdefault(_filled(plain, segment, split), []).append(segment)
-    one, other = (Segment("-" * 11, start, 1000, (), 0) for start in (0, 500))
+    one, other = (Segment("-" * 11, start, 9000, (), 0) for start in (0, 1000))
     has_start = _filled(plain, one, SPLITS[0]) != _filled(plain, other, SPLITS[0])
 
     def match(stem: str) -> tuple[list[tuple[str, str]], bool]:

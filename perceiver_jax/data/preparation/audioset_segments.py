@@ -21,9 +21,13 @@ ID = re.compile(r"[A-Za-z0-9_-]{11}")
 EXPECTED = 'YTID, start_seconds, end_seconds, "mid,mid"'
 MAX_SECONDS = 600  # of a segment; more are milliseconds taken for seconds
 SHOWN = 5
-_HEADINGS = {"ytid", "youtubeid", "videoid", "id", "segmentid"}
+_HEADINGS = {"ytid", "youtubeid", "videoid", "id"}
 _NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _ERROR = re.compile(r"#[A-Z/0]+[?!]|#N/A")  # what a spreadsheet makes of an id that begins with a dash
+_CHANGED = re.compile(r"[\d.,]+([eE]\+?\d+)?|-?inf|nan|TRUE|FALSE", re.IGNORECASE)  # and of one that looks like a number
+# A first line of the list in which each line is an event: its headings, or an id with the start in ms.
+_STRONG = re.compile(r'\A((#.*|[ \t]*)\n)*"?(segment_id\b|[A-Za-z0-9_-]{11}_\d+"?[\t,;])')
+_LABEL_ENDS = re.compile(r"[,;|]")
 _NUM_SEGMENTS = re.compile(r'^"?#.*\bnum_segs\s*=\s*(\d+)', re.MULTILINE)
 
 
@@ -97,7 +101,7 @@ def _segments(path: Path, numbers: Mapping[str, int], lists: Lists, allow_partia
             without_quotes.append(line)
         video, start, end = _checked(fields, f"{path} line {line}")
         labels = set()
-        for mid in filter(None, map(str.strip, ",".join(fields[3:]).split(","))):
+        for mid in filter(None, map(str.strip, _LABEL_ENDS.split(",".join(fields[3:])))):
             if mid in numbers:
                 labels.add(numbers[mid])
             else:
@@ -119,18 +123,18 @@ def _segments(path: Path, numbers: Mapping[str, int], lists: Lists, allow_partia
         if not allow_partial:
             hint = "download it again; or --allow_partial, for a subset"
             expected = f"{int(said[1]):,}, as its comment says: num_segs={said[1]}"
-            raise Failure(Code.DATA, f"{path} is cut short", found=f"{count:,} segments", expected=expected, hint=hint)
+            raise Failure(Code.DATA, f"{path} is cut short", found=f"{count:,} lines", expected=expected, hint=hint)
 
 
 def _rows(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line and fields of each segment; labels whose quotes are gone are several fields."""
+    if _STRONG.search(text[: 2**16]):
+        hint = "the list of the same clips in which a line is a clip: balanced_train_segments.csv and its like"
+        found = "the strongly labelled list, in which a line is an event"
+        raise Failure(Code.DATA, f"{path}", found=found, expected=f"lines {EXPECTED}", hint=hint)
     delimiter = delimiter_of(text, ID, 0, 4)
     for line, fields in label_rows.lines(text, delimiter, f"{path}", EXPECTED):
         names = [re.sub(r"[\W_]", "", field.lower()) for field in fields]
-        if names[0] == "segmentid" or (len(fields) == 1 and "\t" in fields[0] and names[0].startswith("segmentid")):
-            hint = "the list of the same clips in which a line is a clip: balanced_train_segments.csv and its like"
-            found = "the strongly labelled list, in which a line is an event"
-            raise Failure(Code.DATA, f"{path}", found=found, expected=f"lines {EXPECTED}", hint=hint)
         if names[0] in _HEADINGS or (fields[0].startswith("#") and not _ERROR.fullmatch(fields[0])):
             continue
         while len(fields) > 4 and not fields[-1]:  # of columns that a spreadsheet had in use
@@ -148,7 +152,8 @@ def _checked(fields: Sequence[str], where: str) -> tuple[str, int, int]:
     """Id, start and end of a segment; raises Failure(DATA) where they are none."""
     video = fields[0]
     if not ID.fullmatch(video):
-        hint = "a spreadsheet has changed the ids: download the list again"
+        changed = _ERROR.fullmatch(video) or _CHANGED.fullmatch(video)
+        hint = "a spreadsheet has changed it: download the list again" if changed else ""
         expected = "an id of 11 letters, digits, _ or -"
         raise Failure(Code.DATA, where, found=f"id {printable(video, 40)}", expected=expected, hint=hint)
     times = [float(field) if _NUMBER.fullmatch(field) else math.nan for field in fields[1:3]]
