@@ -15,6 +15,7 @@ from jaxtyping import Float32, UInt8
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.readers.opencv import opencv
 from perceiver_jax.readers.optional import package
+from perceiver_jax.readers.recordings import Recording
 from perceiver_jax.readers.resampling import resampled_window
 
 SOUND_RATE = 48_000  # samples a second
@@ -58,7 +59,7 @@ def encode_film(frames: Iterable[UInt8[np.ndarray, "H W 3"]]) -> bytes:
     return data.getvalue()
 
 
-class StoredRecording:
+class StoredRecording(Recording):
     """A `Recording` of what `encode_sound` and `encode_film` made; a stream that it lacks has no bytes."""
 
     def __init__(self, sound: bytes, film: bytes, seconds: float, name: str):

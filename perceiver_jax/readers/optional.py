@@ -12,7 +12,7 @@ def package(name: str) -> ModuleType:
     """soundfile, av or soxr; raises Failure(DATA) where it is not installed."""
     try:
         module = importlib.import_module(name)
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # OSError: soundfile without its library
         what = f"sounds and films need the package {name}"
         raise Failure(Code.DATA, what, found=str(error), hint="pip install -e .[audio]") from None
     if name == "av":

@@ -1,20 +1,24 @@
-"""Recordings: the sound and the film of one file, read a window at a time, on one clock."""
+"""Recordings: the sound and the film of one file, read a window at a time, on one clock.
+
+The clock begins with whichever begins first, sound or film; with the film where the sound begins less than 0.05 s before it.
+"""
 
 import functools
-from abc import ABC, abstractmethod
+import math
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from perceiver_jax.readers import BadFile, containers, films, sounds, stand_ins
+from perceiver_jax.readers import containers, media_bytes, sounds
+from perceiver_jax.readers.films import Film
 from perceiver_jax.readers.resampling import resampled_window
+from perceiver_jax.readers.tracks import Track
 
 # By what people call their files. A file is read by what it holds, whatever its name says.
-SOUNDS = tuple(
-    ".wav .wave .flac .ogg .oga .opus .mp3 .m4a .m4b .aac .mka .aif .aiff .aifc .caf .au .w64 .rf64 .wma .ac3 .weba".split()
-)
-FILMS = tuple(".mp4 .m4v .mov .webm .mkv .avi .ts .mts .m2ts .mpg .mpeg .flv .wmv .3gp .ogv".split())
+_MORE_SOUNDS = ".aif .aiff .aifc .caf .au .snd .w64 .rf64 .wma .amr .ac3 .mp2 .wv .ape .tta"
+SOUNDS = tuple(f".wav .wave .flac .ogg .oga .opus .mp3 .m4a .m4b .aac .mka .weba {_MORE_SOUNDS}".split())
+FILMS = tuple(".mp4 .m4v .mov .webm .mkv .avi .ts .mts .m2ts .mpg .mpeg .vob .flv .wmv .asf .3gp .3g2 .ogv".split())
 
 
 class Recording(ABC):
@@ -41,21 +45,25 @@ class Recording(ABC):
 
 
 class FileRecording(Recording):
-    """A user's file as a `Recording`: opened in each call, closed behind it, and picklable. Every call can raise BadFile."""
+    """A user's file as a `Recording`: opened in each call, closed behind it, and picklable.
+
+    Every call, and the properties, raise BadFile for a file that is not read, and Failure where a package is missing.
+    """
 
     def __init__(self, data: bytes | Path):
         self._data = data
 
     @functools.cached_property
-    def _parts(self) -> "tuple[sounds.Sound | None, films.Film | None, float]":
-        start = containers.beginning(self._data)
-        if not start:
-            raise BadFile("empty-file", "has no bytes")
-        stand_ins.check(start)
-        if sounds.reads(start):
-            found = sounds.open_sound(self._data)
-            return found, None, found.seconds
-        return containers.parts(self._data)
+    def _parts(self) -> tuple[sounds.Sound | Track | None, Film | None, float, tuple[str, ...]]:
+        """The sound, the film, the seconds and the notes."""
+        kind = media_bytes.kind_of(self._data) or containers.format_of(self._data)
+        sound, notes = sounds.open_sound(self._data, kind)
+        if sound is not None:
+            return sound, None, sound.seconds, notes
+        found = containers.streams_of(self._data, kind)
+        sound = None if found.sound is None else Track(found.sound)
+        film = None if found.film is None else Film(found.film, found.size, found.times)
+        return sound, film, found.seconds, notes
 
     @property
     def seconds(self) -> float:
@@ -64,15 +72,22 @@ class FileRecording(Recording):
 
     @property
     def sound_rate(self) -> int | None:
-        """The rate at which its sound is stored, in samples a second; None where there is none."""
+        """The rate at which the sound is stored; None where there is none."""
         return None if self._parts[0] is None else self._parts[0].rate
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """In codes, what a user should know of the file: `streamed-header`, `other-length`, `cut-off`."""
+        return self._parts[3]
 
     def sound(self, start: float, seconds: float, rate: int) -> Float32[np.ndarray, " samples"] | None:
         """As `Recording` has it."""
         found = self._parts[0]
         if found is None:
             return None
-        return resampled_window(found.read, found.rate, round(start * rate), round(seconds * rate), rate)
+        first = round(start * rate)
+        count = min(round(seconds * rate), math.ceil((self.seconds + 1) * rate) - first)
+        return resampled_window(found.read, found.rate, first, max(0, count), rate)
 
     def frames(self, start: float, count: int, rate: float, shorter_side: int | None) -> UInt8[np.ndarray, "T H W 3"] | None:
         """As `Recording` has it."""

@@ -1,85 +1,190 @@
-"""Sounds that libsndfile reads: WAV and its kin, FLAC, Ogg with Vorbis or Opus, MP3."""
+"""Sounds that libsndfile reads: samples as they are stored, FLAC, Ogg with Vorbis or Opus, MP3 whose tag is right.
+
+Mono is the mean of the channels. Floats above 1 are kept, as far as `scale` has it.
+"""
 
 import contextlib
 import dataclasses
-import io
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+import mmap
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
-from perceiver_jax.readers import BadFile
+from perceiver_jax.readers import BadFile, containers, ogg_pages
+from perceiver_jax.readers.aiff_files import read_aiff
+from perceiver_jax.readers.au_files import read_au, read_caf
+from perceiver_jax.readers.media_bytes import Data, Part, behind_tags, opened
 from perceiver_jax.readers.optional import package
+from perceiver_jax.readers.scale import check_scale
+from perceiver_jax.readers.stored_samples import Samples, check_claims
+from perceiver_jax.readers.wave_files import read_wave
 
 _BLOCK = 2**20  # numbers that are decoded at once
-MAX_PEAK = 10
+_STORED: dict[str, Callable[..., Samples | str]] = {
+    **{"wav": read_wave, "w64": read_wave, "aiff": read_aiff, "au": read_au, "caf": read_caf}
+}
+_BY_SOUNDFILE = ("MS ADPCM", "IMA ADPCM", "ima4", "alac")  # of the compressed ones
+_TAGS = (b"Xing", b"Info")  # of MP3, in its first frame
+_TAG_WITHIN = 0.005  # of the bytes that the tag counts; mpg123 prints a warning from 0.01 on
+_FIRST_FRAME = 1500  # bytes; a frame has at most 1,441
+_UNKNOWN = 2**62  # frames and more: what libsndfile says of FLAC that does not say
 
 
-def reads(start: bytes) -> bool:
-    """Whether a file that begins so is libsndfile's."""
-    if start[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64"):
-        return start[8:12] == b"WAVE"
-    return start.startswith(
-        (b"fLaC", b"OggS", b"ID3", b"FORM", b"caff", b"riff", b".snd", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xfa")
-    )
+class Piece(NamedTuple):
+    """Bytes of a file that libsndfile reads as one sound."""
+
+    offset: int
+    size: int
+    length: int  # frames
+    stored: Samples | None  # None: libsndfile finds out by itself
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Sound:
-    """The sound of a file: mono, at its own rate."""
+    """The sound of a file, mono and at its own rate: pieces that follow one another."""
 
-    data: bytes | Path
+    data: Data
     rate: int
-    length: int
+    pieces: tuple[Piece, ...]
 
     @property
     def seconds(self) -> float:
         """Its length."""
-        return self.length / self.rate
+        return sum(piece.length for piece in self.pieces) / self.rate
 
     def read(self, first: int, last: int) -> Float32[np.ndarray, " samples"]:
-        """The samples from `first` to before `last`, fewer where the sound ends."""
-        blocks = [np.zeros(0, np.float32)]
-        with _opened(self.data) as file:
-            if first >= file.frames:
-                return blocks[0]
-            file.seek(first)
-            left = last - first
-            while left > 0:
-                block = file.read(min(left, _BLOCK // file.channels), "float32", always_2d=True)
-                if not len(block):
-                    break
-                check_scale(block)
-                blocks.append(block.mean(axis=1))
-                left -= len(block)
+        """The samples from `first` to before `last`, fewer where the sound ends; raises BadFile."""
+        blocks, begins = [np.zeros(0, np.float32)], 0
+        for piece in self.pieces:
+            start, end = max(first - begins, 0), min(last - begins, piece.length)
+            if start < end:
+                blocks += _blocks(self.data, piece, start, end)
+            begins += piece.length
         return np.concatenate(blocks)
 
 
-def check_scale(block: np.ndarray) -> None:
-    """Raises BadFile for samples that are no sound."""
-    low, high = float(block.min()), float(block.max())
-    if not np.isfinite(low + high):
-        raise BadFile("non-finite", "holds samples that are not numbers")
-    if max(-low, high) > MAX_PEAK:
-        raise BadFile("scale", f"holds samples up to {max(-low, high):.3g}, where 1 is full scale")
+def _blocks(data: Data, piece: Piece, start: int, end: int) -> Iterator[Float32[np.ndarray, " samples"]]:
+    with _soundfile(data, piece) as file:
+        kind = "float64" if file.subtype == "DOUBLE" else "float32"  # a larger number is then still told from infinity
+        may_be_large = file.subtype in ("FLOAT", "DOUBLE") or file.format in ("OGG", "MP3")
+        file.seek(start)
+        while start < end:
+            block = file.read(min(end - start, max(1, _BLOCK // file.channels)), kind, always_2d=True)
+            if not len(block):
+                raise BadFile("truncated", f"ends {end - start:,} samples before its header says")
+            if piece.stored is not None and piece.stored.width == 8 and kind == "float32":
+                block = block[:, (0 if piece.stored.order == "BIG" else 1) :: 2]  # the upper halves
+            if may_be_large:
+                check_scale(block)
+            start += len(block)
+            yield (
+                block[:, 0]
+                if block.shape[1] == 1 and kind == "float32"
+                else block.mean(axis=1, dtype=kind).astype(np.float32)
+            )
 
 
-def open_sound(data: bytes | Path) -> Sound:
-    """The sound of a file; raises BadFile."""
-    with _opened(data) as file:
-        if not file.frames:
-            raise BadFile("no-samples", "has a header and no samples")
-        return Sound(data, file.samplerate, file.frames)
+Found = tuple[Sound | None, tuple[str, ...]]  # the sound, or None; and what a user should know of it, in codes
+
+
+def open_sound(data: Data, kind: str) -> Found:
+    """The sound of a file of some kind, None for one that libsndfile does not read rightly, and notes; raises BadFile."""
+    if kind in _STORED:
+        return _stored(data, kind)
+    if kind == "ogg":
+        return _ogg(data)
+    return _counted(data, kind) if kind in ("flac", "mp3") else (None, ())
+
+
+def _stored(data: Data, kind: str) -> Found:
+    with opened(data) as (file, size):
+        found = _STORED[kind](file, size)
+        file.seek(0)
+        big_endian = file.read(4) == b"RIFX"
+    if isinstance(found, str):
+        sound = _whole(data, size) if found in _BY_SOUNDFILE else None
+        if sound is None and big_endian:
+            raise BadFile("encoding", f"is in {found}, which is not read in big-endian files")
+        return sound, ()
+    piece = Piece(found.offset, found.length * found.width * found.channels, found.length, found)
+    return Sound(data, found.rate, (piece,)), ("streamed-header",) if found.streamed else ()
+
+
+def _whole(data: Data, size: int, offset: int = 0) -> Sound | None:
+    """The sound of a file, or of some bytes of it, as libsndfile finds it; None where it does not."""
+    piece = Piece(offset, size, 0, None)
+    try:
+        with _soundfile(data, piece) as file:
+            check_claims(file.channels, file.samplerate)
+            usable = file.seekable() and file.frames
+            return Sound(data, file.samplerate, (piece._replace(length=file.frames),)) if usable else None
+    except BadFile as bad:
+        if bad.code == "damaged":
+            return None
+        raise
+
+
+def _ogg(data: Data) -> Found:
+    if isinstance(data, bytes):
+        links = ogg_pages.links(data)
+    else:
+        with opened(data) as (file, _), mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+            links = ogg_pages.links(view)
+    notes = ("cut-off",) if links and not links[-1].ends else ()
+    sounds = [_whole(data, link.size, link.offset) for link in links]
+    if not links or None in sounds:
+        return None, notes
+    rates = sorted({sound.rate for sound in sounds})
+    if len(rates) > 1:
+        raise BadFile("encoding", f"its sampling rate changes between {rates[0]:,} and {rates[-1]:,} Hz")
+    return Sound(data, rates[0], tuple(sound.pieces[0] for sound in sounds)), notes
+
+
+def _counted(data: Data, kind: str) -> Found:
+    """The sound of FLAC or MP3 whose header or tag counts what is there."""
+    with opened(data) as (file, size):
+        start = behind_tags(file, size)
+        file.seek(start)
+        if kind == "mp3" and not _tag_fits(file.read(_FIRST_FRAME), size - start):
+            return None, ()
+    sound = _whole(data, size)
+    if sound is None:
+        return None, ()
+    count, longest = containers.samples_of(data, kind)
+    length = sound.pieces[0].length
+    if kind == "flac" and count < length < _UNKNOWN:
+        raise BadFile("truncated", f"its header promises {length:,} samples; {count:,} are there")
+    fits = length == count if kind == "flac" else abs(count - length - longest) <= 2 * longest
+    return (sound, ()) if fits else (None, ("other-length",))
+
+
+def _tag_fits(start: bytes, size: int) -> bool:
+    """Whether the tag of an MP3, in its first frame, counts as many bytes as are there."""
+    at = next((at for tag in _TAGS if (at := start.find(tag)) >= 0), -1)
+    if at < 0 or not start[at + 7] & 2:
+        return False
+    place = at + 8 + (4 if start[at + 7] & 1 else 0)
+    claimed = int.from_bytes(start[place : place + 4], "big")
+    return abs(size - claimed) <= _TAG_WITHIN * claimed
 
 
 @contextlib.contextmanager
-def _opened(data: bytes | Path) -> Iterator[Any]:
+def _soundfile(data: Data, piece: Piece) -> Iterator[Any]:
+    """A sound open in libsndfile; raises BadFile for what it cannot read."""
     soundfile = package("soundfile")
-    with contextlib.ExitStack() as stack:
-        raw = io.BytesIO(data) if isinstance(data, bytes) else stack.enter_context(data.open("rb"))
+    with opened(data) as (file, size):
+        raw = file.fileno() if not isinstance(data, bytes) and piece.size == size else file
+        if piece.size < size:
+            raw = Part(file, piece.offset, piece.size)
+        form: dict[str, Any] = {}
+        if piece.stored is not None:
+            two = 2 if piece.stored.width == 8 and piece.stored.subtype == "PCM_32" else 1
+            form = {"samplerate": piece.stored.rate, "channels": piece.stored.channels * two, "format": "RAW"}
+            form |= {"subtype": piece.stored.subtype, "endian": piece.stored.order}
         try:
-            yield stack.enter_context(soundfile.SoundFile(raw))
-        except soundfile.SoundFileError as error:
-            raise BadFile("damaged", f"cannot be decoded: {error}") from None
+            with soundfile.SoundFile(raw, closefd=False, **form) as sound:
+                yield sound
+        except soundfile.LibsndfileError as error:
+            raise BadFile("damaged", f"cannot be decoded: {error.error_string}") from None
