@@ -24,22 +24,22 @@ MEGABYTE = 1_000_000
 flags.disclaim_key_flags()  # they are the flags of the command that defines them
 
 
-def define_flags(source: str, noun: str) -> None:
-    """Adds the flags of every such command; `source` says what --source is, `noun` what is prepared."""
-    flags.DEFINE(command.PATH, "source", None, source)
+def define_flags(source: str, noun: str, flag: str = "source") -> None:
+    """Adds the flags of every such command; `source` says what --source, or `flag`, is, `noun` what is prepared."""
+    flags.DEFINE(command.PATH, flag, None, source)
     flags.DEFINE(command.PATH, "data_dir", None, "Directory of prepared data sets: the configs' data.data_dir.")
     flags.DEFINE_integer("num_workers", os.cpu_count(), "Processes that decode and write.", lower_bound=1)
-    flags.DEFINE(command.PATH, "checksums", None, "Output of md5sum or sha256sum for files in --source; checked first.")
+    flags.DEFINE(command.PATH, "checksums", None, f"Output of md5sum or sha256sum for files in --{flag}; checked first.")
     flags.DEFINE_bool("verify", False, "Finally read all that was written and compare it with its checksums.")
     flags.DEFINE_bool("allow_partial", False, "Prepare a subset, recorded as such.")
     flags.DEFINE_integer("max_bad", 0, f"{noun.capitalize()} that may be left out as unreadable.", lower_bound=0)
 
 
-def prepare(make_plan: Callable[[Path], dataset.Plan]) -> None:
-    """Prepares what the flags ask for; `make_plan` lists and checks a source."""
-    source = Path(command.require("source"))
+def prepare(make_plan: Callable[[Path], dataset.Plan], flag: str = "source") -> None:
+    """Prepares what the flags ask for; `make_plan` lists and checks a source, the path that `flag` gives."""
+    source = Path(command.require(flag))
     data_dir = Path(command.require("data_dir"))
-    check_outside(data_dir, source)
+    check_outside(data_dir, source, flag)
     num_workers, max_bad = (flags.FLAGS[name].value for name in ("num_workers", "max_bad"))
     published = _checksums(source) if source.exists() else []  # otherwise `make_plan` reports it
     with StopFlag() as stop:
@@ -57,11 +57,11 @@ def prepare(make_plan: Callable[[Path], dataset.Plan]) -> None:
     say(f"{final} is ready: --config.data.data_dir={data_dir}")
 
 
-def check_outside(data_dir: Path, source: Path) -> None:
+def check_outside(data_dir: Path, source: Path, flag: str = "source") -> None:
     """Raises Failure(WORKDIR) for a directory inside the source's folder."""
     # realpath: unlike Path.resolve, it leaves a link to itself to those who would write there.
     if source.is_dir() and Path(os.path.realpath(data_dir)).is_relative_to(os.path.realpath(source)):
-        raise Failure(Code.WORKDIR, f"--data_dir {data_dir}", "is in --source", hint="another --data_dir")
+        raise Failure(Code.WORKDIR, f"--data_dir {data_dir}", f"is in --{flag}", hint="another --data_dir")
 
 
 def _checksums(source: Path) -> list[Checksum]:

@@ -5,7 +5,6 @@ first line of headings says which columns are the file and its labels; otherwise
 """
 
 import csv
-import io
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ _FILES = {"file", "files", "filename", "filepath", "path", "name", "image", "ima
 _FILES |= {"imgname", "imgpath", "picture", "photo", "shape", "shapename", "shapefile", "mesh", "model", "fname"}
 _LABELS = {"label", "labels", "class", "classes", "classname", "category", "categories", "tag", "tags", "target", "what"}
 _DELIMITERS = ",\t;"
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MARKS = {b"\xff\xfe\0\0": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # of the order of bytes, at the beginning
 
@@ -39,7 +39,7 @@ def read(data: bytes, where: str, suffixes: tuple[str, ...]) -> tuple[list[Row],
 
     A line that begins with a file of one of the `suffixes` is not a heading. Raises Failure(DATA), with the line.
     """
-    text = _text(data, where)
+    text = decoded(data, where, "the list of labels")
     first, _, rest = text.partition("\n")
     if first.lower().startswith("sep=") and len(first) == 5:  # Excel's own remark on what separates columns
         delimiter, text = first[4], "\n" + rest
@@ -47,7 +47,7 @@ def read(data: bytes, where: str, suffixes: tuple[str, ...]) -> tuple[list[Row],
         delimiter = _delimiter(text, suffixes)
     rows: list[Row] = []
     file, label, unread, num_columns = 0, 1, [], 0
-    for line, fields in _lines(text, delimiter, where):
+    for line, fields in lines(text, delimiter, where, EXPECTED):
         names = ["".join(field.lower().split()).replace("_", "") for field in fields]
         if not num_columns:
             num_columns = 2
@@ -93,11 +93,11 @@ def _columns(names: list[str], where: str) -> tuple[int, int]:
     return file, 1 - file
 
 
-def _text(data: bytes, where: str) -> str:
-    """The list as text, every line ended alike, without a byte order mark; raises Failure(DATA) with the line."""
+def decoded(data: bytes, where: str, what: str) -> str:
+    """The list `what` as text, every line ended alike, without a byte order mark; raises Failure(DATA) with the line."""
     hint = "save the list as text in UTF-8: in Excel, CSV UTF-8"
     if data.startswith((b"PK\3\4", b"\xd0\xcf\x11\xe0")):
-        raise Failure(Code.DATA, "the list of labels is a spreadsheet or an archive, not text", where, hint=hint)
+        raise Failure(Code.DATA, f"{what} is a spreadsheet or an archive, not text", where, hint=hint)
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8-sig")
     if encoding == "utf-8-sig" and b"\0" in data[:2]:
         encoding = "utf-16-be" if data.startswith(b"\0") else "utf-16-le"
@@ -111,9 +111,7 @@ def _text(data: bytes, where: str) -> str:
         if encoding != "utf-8-sig":
             number, found = data[: error.start].decode(encoding, "replace").count("\n") + 1, error.reason
         expected = "text in UTF-8" if encoding == "utf-8-sig" else f"text in {encoding.upper()}, as its first bytes say"
-        raise Failure(
-            Code.DATA, f"cannot read the list of labels: {where} line {number}", "", found, expected, hint
-        ) from None
+        raise Failure(Code.DATA, f"cannot read {what}: {where} line {number}", "", found, expected, hint) from None
     return text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -128,21 +126,22 @@ def _delimiter(text: str, suffixes: Sequence[str]) -> str:
     return _DELIMITERS[0]
 
 
-def _lines(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[str]]]:
-    """The fields of each line that has any, and its number."""
-    reader, before = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True), 0
+def lines(text: str, delimiter: str, where: str, expected: str) -> Iterator[tuple[int, list[str]]]:
+    """The fields of each line that has any, and its number; raises Failure(DATA), with what a line is `expected` to be."""
+    each = (found.group() for found in _LINE.finditer(text))  # not StringIO: that has four bytes a character
+    reader, before = csv.reader(each, delimiter=delimiter, skipinitialspace=True), 0
     try:
         for fields in reader:
             if any("\n" in field for field in fields):
                 what = f"{where} line {before + 1}"
-                raise Failure(Code.DATA, what, found="a quote that is not closed on its line", expected=EXPECTED)
+                raise Failure(Code.DATA, what, found="a quote that is not closed on its line", expected=expected)
             before = reader.line_num
             fields = [field.strip() for field in fields]
             bad = next((field for field in fields if _CONTROL.search(field)), None)
             if bad is not None:
                 found = f"a character that no text has in {printable(bad)}"
-                raise Failure(Code.DATA, f"{where} line {before}", found=found, expected=EXPECTED)
+                raise Failure(Code.DATA, f"{where} line {before}", found=found, expected=expected)
             if any(fields):
                 yield before, fields
     except csv.Error as error:
-        raise Failure(Code.DATA, f"{where} line {before + 1}", found=str(error), expected=EXPECTED) from None
+        raise Failure(Code.DATA, f"{where} line {before + 1}", found=str(error), expected=expected) from None

@@ -52,11 +52,12 @@ class Prepared:
     major: int  # of the versions that are read
     splits: Mapping[str, str]  # TFDS's names, by ours
     script: str  # prepares it
+    arguments: str = "--source=DIR"  # of the script
 
     @property
     def command(self) -> str:
         """What prepares it, to be typed."""
-        return f"python -m {self.script} --source=DIR --data_dir={self.data_dir}"
+        return f"python -m {self.script} {self.arguments} --data_dir={self.data_dir}"
 
     def find(self) -> Tree | None:
         """The newest version that is finished."""
@@ -143,6 +144,7 @@ class Record(NamedTuple):
     """One example as it is stored."""
 
     values: Mapping[str, bytes]  # by feature
+    numbers: Mapping[str, float]  # likewise
     labels: tuple[int, ...]
     name: str  # where it is, for messages
 
@@ -150,11 +152,19 @@ class Record(NamedTuple):
 class Records:
     """Random access to a split's examples as they are stored. Can be pickled, for worker processes."""
 
-    def __init__(self, instructions: "list[FileInstruction]", features: Sequence[str], key: str, num_classes: int):
-        """`features` are those that hold one value of bytes each, `key` holds the example's name, `label` its classes."""
+    def __init__(
+        self,
+        instructions: "list[FileInstruction]",
+        features: Sequence[str],
+        key: str,
+        num_classes: int,
+        numbers: Sequence[str] = (),
+    ):
+        """`features` hold one value of bytes each, `numbers` one number, `key` the example's name, `label` its classes."""
         from array_record.python.array_record_data_source import ArrayRecordDataSource
 
         self._instructions, self._features, self._key = instructions, tuple(features), key
+        self._numbers = tuple(numbers)
         self._num_classes = num_classes
         self._ends = list(itertools.accumulate(instruction.take for instruction in instructions))
         self._records = ArrayRecordDataSource(instructions)
@@ -163,19 +173,19 @@ class Records:
         return len(self._records)
 
     def __getitem__(self, index: int) -> Record:
-        values, labels = self._fields(index)
+        values, numbers, labels = self._fields(index)
         key = values.pop(self._key).decode(errors="backslashreplace")
         for label in labels:
             if not 0 <= label < self._num_classes:
                 raise self._wrong(index, f"label {label} not in 0..{self._num_classes - 1}", key)
-        return Record(values, labels, self._position(index, key))
+        return Record(values, numbers, labels, self._position(index, key))
 
     def labels(self, index: int) -> tuple[int, ...]:
         """The classes of an example; raises as `[index]` does."""
         return self[index].labels
 
-    def _fields(self, index: int) -> tuple[dict[str, bytes], tuple[int, ...]]:
-        """One example's features, its key and its labels; raises Failure(DATA) where they are missing."""
+    def _fields(self, index: int) -> tuple[dict[str, bytes], dict[str, float], tuple[int, ...]]:
+        """One example's features, its key among them, numbers and labels; raises Failure(DATA) where they are missing."""
         from google.protobuf.message import DecodeError
         from tensorflow_datasets.proto import tf_example_pb2
 
@@ -188,13 +198,15 @@ class Records:
         except DecodeError:
             raise self._wrong(index, "is not a tf.Example") from None
         values = {name: feature[name].bytes_list.value for name in (self._key, *self._features)}
-        for name, value in values.items():
+        numbers = {name: feature[name].float_list.value for name in self._numbers}
+        for name, value in (values | numbers).items():
             if len(value) != 1:
                 raise self._wrong(index, f"{len(value)} values of {name}, expected 1")
         labels = tuple(feature["label"].int64_list.value)
         if not labels:
             raise self._wrong(index, "no label")
-        return {name: value[0] for name, value in values.items()}, labels
+        first = [{name: value[0] for name, value in each.items()} for each in (values, numbers)]
+        return *first, labels
 
     def _wrong(self, index: int, what: str, key: str = "unknown") -> Failure:
         hint = "restore that file from a copy, or prepare the data set again"

@@ -25,6 +25,9 @@ FORMAT = 3  # of what is written: raised whenever the same source would give oth
 MANIFEST = "preparation.json"
 _SPARE = 1.1  # times the size of the sources: records and converted items take a little more
 
+# Called with the units, the records of their shards, the folder of these and what reports a line.
+Finish = Callable[[Sequence[Unit], Mapping[str, ShardRecord], Path, Callable[[str], None]], None]
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -42,6 +45,7 @@ class Plan:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of the conversion, kept with the data set
     example_bytes: int | None = None  # what an item becomes; None: about its own size
     ignored: Sequence[str] = ()  # what else the source holds, by name
+    finish: Finish | None = None  # what else is written beside the shards
 
     @property
     def recipe(self) -> str:
@@ -76,6 +80,8 @@ def prepare(
         records = {unit.shard: found[unit.shard] for unit in plan.units}
         findings.judge(plan.bad, records, folder, max_bad, report)
         findings.warn(plan.units, records, plan.ignored, folder, report)
+        if plan.finish is not None:
+            plan.finish(plan.units, records, folder, report)
         _write_metadata(plan, records, folder)
         shutil.rmtree(folder / shard.RECORDS)
         for entry in folder.iterdir():

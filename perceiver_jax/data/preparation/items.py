@@ -29,16 +29,34 @@ class Row(NamedTuple):
     array: str
 
 
+class Beside(NamedTuple):
+    """A further file of an item, in another stream of it."""
+
+    path: str  # from the folder of the item's own
+    size: int
+    stamp: int
+    part: str
+
+
+class Clip(NamedTuple):
+    """A part in time of a video, which `audioset_names` explains; its files are opened by what converts it."""
+
+    start: int  # ms
+    end: int
+    part: str  # what the item's file is of the video
+    others: tuple[Beside, ...]
+
+
 class Item(NamedTuple):
     """One example's source: a file, a member of an archive, or a row of an array."""
 
     key: str  # unique in its split
-    label: int
+    label: int | tuple[int, ...]
     path: str
     offset: int
     size: int
     stamp: int  # modification time of `path` in ns when it was listed
-    form: Packed | Row | None = None  # None: the item is the range of `path`
+    form: Packed | Row | Clip | None = None  # None: the item is the range of `path`
 
 
 class Example(NamedTuple):
@@ -46,6 +64,7 @@ class Example(NamedTuple):
 
     record: bytes
     warnings: tuple[str, ...]  # codes
+    content: bytes | None = None  # by which it is known again in another split; None: the bytes of its source
 
 
 Convert = Callable[[Item, bytes], Example]  # raises BadFile
@@ -83,19 +102,22 @@ def make_units(name: str, split: str, items: Iterable[Item], num_shards: int) ->
     return units
 
 
-def record(features: Mapping[str, bytes | int]) -> bytes:
+def record(features: Mapping[str, bytes | int | float | tuple[int, ...]]) -> bytes:
     """A tf.Example of these features, always the same bytes."""
     from tensorflow_datasets.proto import tf_example_pb2
 
     example = tf_example_pb2.Example()
     for name, value in features.items():
-        feature = example.features.feature[name]
-        (feature.int64_list if isinstance(value, int) else feature.bytes_list).value.append(value)
+        values = value if isinstance(value, tuple) else (value,)
+        feature, kind = example.features.feature[name], type(values[0])
+        {int: feature.int64_list, float: feature.float_list, bytes: feature.bytes_list}[kind].value.extend(values)
     return example.SerializeToString(deterministic=True)
 
 
 def read(item: Item, files: "Files") -> bytes:
-    """The bytes of an item. Raises BadFile where its file cannot be read, Failure(DATA) where it has changed."""
+    """The bytes of an item, none of a clip. Raises BadFile where it cannot be read, Failure(DATA) where it has changed."""
+    if isinstance(item.form, Clip):
+        return _unchanged(item, item.form)
     try:
         descriptor = files.open(item.path)
         state = os.fstat(descriptor)
@@ -104,12 +126,35 @@ def read(item: Item, files: "Files") -> bytes:
             return files.row(item.path, item.form.array, item.offset)
         data = b"" if changed else os.pread(descriptor, item.size, item.offset)
     except OSError as error:
-        reason = os.strerror(error.errno).lower() if error.errno else str(error)
-        raise BadFile("unreadable", f"cannot be read: {reason}") from None
+        raise _unreadable(error) from None
     if changed or len(data) != item.size:
-        hint = "run the same command again to read it again"
-        raise Failure(Code.DATA, f"changed while it was read: {item.path}", hint=hint)
+        raise _changed(item.path)
     return _unpacked(data, item.form) if isinstance(item.form, Packed) else data
+
+
+def _unchanged(item: Item, clip: Clip) -> bytes:
+    """Looks whether the files of a clip are those that were listed; reads nothing."""
+    folder = os.path.dirname(item.path)
+    files = [(item.path, item.size, item.stamp)]
+    files += [(os.path.join(folder, other.path), other.size, other.stamp) for other in clip.others]
+    for path, size, stamp in files:
+        try:
+            state = os.stat(path)
+        except OSError as error:
+            raise _unreadable(error) from None
+        if (state.st_size, state.st_mtime_ns) != (size, stamp):
+            raise _changed(path)
+    return b""
+
+
+def _unreadable(error: OSError) -> BadFile:
+    reason = os.strerror(error.errno).lower() if error.errno else str(error)
+    return BadFile("unreadable", f"cannot be read: {reason}")
+
+
+def _changed(path: str) -> Failure:
+    hint = "run the same command again to read it again"
+    return Failure(Code.DATA, f"changed while it was read: {path}", hint=hint)
 
 
 def _unpacked(data: bytes, form: Packed) -> bytes:

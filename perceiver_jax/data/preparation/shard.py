@@ -92,7 +92,8 @@ def _write_examples(
             append(example.record)
             facts["examples"] += 1
             facts["example_bytes"] += len(example.record)
-            facts["digests"].append(hashlib.blake2b(data, digest_size=8).hexdigest())
+            content = data if example.content is None else example.content
+            facts["digests"].append(hashlib.blake2b(content, digest_size=8).hexdigest())
             for code in example.warnings:
                 facts["warnings"].setdefault(code, []).append(item.key)
     return facts

@@ -1,0 +1,167 @@
+"""How much of what AudioSet's lists name is there: in all and by class, with reasons. Clips vanish; never in silence.
+
+The whole report is `coverage.json` beside the shards; the screen shows what is remarkable.
+"""
+
+import collections
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+from perceiver_jax.data import example_index
+from perceiver_jax.data.example_index import STREAMS
+from perceiver_jax.data.preparation.audioset_classes import Classes
+from perceiver_jax.data.preparation.audioset_clips import File, Found
+from perceiver_jax.data.preparation.audioset_segments import Lists, Segment
+from perceiver_jax.data.preparation.items import Beside, Clip, Item, Unit
+from perceiver_jax.data.preparation.listing import Listing
+from perceiver_jax.data.preparation.shard import ShardRecord
+from perceiver_jax.errors import Code, Failure, printable, some
+from perceiver_jax.system import disk
+
+COVERAGE = "coverage.json"
+NO_FILE = "no-file"
+MAX_FILES = 4  # of one clip that are opened
+SHOWN = 10
+
+
+@dataclasses.dataclass
+class Coverage:
+    """What the lists name, and of it what the folder has not."""
+
+    classes: Classes
+    listed: dict[str, int]  # by split
+    counts: dict[str, list[int]]  # by split, listed clips of each class
+    missing: dict[str, list[str]]  # by split, keys of clips without a file
+    unknown: Mapping[str, int]  # labels of no class, and how often they are listed
+    unlabelled: Sequence[str]
+    duplicates: Sequence[str]
+    notes: list[str]
+
+    def check(self, listing: Listing, max_missing: float) -> list[str]:
+        """Lines on what is there and what is remarkable; raises Failure(DATA) where more of a split is missing than may."""
+        lines = self.notes + self._of_lists()
+        for split, listed in self.listed.items():
+            missing = len(self.missing[split])
+            lines.append(f"{split}: {listed - missing:,} of {listed:,} clips, {missing / max(1, listed):.1%} missing")
+            found = {label for item in listing.items[split] for label in item.label}
+            lines += self._absent(split, found)
+        for split, listed in self.listed.items():
+            missing = len(self.missing[split])
+            if not listing.items[split] or missing > max_missing * listed:
+                raise self._too_few(split, listing)
+        return lines
+
+    def _too_few(self, split: str, listing: Listing) -> Failure:
+        missing, listed = self.missing[split], self.listed[split]
+        what = f"{len(missing):,} of {listed:,} clips of {split} have no file"
+        if not missing:
+            return Failure(Code.DATA, f"no clip of {split} is left", hint="--segments without that list")
+        key = missing[0]
+        video, _, start = key.rpartition("_")
+        found = "; ".join(self.notes) or "no file that could be one"
+        expected = f"files called {video}, Y{video}, {video}_{int(start) / 1000:g} or {key}, for example"
+        hint = "--template for other names, or --max_missing with the portion that may be missing"
+        return Failure(Code.DATA, what, f"first {key}", found=found, expected=expected, hint=hint)
+
+    def finish(
+        self, units: Sequence[Unit], records: Mapping[str, ShardRecord], folder: Path, report: Callable[[str], None]
+    ) -> None:
+        """Writes the report and the index of every split; reports what was lost and which streams are absent."""
+        splits, prepared = {}, {}
+        for split, listed in self.listed.items():
+            of_split = [(unit, records[unit.shard]) for unit in units if unit.split == split]
+            examples = [example for pair in of_split for example in _examples(*pair)]
+            example_index.write(folder, split, examples)
+            prepared[split] = collections.Counter(label for _, labels in examples for label in labels)
+            reasons = collections.Counter({NO_FILE: len(self.missing[split])} if self.missing[split] else {})
+            reasons.update(code for _, record in of_split for _, code, _ in record.bad)
+            absent = {f"no-{name}": sum(name not in streams for streams, _ in examples) for name in STREAMS}
+            report(f"{split}: {len(examples):,} of {listed:,} clips prepared; {_counts(reasons)}; {_counts(absent)}")
+            for line in self._absent(split, prepared[split].keys()):
+                report(line)
+            splits[split] = {"listed": listed, "prepared": len(examples), "missing": dict(sorted(reasons.items()))}
+            splits[split] |= {"absent": absent, "without_file": self.missing[split]}
+        classes = [
+            {"mid": mid, "name": name}
+            | {split: {"listed": self.counts[split][i], "prepared": prepared[split][i]} for split in splits}
+            for i, (mid, name) in enumerate(zip(*self.classes, strict=True))
+        ]
+        lists = {"unknown_labels": self.unknown, "clips_without_label": self.unlabelled, "duplicates": self.duplicates}
+        whole = {"splits": splits, "classes": classes, **lists}
+        disk.write_atomically(folder / COVERAGE, (json.dumps(whole, indent=1) + "\n").encode())
+
+    def _of_lists(self) -> list[str]:
+        """Lines on labels and rows that were left out."""
+        lines = []
+        if self.unknown:
+            total = sum(self.unknown.values())
+            lines.append(f"{total:,} labels are of no class in --labels: {printable(some(sorted(self.unknown), SHOWN))}")
+        for keys, text in ((self.unlabelled, "clips without a known label"), (self.duplicates, "clips listed twice")):
+            if keys:
+                lines.append(f"left out {len(keys):,} {text}: {some(sorted(keys), SHOWN)}")
+        return lines
+
+    def _absent(self, split: str, found: Collection[int]) -> list[str]:
+        """A line on the classes without a clip, if there are any."""
+        names = [name for number, name in enumerate(self.classes.names) if number not in found]
+        shown = printable(some(names, SHOWN, f"... (all in {COVERAGE})"), 1000)
+        return (
+            [f"warning: {split} has no clip of {len(names):,} of {len(self.classes.names):,} classes: {shown}"]
+            if names
+            else []
+        )
+
+
+def list_clips(lists: Lists, found: Found, classes: Classes) -> tuple[Listing, Coverage]:
+    """The listed clips that have a file, and what there is to say about all."""
+    listing = Listing({split: len(segments) for split, segments in lists.segments.items()}, ignored=found.ignored)
+    missing: dict[str, list[str]] = {}
+    counts = {split: [0] * len(classes.mids) for split in lists.segments}
+    several = []
+    for split, segments in lists.segments.items():
+        missing[split] = []
+        for segment in segments:
+            for label in segment.labels:
+                counts[split][label] += 1
+            if segment.key not in found.files:
+                missing[split].append(segment.key)
+                continue
+            files = found.files[segment.key]
+            if len(files) > 1 and len({os.path.splitext(file.path)[1] for file in files}) < len(files):
+                several.append(segment.key)
+            listing.items[split].append(_item(segment, files))
+    notes = [*lists.notes, *found.notes]
+    if several:
+        notes.append(
+            f"{len(several):,} clips have several files of one kind; the first is taken: {some(sorted(several), SHOWN)}"
+        )
+    listed = {split: len(segments) for split, segments in lists.segments.items()}
+    lists_of = lists.unknown, lists.unlabelled, lists.duplicates
+    return listing, Coverage(classes, listed, counts, missing, *lists_of, notes)
+
+
+def _item(segment: Segment, files: Sequence[File]) -> Item:
+    first, folder = files[0], os.path.dirname(files[0].path)
+    others = [Beside(os.path.relpath(one.path, folder), one.size, one.stamp, one.part) for one in files[1:MAX_FILES]]
+    clip = Clip(segment.start, segment.end, first.part, tuple(others))
+    return Item(segment.key, segment.labels, first.path, 0, first.size, first.stamp, clip)
+
+
+def _examples(unit: Unit, record: ShardRecord) -> list[tuple[list[str], tuple[int, ...]]]:
+    """The streams and labels of the examples of a shard, in their order."""
+    bad = {key for key, *_ in record.bad}
+    lacking = {
+        name: {key for code, keys in record.warnings.items() if code == f"no-{name}" for key in keys} for name in STREAMS
+    }
+    return [
+        ([name for name in STREAMS if item.key not in lacking[name]], item.label)
+        for item in unit.items
+        if item.key not in bad
+    ]
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items())) or "none missing"

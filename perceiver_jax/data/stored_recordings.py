@@ -1,0 +1,122 @@
+"""Recordings as prepared data sets keep them, chosen by measured bytes, loss and rate of decoding.
+
+Sound is a FLAC file of 16 bits at 48 kHz, mono; film an MP4 file of H.264, 25 frames a second, in short closed groups: a
+part of either is read without the rest.
+"""
+
+import fractions
+import io
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.readers.opencv import opencv
+from perceiver_jax.readers.optional import package
+from perceiver_jax.readers.recordings import Recording
+from perceiver_jax.readers.resampling import resampled_window
+
+SOUND_RATE = 48_000  # samples a second
+FRAME_RATE = 25
+# Of libx264. A window of 32 frames is decoded as fast as from JPEGs of seven times the bytes.
+ENCODER = {"crf": "20", "preset": "medium", "tune": "fastdecode", "g": "16", "keyint_min": "16"}
+ENCODER |= {"sc_threshold": "0", "flags": "+cgop", "threads": "1"}
+_FULL = 2**15  # of 16 bits
+_ROUNDING = 1e-6  # of a frame
+
+Frames = UInt8[np.ndarray, "T H W 3"]
+
+
+def encoders() -> str:
+    """The libraries on whose versions the bytes depend."""
+    return f"av {package('av').__version__}, libsndfile {package('soundfile').__libsndfile_version__}"
+
+
+def encode_sound(samples: Float32[np.ndarray, " samples"]) -> bytes:
+    """Sound at SOUND_RATE; what is above full scale is cut off at it."""
+    whole = np.clip(np.rint(samples.astype(np.float64) * _FULL), -_FULL, _FULL - 1).astype(np.int16)
+    data = io.BytesIO()
+    package("soundfile").write(data, whole, SOUND_RATE, format="FLAC", subtype="PCM_16")
+    return data.getvalue()
+
+
+def encode_film(frames: Iterable[UInt8[np.ndarray, "H W 3"]]) -> bytes:
+    """Frames of one size at FRAME_RATE; both sides are even."""
+    av, data, stream = package("av"), io.BytesIO(), None
+    with av.open(data, "w", format="mp4") as container:
+        for number, frame in enumerate(frames):
+            if stream is None:
+                stream = container.add_stream("libx264", rate=FRAME_RATE, options=ENCODER)
+                stream.height, stream.width, stream.pix_fmt = *frame.shape[:2], "yuv420p"
+                stream.codec_context.thread_count = 1
+                stream.codec_context.time_base = fractions.Fraction(1, FRAME_RATE)
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts = number
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return data.getvalue()
+
+
+class StoredRecording(Recording):
+    """A `Recording` of what `encode_sound` and `encode_film` made; a stream that it lacks has no bytes."""
+
+    def __init__(self, sound: bytes, film: bytes, seconds: float, name: str):
+        self._sound, self._film, self.seconds, self._name = sound, film, seconds, name
+
+    def sound(self, start: float, seconds: float, rate: int) -> Float32[np.ndarray, " samples"] | None:
+        """As `Recording` has it."""
+        if not self._sound:
+            return None
+        return resampled_window(self._samples, SOUND_RATE, round(start * rate), round(seconds * rate), rate)
+
+    def frames(self, start: float, count: int, rate: float, shorter_side: int | None) -> Frames | None:
+        """As `Recording` has it; frames that are smaller stay as they are."""
+        if not self._film:
+            return None
+        wanted = [max(0, math.floor((start + k / rate) * FRAME_RATE + _ROUNDING)) for k in range(count)]
+        found = dict(self._decoded(wanted[0], wanted[-1])) if wanted else {}
+        needed = set(wanted)
+        shown = {number: _reduced(found[number], shorter_side) for number in needed & found.keys()}
+        there = [shown[number] for number in wanted if number in shown]
+        return np.stack(there) if there else np.zeros((0, 1, 1, 3), np.uint8)
+
+    def _samples(self, first: int, last: int) -> Float32[np.ndarray, " samples"]:
+        soundfile = package("soundfile")
+        try:
+            with soundfile.SoundFile(io.BytesIO(self._sound)) as file:
+                file.seek(min(first, file.frames))
+                return file.read(max(0, last - first), dtype="float32")
+        except soundfile.SoundFileError as error:
+            raise self._damaged("sound", f"{error}") from None
+
+    def _damaged(self, what: str, found: str) -> Failure:
+        hint = "prepare the data set again"
+        return Failure(Code.DATA, f"{self._name}: the {what} is damaged", found=found, hint=hint)
+
+    def _decoded(self, first: int, last: int) -> Iterator[tuple[int, UInt8[np.ndarray, "H W 3"]]]:
+        """The frames from one to another, numbered."""
+        av, cv2 = package("av"), opencv()
+        try:
+            with av.open(io.BytesIO(self._film)) as container:
+                stream = container.streams.video[0]
+                stream.codec_context.thread_count, stream.codec_context.thread_type = 1, "NONE"
+                container.seek(round(first / FRAME_RATE / stream.time_base), stream=stream)  # to the key frame before
+                for frame in container.decode(stream):
+                    number = round(frame.time * FRAME_RATE)
+                    if number >= first:
+                        # BT.601, limited range, as it was encoded: 1.3 times as fast as PyAV's own.
+                        yield number, cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420)
+                    if number >= last:
+                        return
+        except av.FFmpegError as error:
+            raise self._damaged("film", f"{error.strerror}") from None
+
+
+def _reduced(frame: UInt8[np.ndarray, "H W 3"], shorter_side: int | None) -> UInt8[np.ndarray, "h w 3"]:
+    height, width = frame.shape[:2]
+    if shorter_side is None or min(height, width) <= shorter_side:
+        return frame
+    scale, cv2 = shorter_side / min(height, width), opencv()
+    return cv2.resize(frame, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
