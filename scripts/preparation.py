@@ -86,6 +86,8 @@ def _prepare_part(plan: dataset.Plan, part: Part, data_dir: Path, stop: StopFlag
     mine = share_of(part, plan.units)
     count = sum(len(unit.items) for unit in mine)
     report_above(f"part {part}: {len(mine):,} of {len(plan.units):,} shards, {count:,} items")
+    if not mine:
+        report_above(f"warning: nothing to do: more parts than the {len(plan.units):,} shards")
     with Progress(count, 0) as progress:
         observe = Observer(progress, stop, count)
         records = dataset.prepare_part(plan, part, data_dir, flags.FLAGS["num_workers"].value, observe, progress.note)

@@ -115,6 +115,7 @@ def prepare_part(
     if not final.exists():
         with claims.claimed(folder, part):
             if not final.exists():
+                parts.warn_of_others(plan.units, plan.recipe, folder, report)
                 records = _write(plan, parts.share_of(part, plan.units), folder, num_workers, observe, part.mark)
                 findings.report_part(records, report)
                 return records

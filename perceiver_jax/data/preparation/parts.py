@@ -68,14 +68,13 @@ def share_of(part: Part, units: Sequence[Unit]) -> list[Unit]:
 
 def check_finished(units: Sequence[Unit], recipe: str, folder: Path) -> None:
     """Raises Failure(WORKDIR) naming the parts that are not finished, as far as the folder shows how many there are."""
-    missing = {unit.shard for unit in units if shard.recorded(unit, recipe, folder) is None}
+    missing, foreign = _unfinished(units, recipe, folder)
     if not missing:
         return
-    others = sum((folder / name).exists() for name in missing)
     found = f"{len(units) - len(missing):,} of {len(units):,} shards"
-    if others:
-        found += f", and {others:,} of another source or other settings"
-    what, names = "not all parts are finished", sorted(missing)
+    if foreign:
+        found += f", and {foreign:,} of another source or other settings"
+    what, names = "not all parts are finished", ["--part=I/N for each I from 1 to N"]
     counts = collections.Counter(int(m[2]) for path in folder.glob(f"{LOCK}-*") if (m := _LOCKS.fullmatch(path.name)))
     if counts:
         of = max(counts, key=lambda of: (counts[of], of))
@@ -84,3 +83,17 @@ def check_finished(units: Sequence[Unit], recipe: str, folder: Path) -> None:
         what = f"{len(names):,} of {of:,} parts are not finished"
     hint = f"first {some(names, SHOWN)}; or without --seal, which prepares here what is missing"
     raise Failure(Code.WORKDIR, what, f"{folder}", found=found, hint=hint)
+
+
+def warn_of_others(units: Sequence[Unit], recipe: str, folder: Path, report: Callable[[str], None]) -> None:
+    """Says how many shards in the folder are not what this source and these settings give."""
+    _, foreign = _unfinished(units, recipe, folder)
+    if foreign:
+        what = f"{foreign:,} shards in {folder} are of another source or other settings, and have to be prepared again"
+        report(f"warning: {what}; copies of a source count as the same if they keep the times of its files (rsync -a)")
+
+
+def _unfinished(units: Sequence[Unit], recipe: str, folder: Path) -> tuple[set[str], int]:
+    """The shards that are not there, and how many of them are there but with other contents."""
+    missing = {unit.shard for unit in units if shard.recorded(unit, recipe, folder) is None}
+    return missing, sum((folder / name).exists() for name in missing)
