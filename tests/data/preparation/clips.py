@@ -24,7 +24,7 @@ def numbered(number, size=(32, 32)):
     height, width = size
     frame = np.full((height, width, 3), 60, np.uint8)
     bars = [255 * int(bit) for bit in f"{number % 256:08b}"]
-    frame[: height // 2] = np.repeat(bars, width // 8 + 1)[:width, None] if width % 8 else np.repeat(bars, width // 8)[:, None]
+    frame[: height // 2] = np.repeat(bars, -(-width // 8))[:width, None]
     return frame
 
 
