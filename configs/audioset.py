@@ -34,8 +34,8 @@ from ml_collections import ConfigDict
 
 from perceiver_jax.settings.config import with_variant
 
-# Bands as on ImageNet: the paper names none. One position for each piece, or on the spectrogram's own two axes, as figures 20
-# to 23 plot it; Perceiver IO's table 6 says one: data.audio.positions="sequence".
+# Bands as on ImageNet: the paper names none. The spectrogram is on two axes, as figures 20 to 23 plot it; by Perceiver IO's
+# table 6 it is on one: data.audio.positions="sequence".
 RAW_POSITIONS = dict(kind="fourier", num_bands=64, max_resolution=(480.0,))
 MEL_POSITIONS = dict(kind="fourier", num_bands=64, max_resolution=(60.0, 80.0))
 # 16 bands are what is left of the common width of 487: less 4 of the vector, 384 of a patch, 3 coordinates.
