@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from perceiver_jax.data import pipeline
-from perceiver_jax.data.examples import Batch
+from perceiver_jax.data.batch import Batch
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system import devices
 from perceiver_jax.system.signals import StopFlag
