@@ -73,7 +73,7 @@ def samples_of(data: Data, kind: str) -> tuple[int, int]:
 class Streamed:
     """One stream of a container: where it is, and what is known of it before it is decoded."""
 
-    data: Data
+    data: Data = dataclasses.field(repr=False)
     kind: str  # of the container
     index: int
     codec: str  # "" where there is no decoder

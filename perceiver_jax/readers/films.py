@@ -18,7 +18,8 @@ from perceiver_jax.readers.containers import MAX_PIXELS, SEEKABLE, Streamed, con
 from perceiver_jax.readers.opencv import opencv
 
 Pixels = UInt8[np.ndarray, "H W 3"]
-_ROUNDING = 1e-6  # seconds, beside half a tick of the container's clock
+_ROUNDING = 1e-6  # seconds, beside half a tick of a container's clock
+_MAX_TICK = 0.001  # seconds; an AVI counts frames, whose times are exact
 _BACK = (0.5, 4.0, 32.0)  # seconds before a window to which is sought, in turn, until there is a frame to begin with
 _MOST_SQUEEZED = 8  # how many times as wide as high a pixel may be, or the reverse; more is a mistake
 _HIGH = 720  # rows
@@ -45,7 +46,7 @@ class Film:
     def frames(self, start: float, count: int, rate: float, shorter_side: int | None) -> UInt8[np.ndarray, "T H W 3"]:
         """The frames on screen at start + k / rate, for k in range(count); fewer where the film ends. Raises BadFile."""
         shown: list[Pixels] = []
-        shape, current, early = None, None, self.stream.tick / 2 + _ROUNDING
+        shape, current, early = None, None, min(self.stream.tick, _MAX_TICK) / 2 + _ROUNDING
         for frame in self._from(start):
             if current is None:
                 shape = _shape(self.size, frame, shorter_side)

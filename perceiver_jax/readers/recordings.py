@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from perceiver_jax.readers import containers, media_bytes, sounds
+from perceiver_jax.readers import containers, cut_films, media_bytes, sounds
 from perceiver_jax.readers.films import Film
 from perceiver_jax.readers.resampling import resampled_window
 from perceiver_jax.readers.tracks import Track
@@ -58,6 +58,7 @@ class FileRecording:
         sound, notes = sounds.open_sound(self._data, kind)
         if sound is not None:
             return sound, None, sound.seconds, notes
+        cut_films.check_whole(self._data, kind)
         found = containers.streams_of(self._data, kind)
         sound = None if found.sound is None else Track(found.sound)
         film = None if found.film is None else Film(found.film, found.size, found.times)

@@ -45,7 +45,7 @@ class Piece(NamedTuple):
 class Sound:
     """The sound of a file, mono and at its own rate: pieces that follow one another."""
 
-    data: Data
+    data: Data = dataclasses.field(repr=False)
     rate: int
     pieces: tuple[Piece, ...]
 

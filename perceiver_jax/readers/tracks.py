@@ -80,7 +80,10 @@ class Track:
         self, begin: float | None, anchor: int, length: int
     ) -> Iterator[tuple[int, Float32[np.ndarray, " samples"]]]:
         rate, place = self.rate, None
-        for frame, at in self._frames(begin):
+        frames = self._frames(begin)
+        if begin is not None:
+            next(frames, None)  # Matroska's encoder delay is taken from it once more
+        for frame, at in frames:
             if frame.sample_rate != rate:
                 raise BadFile("encoding", f"its sampling rate changes from {rate:,} to {frame.sample_rate:,} Hz")
             stamp = round(at * rate)
