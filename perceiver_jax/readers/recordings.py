@@ -5,6 +5,7 @@ The clock begins with whichever begins first, sound or film; with the film where
 
 import functools
 import math
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
