@@ -69,13 +69,14 @@ def get_config(variant: str = "folders") -> ConfigDict:
                     positions="time_frequency",
                 ),
                 video=None,
+                sampling="shuffle",
                 batch_size=32,
                 eval_batch_size=64,
                 validation_examples=0,
                 num_workers=0,
                 prefetch_batches=4,
             ),
-            views=dict(num_evaluation=4, stream_dropout={}),
+            views=dict(num_evaluation=4, stream_dropout={}, dropped="zeroed"),
             augment=dict(
                 kind="spec_augment", frequency_masks=1, frequency_mask=20, time_masks=2, time_mask=6, mixup_alpha=None
             ),

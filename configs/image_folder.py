@@ -54,10 +54,11 @@ def get_config(variant: str = "folders") -> ConfigDict:
                 batch_size=64,
                 eval_batch_size=64,
                 validation_examples=0,
+                sampling="shuffle",
                 num_workers=2,
                 prefetch_batches=4,
             ),
-            views=dict(num_evaluation=1, stream_dropout={}),
+            views=dict(num_evaluation=1, stream_dropout={}, dropped="zeroed"),
             augment=dict(
                 kind="inception",
                 crop=dict(area=(0.25, 1.0), aspect=(3 / 4, 4 / 3), min_object_covered=0.1, attempts=10),

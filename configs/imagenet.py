@@ -119,10 +119,11 @@ def get_config(variant: str = "fourier") -> ConfigDict:
                 batch_size=1024,  # Perceiver IO's; the paper names none
                 eval_batch_size=1024,
                 validation_examples=0,  # as published; 10_000 to choose settings without looking at the test split
+                sampling="shuffle",
                 num_workers=16,
                 prefetch_batches=4,
             ),
-            views=dict(num_evaluation=1, stream_dropout={}),
+            views=dict(num_evaluation=1, stream_dropout={}, dropped="zeroed"),
             augment=dict(
                 kind="inception",
                 # Numbers of the authors' code: the paper says "Inception-style" and "RandAugment", Perceiver IO 4 and 5.

@@ -56,10 +56,11 @@ def get_config(variant: str = "augmented") -> ConfigDict:
                 batch_size=32,
                 eval_batch_size=250,
                 validation_examples=0,
+                sampling="shuffle",
                 num_workers=0,
                 prefetch_batches=4,
             ),
-            views=dict(num_evaluation=1, stream_dropout={}),
+            views=dict(num_evaluation=1, stream_dropout={}, dropped="zeroed"),
             augment=dict(
                 kind="points",
                 subset="random",  # 512 of a shape's 4,096 points

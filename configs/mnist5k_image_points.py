@@ -44,10 +44,11 @@ def get_config() -> ConfigDict:
                 batch_size=64,
                 eval_batch_size=250,
                 validation_examples=0,
+                sampling="shuffle",
                 num_workers=0,
                 prefetch_batches=4,
             ),
-            views=dict(num_evaluation=1, stream_dropout=dict(image=0.3, points=0.3)),
+            views=dict(num_evaluation=1, stream_dropout=dict(image=0.3, points=0.3), dropped="zeroed"),
             augment=dict(
                 image=dict(kind="affine", rotate_degrees=10.0, shear=0.1, scale=0.1, translate=0.08, flip_probability=0.0),
                 points=dict(

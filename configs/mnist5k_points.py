@@ -40,10 +40,11 @@ def get_config() -> ConfigDict:
                 batch_size=64,
                 eval_batch_size=250,
                 validation_examples=0,
+                sampling="shuffle",
                 num_workers=0,
                 prefetch_batches=4,
             ),
-            views=dict(num_evaluation=1, stream_dropout={}),
+            views=dict(num_evaluation=1, stream_dropout={}, dropped="zeroed"),
             augment=dict(
                 kind="points",
                 subset="random",  # 256 of a digit's 512 points

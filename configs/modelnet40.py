@@ -55,10 +55,11 @@ def get_config(variant: str = "perceiver") -> ConfigDict:
                 batch_size=512,
                 eval_batch_size=512,
                 validation_examples=984,  # a tenth of train, to choose by; 0 with eval_splits ("test",) trains on all
+                sampling="shuffle",
                 num_workers=4,
                 prefetch_batches=4,
             ),
-            views=dict(num_evaluation=1, stream_dropout={}),
+            views=dict(num_evaluation=1, stream_dropout={}, dropped="zeroed"),
             augment=dict(
                 kind="points",
                 subset="random",  # the paper does not say; "first" takes the same points every time

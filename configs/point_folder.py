@@ -58,10 +58,11 @@ def get_config(variant: str = "folders") -> ConfigDict:
                 batch_size=32,
                 eval_batch_size=64,
                 validation_examples=0,
+                sampling="shuffle",
                 num_workers=0,
                 prefetch_batches=4,
             ),
-            views=dict(num_evaluation=1, stream_dropout={}),
+            views=dict(num_evaluation=1, stream_dropout={}, dropped="zeroed"),
             augment=dict(
                 kind="points",
                 subset="random",

@@ -14,12 +14,26 @@ from perceiver_jax import command
 from perceiver_jax.data.preparation import checksums, dataset, findings, items
 from perceiver_jax.data.preparation.checksums import Checksum
 from perceiver_jax.data.preparation.listing import Listing
+from perceiver_jax.data.preparation.parts import Part, share_of
 from perceiver_jax.errors import Code, Failure, Stopped
 from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.system.signals import StopFlag
 
 LOG_SECONDS = 10.0  # between two lines of progress
 MEGABYTE = 1_000_000
+
+
+class _PartParser(flags.ArgumentParser):
+    """One of several parts, as `I/N`."""
+
+    syntactic_help = "I/N"
+
+    def parse(self, argument: str) -> Part:
+        return Part.parse(argument)
+
+    def flag_type(self) -> str:
+        return "part"
+
 
 flags.disclaim_key_flags()  # they are the flags of the command that defines them
 
@@ -33,6 +47,8 @@ def define_flags(source: str, noun: str, flag: str = "source") -> None:
     flags.DEFINE_bool("verify", False, "Finally read all that was written and compare it with its checksums.")
     flags.DEFINE_bool("allow_partial", False, "Prepare a subset, recorded as such.")
     flags.DEFINE_integer("max_bad", 0, f"{noun.capitalize()} that may be left out as unreadable.", lower_bound=0)
+    flags.DEFINE(_PartParser(), "part", None, "I/N: prepare part I of N, as may other machines, into the same --data_dir.")
+    flags.DEFINE_bool("seal", False, "Put together what --part has prepared; refuse if a part is missing.")
 
 
 def prepare(make_plan: Callable[[Path], dataset.Plan], flag: str = "source") -> None:
@@ -40,21 +56,63 @@ def prepare(make_plan: Callable[[Path], dataset.Plan], flag: str = "source") -> 
     source = Path(command.require(flag))
     data_dir = Path(command.require("data_dir"))
     check_outside(data_dir, source, flag)
-    num_workers, max_bad = (flags.FLAGS[name].value for name in ("num_workers", "max_bad"))
+    part, seal = (flags.FLAGS[name].value for name in ("part", "seal"))
+    if part is not None and seal:
+        raise Failure(Code.CONFIG, "--part and --seal", expected="one of them: --seal once all parts are finished")
     published = _checksums(source) if source.exists() else []  # otherwise `make_plan` reports it
+    if part is not None:  # all of them together compare each file
+        published = part.share(published, lambda checksum: checksum.size)
     with StopFlag() as stop:
         plan = make_plan(source)
         if published:
             _compare(published, stop)
-        count = sum(len(unit.items) for unit in plan.units)
-        with Progress(count, 0) as progress:
-            observe = Observer(progress, stop, count)
-            final = dataset.prepare(plan, data_dir, num_workers, max_bad, observe, progress.note)
-        if flags.FLAGS["verify"].value:
-            report_above(f"reading {final}")
-            with Progress(len(plan.units), 0) as progress:
-                dataset.verify(final, Observer(progress, stop, len(plan.units)))
+        if part is None:
+            _prepare_whole(plan, data_dir, seal, stop)
+        else:
+            _prepare_part(plan, part, data_dir, stop)
+
+
+def _prepare_whole(plan: dataset.Plan, data_dir: Path, seal: bool, stop: StopFlag) -> None:
+    num_workers, max_bad = (flags.FLAGS[name].value for name in ("num_workers", "max_bad"))
+    count = sum(len(unit.items) for unit in plan.units)
+    with Progress(count, 0) as progress:
+        observe = Observer(progress, stop, count)
+        final = dataset.prepare(plan, data_dir, num_workers, max_bad, observe, progress.note, seal)
+    _finish_whole(final, data_dir, stop)
+
+
+def _prepare_part(plan: dataset.Plan, part: Part, data_dir: Path, stop: StopFlag) -> None:
+    final, folder = dataset.folders(plan, data_dir)
+    mine = share_of(part, plan.units)
+    count = sum(len(unit.items) for unit in mine)
+    report_above(f"part {part}: {len(mine):,} of {len(plan.units):,} shards, {count:,} items")
+    if not mine:
+        report_above(f"warning: nothing to do: more parts than the {len(plan.units):,} shards")
+    with Progress(count, 0) as progress:
+        observe = Observer(progress, stop, count)
+        records = dataset.prepare_part(plan, part, data_dir, flags.FLAGS["num_workers"].value, observe, progress.note)
+    if records is None:
+        _finish_whole(final, data_dir, stop)
+        return
+    if flags.FLAGS["verify"].value:
+        sums = {name: record.sha256 for name, record in records.items()}
+        _verify(folder, sums, "the same command writes them again", stop)
+    bad = sum(len(record.bad) for record in records.values())
+    left_out = f", without {bad:,} bad items: --max_bad counts them then" if bad else ""
+    say(f"part {part} is ready; --seal in place of --part={part} puts all parts together, once they are{left_out}")
+
+
+def _finish_whole(final: Path, data_dir: Path, stop: StopFlag) -> None:
+    if flags.FLAGS["verify"].value:
+        hint = f"restore them from a copy, or remove {final} and prepare again"
+        _verify(final, dataset.written(final), hint, stop)
     say(f"{final} is ready: --config.data.data_dir={data_dir}")
+
+
+def _verify(folder: Path, sums: Mapping[str, str], hint: str, stop: StopFlag) -> None:
+    report_above(f"reading {folder}")
+    with Progress(len(sums), 0) as progress:
+        dataset.verify(folder, sums, hint, Observer(progress, stop, len(sums)))
 
 
 def check_outside(data_dir: Path, source: Path, flag: str = "source") -> None:

@@ -9,7 +9,14 @@ from configs.digits import get_config
 from perceiver_jax.runs.problem import Problem, resolve
 from perceiver_jax.settings.config import Config, parse
 
-BATCHES = {"batch_size": 2, "eval_batch_size": 2, "validation_examples": 0, "num_workers": 0, "prefetch_batches": 1}
+BATCHES = {
+    "batch_size": 2,
+    "eval_batch_size": 2,
+    "validation_examples": 0,
+    "sampling": "shuffle",
+    "num_workers": 0,
+    "prefetch_batches": 1,
+}
 
 
 def config_of(data, augment, **sections) -> Config:
@@ -40,9 +47,9 @@ def data_of(data, augment, left_out=(), masked=None, **sections):
     return problem_of(data, augment, left_out, masked, **sections).data
 
 
-def views_of(num_evaluation=1, **stream_dropout):
+def views_of(num_evaluation=1, dropped="zeroed", **stream_dropout):
     """The section `views`."""
-    return {"num_evaluation": num_evaluation, "stream_dropout": stream_dropout}
+    return {"num_evaluation": num_evaluation, "stream_dropout": stream_dropout, "dropped": dropped}
 
 
 def take(batches, count=None):

@@ -190,6 +190,7 @@ def test_the_examples_of_a_source_have_its_streams_and_classes(source):
         for i in (0, len(examples) - 1):
             assert examples[i].inputs.keys() == names
             assert set(examples[i].labels) <= set(classes)
+            assert examples.labels(i) == examples[i].labels
 
 
 @of_kinds(sources)

@@ -4,16 +4,13 @@ import contextlib
 import hashlib
 import json
 import os
-import runpy
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from perceiver_jax.data.preparation import findings, imagenet2012
+from tests import preparing
 from tests.data.preparation.archives import (
     encoded,
     photograph,
@@ -23,20 +20,9 @@ from tests.data.preparation.archives import (
     write_archives,
     write_folders,
 )
-from tests.door import fresh_flags
+from tests.preparing import hashes, wait_for_shards
 
-ROOT = Path(__file__).parents[1]
-# Every picture a shard of its own, so that a run of few pictures can be ended in its middle.
-SCRIPT = """
-import os, resource, runpy, signal
-if "LARGEST_FILE" in os.environ:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(os.environ["LARGEST_FILE"]),) * 2)
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-if __name__ == "__main__":
-    from perceiver_jax.data.preparation import imagenet2012
-    imagenet2012.SHARDS = dict(imagenet2012.PUBLISHED)
-    runpy.run_module("scripts.prepare_imagenet", run_name="__main__", alter_sys=True)
-"""
+INCOMPLETE = "imagenet2012/5.1.0.incomplete"
 
 
 @pytest.fixture
@@ -44,11 +30,8 @@ def launch(monkeypatch, capsys):
     """Runs the command in this process: its exit code, stdout and stderr."""
 
     def launch(source, data_dir, *arguments):
-        words = ["prepare", "--source", source, "--data_dir", data_dir, "--num_workers=1", *arguments]
-        monkeypatch.setattr(sys, "argv", [str(word) for word in words])
-        with fresh_flags(), pytest.raises(SystemExit) as end:
-            runpy.run_path(f"{ROOT}/scripts/prepare_imagenet.py", run_name="__main__")
-        return end.value.code, *capsys.readouterr()
+        words = ["--source", source, "--data_dir", data_dir, "--num_workers=1", *arguments]
+        return preparing.launch("imagenet", words, monkeypatch, capsys)
 
     return launch
 
@@ -56,37 +39,19 @@ def launch(monkeypatch, capsys):
 @pytest.fixture
 def start(tmp_path):
     """Starts the command in a process of its own, with a shard for each picture."""
-    script = tmp_path / "run.py"
-    script.write_text(SCRIPT)
 
     def start(source, data_dir, *arguments, **environment):
-        command = [sys.executable, script, "--source", source, "--data_dir", data_dir, "--allow_partial", *arguments]
-        variables = os.environ | {"PYTHONPATH": str(ROOT)} | environment
-        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, text=True, env=variables, start_new_session=True, **pipes)
+        words = ["--source", source, "--data_dir", data_dir, "--allow_partial", *arguments]
+        return preparing.start("imagenet", "imagenet2012", dict(imagenet2012.PUBLISHED), words, tmp_path, **environment)
 
     return start
-
-
-def hashes(folder):
-    """The SHA-256 of every file under a folder, by its path."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def wait_for_shards(data_dir, count):
-    units = data_dir / "imagenet2012/5.1.0.incomplete/units"
-    deadline = time.monotonic() + 60
-    while len(list(units.glob("image*"))) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def test_a_run_that_was_killed_ends_with_the_bytes_of_one_that_was_not(tmp_path, start, launch, monkeypatch):
     source = write_archives(tmp_path / "source")
     for number, count in ((signal.SIGKILL, 3), (signal.SIGTERM, 6)):
         run = start(source, tmp_path / "killed", "--num_workers=1", LC_ALL="C", TZ="Asia/Tokyo")
-        wait_for_shards(tmp_path / "killed", count)
+        wait_for_shards(tmp_path / "killed" / INCOMPLETE, count)
         os.killpg(run.pid, number)  # as a terminal or a scheduler does
         _, err = run.communicate()
         assert run.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 143), err
@@ -102,7 +67,7 @@ def test_a_run_that_was_killed_ends_with_the_bytes_of_one_that_was_not(tmp_path,
 def test_workers_end_with_the_run_that_was_killed(tmp_path, start):
     source = write_archives(tmp_path / "source")
     run = start(source, tmp_path / "out", "--num_workers=1")
-    wait_for_shards(tmp_path / "out", 3)
+    wait_for_shards(tmp_path / "out" / INCOMPLETE, 3)
     run.kill()
     run.communicate()
     time.sleep(0.5)
@@ -323,7 +288,7 @@ def test_a_data_set_from_another_source_is_not_touched(tmp_path, launch):
 def test_two_runs_do_not_write_into_one_folder(tmp_path, start, launch):
     source = write_archives(tmp_path / "source")
     run = start(source, tmp_path / "out", "--num_workers=1")
-    wait_for_shards(tmp_path / "out", 1)
+    wait_for_shards(tmp_path / "out" / INCOMPLETE, 1)
     run.send_signal(signal.SIGSTOP)
     with contextlib.ExitStack() as stack:
         stack.callback(run.communicate)

@@ -2,17 +2,12 @@
 
 import hashlib
 import json
-import os
-import runpy
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from perceiver_jax.data.preparation import modelnet40
+from tests import preparing
 from tests.data.preparation.shapes import (
     cloud,
     meshes,
@@ -23,17 +18,9 @@ from tests.data.preparation.shapes import (
     write_tree,
     write_zip,
 )
-from tests.door import fresh_flags
+from tests.preparing import hashes, wait_for_shards
 
-ROOT = Path(__file__).parents[1]
 SHARDS = {"train": 3281, "test": 822}  # three shapes each, so that a run of few can be ended in its middle
-SCRIPT = f"""
-import runpy
-if __name__ == "__main__":
-    from perceiver_jax.data.preparation import modelnet40
-    modelnet40.SHARDS = {SHARDS}
-    runpy.run_module("scripts.prepare_modelnet40", run_name="__main__", alter_sys=True)
-"""
 
 
 @pytest.fixture
@@ -41,19 +28,10 @@ def launch(monkeypatch, capsys):
     """Runs the command in this process: its exit code, stdout and stderr."""
 
     def launch(source, data_dir, *arguments):
-        words = ["prepare", "--source", source, "--data_dir", data_dir, "--num_workers=1", "--num_points=32", *arguments]
-        monkeypatch.setattr(sys, "argv", [str(word) for word in words])
-        with fresh_flags(), pytest.raises(SystemExit) as end:
-            runpy.run_path(f"{ROOT}/scripts/prepare_modelnet40.py", run_name="__main__")
-        return end.value.code, *capsys.readouterr()
+        words = ["--source", source, "--data_dir", data_dir, "--num_workers=1", "--num_points=32", *arguments]
+        return preparing.launch("modelnet40", words, monkeypatch, capsys)
 
     return launch
-
-
-def hashes(folder):
-    """The SHA-256 of every file under a folder, by its path."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def stored(data_dir, split):
@@ -66,17 +44,11 @@ def stored(data_dir, split):
 
 def test_a_run_that_was_killed_ends_with_the_bytes_of_one_that_was_not(tmp_path, launch, monkeypatch):
     source = write_zip(tmp_path / "source")
-    script = tmp_path / "run.py"
-    script.write_text(SCRIPT)
-    command = [sys.executable, script, "--source", source, "--data_dir", tmp_path / "killed", "--allow_partial"]
-    variables = os.environ | {"PYTHONPATH": str(ROOT), "LC_ALL": "C", "TZ": "Asia/Tokyo"}
-    run = subprocess.Popen([*command, "--num_workers=1", "--num_points=32"], env=variables, stderr=subprocess.DEVNULL)
-    units, deadline = tmp_path / "killed/modelnet40/1.0.0.incomplete/units", time.monotonic() + 60
-    while len(list(units.glob("model*"))) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
+    words = ["--source", source, "--data_dir", tmp_path / "killed", "--allow_partial", "--num_workers=1", "--num_points=32"]
+    run = preparing.start("modelnet40", "modelnet40", SHARDS, words, tmp_path, LC_ALL="C", TZ="Asia/Tokyo")
+    wait_for_shards(tmp_path / "killed/modelnet40/1.0.0.incomplete", 2)
     run.kill()
-    run.wait()
+    run.communicate()
     assert not (tmp_path / "killed/modelnet40/1.0.0").exists()
     monkeypatch.setattr(modelnet40, "SHARDS", SHARDS)
     for name, workers in (("killed", 1), ("quiet", 2)):

@@ -1,6 +1,6 @@
 """What the settings of every data source have in common, and views of examples. Nothing here needs JAX."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,7 @@ class DataConfig(Section):
     batch_size: Annotated[Count, Tiny(8)]  # examples an update, over all devices
     eval_batch_size: Annotated[Count, Tiny(16), HARMLESS]
     validation_examples: Annotated[int, Field(ge=0), Tiny(32)]  # taken from the end of train as the split `validation`
+    sampling: Literal["shuffle", "class_balanced"]  # each example once an epoch, or drawn as often as its classes are rare
     num_workers: Annotated[int, Field(ge=0), Tiny(0), HARMLESS]  # processes that load and augment; 0: a thread of this
     prefetch_batches: Annotated[Count, HARMLESS]
 
@@ -38,5 +39,6 @@ class ViewsConfig(Section):
     """Views of an example as a whole, all its streams together."""
 
     num_evaluation: Annotated[Count, HARMLESS]  # views of an example whose scores are averaged; 1: the plain one
-    # By stream, the probability that a training example comes without it, its inputs zero: never without two at once.
+    # By stream, the probability that a training example comes without it: never without two at once.
     stream_dropout: dict[str, Fraction]
+    dropped: Literal["zeroed", "masked"]  # what becomes of its inputs, there and where an evaluation leaves a stream out

@@ -1,14 +1,15 @@
 """Examples of a split: read, made into features stream by stream, put together as batches."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
-from jaxtyping import Bool, Float32, Num
+from jaxtyping import Bool, Float32, Float64, Num
 
-from perceiver_jax.data import sources
+from perceiver_jax.data import sampling, sources
 from perceiver_jax.data.config import DataConfig, ViewsConfig
 from perceiver_jax.errors import Code, Failure, nearest_first
 from perceiver_jax.modalities import Features, Modality
@@ -51,7 +52,7 @@ class DataSet:
     task: Task
     sizes: Mapping[str, int]  # of each split of this run: `validation` are the last of train, which then lacks them
     numbers: tuple[int, ...]  # of each of the source's classes, its number in the run
-    masked: Collection[str]  # streams of which some example has fewer inputs than the grid
+    masked: Collection[str]  # streams of which some example has fewer inputs than the grid, or may be given none
 
     @property
     def mixes(self) -> bool:
@@ -66,6 +67,19 @@ class DataSet:
             what = f"data set {self.config.kind} has no split {split!r}"
             raise Failure(Code.CONFIG, what, expected=f"one of {names}", hint=hint)
         return self.sizes[split]
+
+    @functools.cached_property
+    def class_weights(self) -> Float64[np.ndarray, " examples"]:
+        """How often each example that is trained on is drawn by its classes, in proportion.
+
+        Raises Failure(DATA) where none of them has a class.
+        """
+        train = self.source.load("train")
+        weights = sampling.class_weights(map(train.labels, range(self.sizes["train"])))
+        if not weights.any():
+            what = f"data.sampling class_balanced: none of {len(weights):,} training examples has a class"
+            raise Failure(Code.DATA, what, self.config.where, hint="--config.data.sampling=shuffle, or data with labels")
+        return weights
 
     def example(self, split: str, index: int) -> tuple[Inputs, Masks]:
         """One example of a split, as evaluation sees it. Raises Failure(CONFIG) for an index out of range."""
@@ -143,7 +157,8 @@ class Split:
                 raise _fewer(min(absent), "none", inputs[min(absent)])
             without.append({*item.dropped, *absent})
             for stream, features in item.features.items():
-                _put(inputs, masks, stream, row, features)
+                if not (stream in item.dropped and self.data.views.dropped == "masked"):
+                    _put(inputs, masks, stream, row, features)
         for stream, modality in self.data.modalities.items():
             filled = inputs[stream][: len(without)]
             filled[...] = modality.normalize(filled)
@@ -211,9 +226,9 @@ def masked_streams(modalities: Mapping[str, Modality]) -> frozenset[str]:
 def _put(inputs: Inputs, masks: Masks, stream: str, row: int, features: Features) -> None:
     """Puts one example's features into its row; of a masked stream as many inputs as it has."""
     if stream in masks:
-        count = len(features)
-        inputs[stream][row].reshape(-1, features.shape[-1])[:count] = features
-        masks[stream][row, :count] = True
+        rows = features.reshape(-1, features.shape[-1])
+        inputs[stream][row].reshape(-1, features.shape[-1])[: len(rows)] = rows
+        masks[stream][row, : len(rows)] = True
     elif features.size == inputs[stream][row].size:
         inputs[stream][row] = features.reshape(inputs[stream][row].shape)
     else:

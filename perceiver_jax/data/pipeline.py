@@ -16,6 +16,7 @@ import numpy as np
 from absl import flags
 from jaxtyping import Integer
 
+from perceiver_jax.data import sampling
 from perceiver_jax.data.config import DataConfig
 from perceiver_jax.data.examples import Batch, DataSet, Share, Split, eval_batch, train_batch, vote_batch
 from perceiver_jax.errors import Code, Failure
@@ -62,6 +63,8 @@ def train_batches(data: DataSet, seed: int, first_step: int, *, host: int = 0, n
     start of the next. All that is random in one example comes from (seed, step, position among the step's examples). With
     mixup or CutMix, a step has twice as many as slots: slot i is of the examples at positions i and B + i. An epoch of
     a run still is as many slots as the split has examples, of which each is then seen twice.
+
+    With class_balanced sampling there is no shuffle: each step's examples are drawn, from (seed, step), with replacement.
     """
     import grain
 
@@ -123,8 +126,19 @@ def _ids(data: DataSet, seed: int) -> "grain.MapDataset":
     """The example ids of every step of a run: an endless sequence, epoch after epoch, cut into steps."""
     import grain
 
-    order = grain.MapDataset.range(data.size("train")).seed(seed).shuffle().repeat()
-    return order.batch(data.config.batch_size * (2 if data.mixes else 1))
+    count = data.config.batch_size * (2 if data.mixes else 1)
+    if data.config.sampling == "class_balanced":
+        return grain.MapDataset.range(sys.maxsize).map(sampling.Draws(data.class_weights, seed, count))
+    return grain.MapDataset.range(data.size("train")).seed(seed).shuffle().repeat().batch(count)
+
+
+def never_drawn(data: DataSet) -> str:
+    """What is to be said of the training examples that class_balanced sampling never draws; empty where there are none."""
+    if data.config.sampling == "shuffle" or data.class_weights.all():
+        return ""
+    total = len(data.class_weights)
+    left = total - np.count_nonzero(data.class_weights)
+    return f"data.sampling class_balanced: {left:,} of {total:,} training examples have no class and are never drawn"
 
 
 def _read_ahead(batches: "grain.MapDataset", config: DataConfig) -> Batches:

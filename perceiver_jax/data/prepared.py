@@ -180,6 +180,10 @@ class Records:
                 raise self._wrong(index, f"label {label} not in 0..{self._num_classes - 1}", key)
         return Record(values, numbers, labels, self._position(index, key))
 
+    def labels(self, index: int) -> tuple[int, ...]:
+        """The classes of an example; raises as `[index]` does."""
+        return self[index].labels
+
     def _fields(self, index: int) -> tuple[dict[str, bytes], dict[str, float], tuple[int, ...]]:
         """One example's features, its key among them, numbers and labels; raises Failure(DATA) where they are missing."""
         from google.protobuf.message import DecodeError

@@ -39,7 +39,7 @@ class Problem:
     num_examples: Mapping[str, int]  # of each split of the run
     baselines: Mapping[str, float]  # scores of simple models on the test split
     left_out: tuple[str, ...]  # files of the data that could not be read when the run began
-    masked: tuple[str, ...]  # streams of which some example has fewer inputs than the grid
+    masked: tuple[str, ...]  # streams of which some example has fewer inputs than the grid, or may be given none
     fingerprint: str  # of the data: 16 hexadecimal digits
 
     @functools.cached_property
@@ -122,9 +122,16 @@ def make(
         num_examples={**sizes, "validation": held_out} if held_out else sizes,
         baselines=contents.baselines,
         left_out=tuple(sorted(left_out)),
-        masked=tuple(sorted(masked_streams(config.modalities) if masked is None else masked)),
+        masked=_masked(config, masked),
         fingerprint=fingerprint,
     )
+
+
+def _masked(config: Config, found: Collection[str] | None) -> tuple[str, ...]:
+    """The streams that have masks: all where one that is dropped is masked, otherwise those `found`, or all that may."""
+    if config.views.dropped == "masked" and len(config.modalities) > 1:
+        return tuple(config.modalities)
+    return tuple(sorted(masked_streams(config.modalities) if found is None else found))
 
 
 def _fingerprint(config: Config, identity: str, contents: Contents) -> str:

@@ -71,8 +71,8 @@ class _Run:
         log, progress = MetricsLog(self.workdir.path, first), Progress(last, first)
         with contextlib.closing(batches), log as self.log, progress as self.progress:
             self._read_records()
-            if began:
-                self.progress.note(began)
+            for words in filter(None, (began, pipeline.never_drawn(self.problem.data))):
+                self.progress.note(words)
             if self.source is not None:
                 self._save(state, 0)  # from here on the run needs its source no longer
             for step in range(first, last):

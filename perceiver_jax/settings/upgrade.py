@@ -24,8 +24,8 @@ def upgraded(config: ConfigDict, path: str) -> ConfigDict:
         return config
     data, model, optim, train = sections
     kind = data.pop("source")
-    values["data"] = {"kind": kind} | data | ADDED_TO_DATA.get(kind, {})
-    values.setdefault("views", {"num_evaluation": 1, "stream_dropout": {}})
+    values["data"] = {"kind": kind, "sampling": "shuffle"} | data | ADDED_TO_DATA.get(kind, {})
+    values.setdefault("views", {"num_evaluation": 1, "stream_dropout": {}, "dropped": "zeroed"})
     if "name" in optim:
         values["optim"] = {"kind": optim.pop("name")} | optim
     if "label_smoothing" in train:

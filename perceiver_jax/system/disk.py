@@ -12,9 +12,12 @@ from perceiver_jax.errors import Code, Failure
 TEMPORARY = ".tmp-"  # how the names of unfinished things begin; the next claim removes them
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces the file at `path` in one step that survives power loss. Raises OSError; then the old file is intact."""
-    temporary = path.with_name(f"{TEMPORARY}{path.name}")
+def write_atomically(path: Path, content: bytes, mark: str = "") -> None:
+    """Replaces the file at `path` in one step that survives power loss. Raises OSError; then the old file is intact.
+
+    `mark` begins the temporary name, where several processes may write the file.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{mark}{path.name}")
     try:
         with open(temporary, "wb") as file:
             file.write(content)
@@ -42,9 +45,9 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def remove_unfinished(directory: Path) -> None:
-    """Removes what writes that did not end left in `directory`; says so in one line."""
-    left = sorted(entry for entry in directory.iterdir() if entry.name.startswith(TEMPORARY))
+def remove_unfinished(directory: Path, mark: str = "") -> None:
+    """Removes what writes that did not end left in `directory`, those of one `mark` or all; says so in one line."""
+    left = sorted(entry for entry in directory.iterdir() if entry.name.startswith(TEMPORARY + mark))
     for entry in left:
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)

@@ -15,10 +15,11 @@ from perceiver_jax.errors import Failure
 
 
 @contextlib.contextmanager
-def held(path: Path, where: str, in_use: Callable[[str], Failure]) -> Iterator[None]:
+def held(path: Path, where: str, in_use: Callable[[str], Failure], shared: bool = False) -> Iterator[None]:
     """Holds the lock file at `path` until the block ends; a lock ends with its process too.
 
-    Raises `in_use(owner)` where another process holds it, and OSError where the file cannot be written.
+    A `shared` one is held by any number of processes, but not while one has it for itself. Raises `in_use(owner)` where
+    another process holds it, and OSError where the file cannot be written.
     """
     import fcntl  # Windows has none: the rest of the package can be imported there
 
@@ -26,7 +27,7 @@ def held(path: Path, where: str, in_use: Callable[[str], Failure]) -> Iterator[N
     with open(path, "a+b", buffering=0) as lock:
         try:
             # A POSIX lock: it ends with its process even if a child of that process lives on, and works over NFS.
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 time.sleep(0.1)  # an owner that won the lock a moment ago is still writing its name
@@ -37,10 +38,11 @@ def held(path: Path, where: str, in_use: Callable[[str], Failure]) -> Iterator[N
             warning = "no locks on this file system; make sure that only one process uses it"
             print(f"warning: {where}: {warning}", file=sys.stderr)
         else:
-            lock.truncate(0)
-            now = datetime.datetime.now(datetime.UTC)
-            owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat()}
-            lock.write(f"{json.dumps(owner, indent=2)}\n".encode())
+            if not shared:
+                lock.truncate(0)
+                now = datetime.datetime.now(datetime.UTC)
+                owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": now.isoformat()}
+                lock.write(f"{json.dumps(owner, indent=2)}\n".encode())
         yield
 
 

@@ -122,10 +122,10 @@ def test_masks_are_of_grids_of_one_axis(clouds):
 # Several streams
 
 
-def pairs(augment=None, dropout=None, **changes):
+def pairs(augment=None, dropout=None, dropped="zeroed", **changes):
     """Digits as pictures and as clouds."""
     config = mnist5k_image_points.Config(kind="mnist5k_image_points", grid=(32,), **BATCHES | changes)
-    return data_of(config, augment or PLAIN, views=views_of(**dropout or {}))
+    return data_of(config, augment or PLAIN, views=views_of(dropped=dropped, **dropout or {}))
 
 
 def test_an_example_has_all_its_streams():
@@ -157,7 +157,7 @@ def test_chance_in_one_stream_is_none_in_another():
 def test_a_stream_that_an_example_lacks_is_named(monkeypatch):
     monkeypatch.setattr(mnist5k_image_points.Pairs, "__getitem__", lambda self, index: Example({"image": None}, (0,)))
     with pytest.raises(Failure) as failure:
-        Split(pairs(), "train").read(3)
+        Split(pairs(), "train").read(3, 0.0)
     message = "example 3 of split train: stream points is missing"
     assert str(failure.value) == f"error[3] {message}\n  found: image"
 
@@ -227,6 +227,37 @@ def test_evaluation_without_a_stream_has_zeros_in_its_place_and_the_others_as_th
     assert not without[f"inputs/{dropped}"].any()
     for name in whole.keys() - {f"inputs/{dropped}"}:
         np.testing.assert_array_equal(without[name], whole[name])
+
+
+def test_training_masks_what_is_dropped_where_the_config_says_so():
+    moved = {"image": WARPED, "points": MOVED}
+    masked, zeroed = (
+        take(pipeline.train_batches(pairs(moved, DROPOUT, dropped, batch_size=64), SEED, 3), 1)[0]
+        for dropped in ("masked", "zeroed")
+    )
+    assert zeroed["masks"] == {}
+    for stream, inputs in zeroed["inputs"].items():
+        there = inputs.reshape(64, -1).any(axis=1)
+        assert 0 < there.sum() < 64
+        np.testing.assert_array_equal(masked["inputs"][stream], inputs)
+        np.testing.assert_array_equal(masked["masks"][stream], np.repeat(there[:, None], inputs[0, ..., 0].size, axis=1))
+
+
+@pytest.mark.parametrize("dropped", ["image", "points"])
+def test_evaluation_masks_the_stream_that_it_leaves_out_by_the_same_rule(dropped):
+    data = pairs(dropped="masked", eval_batch_size=600)
+    *_, batch = take(pipeline.eval_batches(data, "test", [dropped]))
+    assert set(batch["masks"]) == {"image", "points"}
+    for stream, mask in batch["masks"].items():
+        assert mask[:400].all() == (stream != dropped)
+        assert mask[:400].any() == (stream != dropped)
+        assert not mask[400:].any()  # the padding
+    assert not batch["inputs"][dropped].any()
+
+
+def test_a_stream_alone_has_no_mask_for_being_dropped():
+    data = data_of(digits.Config(kind="digits", **BATCHES), PLAIN["image"], views=views_of(dropped="masked"))
+    assert data.masked == ()
 
 
 # Views

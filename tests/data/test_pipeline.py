@@ -20,7 +20,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.members import member
 from perceiver_jax.modalities.image.config import Affine, Inception, NoAugment, NoMix
 from perceiver_jax.system.signals import STOPS
-from tests.problems import assert_equal, data_of, flat, joined, problem_of, take
+from tests.problems import BATCHES, assert_equal, data_of, flat, joined, problem_of, take
 
 PLAIN = NoAugment(kind="none")
 AFFINE = Affine(kind="affine", rotate_degrees=20.0, shear=0.2, scale=0.2, translate=0.2, flip_probability=0.5)
@@ -37,7 +37,7 @@ NUM_TRAIN, SEED = 1347, 3
 
 
 def config_of(kind="digits", **changes):
-    values = {"batch_size": 32, "eval_batch_size": 64, "validation_examples": 0, "num_workers": 0, "prefetch_batches": 2}
+    values = BATCHES | {"batch_size": 32, "eval_batch_size": 64, "prefetch_batches": 2}
     return member(sources, kind, "data.kind").Config(kind=kind, **values | changes)
 
 

@@ -143,7 +143,8 @@ FAULTS = [
         ({name: MISSING}, f"missing key {name}{WRITTEN_OUT}")
         for name in (
             *("seed", "task", "model", "data", "views", "augment", "optim", "train", "mesh", "task.kind", "data.kind"),
-            *("task.label_smoothing", "data.batch_size", "views.num_evaluation", "views.stream_dropout", "optim.kind"),
+            *("task.label_smoothing", "data.batch_size", "data.sampling", "optim.kind"),
+            *("views.num_evaluation", "views.stream_dropout", "views.dropped"),
             *("augment.kind", "augment.shear", "model.positions.kind", "model.positions.num_bands", "optim.schedule.kind"),
         )
     ),
@@ -153,6 +154,8 @@ FAULTS = [
         for value in (0, -8, 7.5, 1e3, "eight", None, True, (8,))
     ),
     ({"data.num_workers": -1}, "data.num_workers: expected integer >= 0, got -1"),
+    ({"data.sampling": "balanced"}, "data.sampling: unknown value 'balanced'\n  expected: one of class_balanced, shuffle"),
+    ({"views.dropped": "zero"}, "views.dropped: unknown value 'zero'\n  expected: one of zeroed, masked"),
     ({"views.num_evaluation": 0}, "views.num_evaluation: expected integer >= 1, got 0"),
     ({"model.num_latents": 0}, "model.num_latents: expected integer >= 1, got 0"),
     ({"model.latent_channels": 0}, "model.latent_channels: expected integer >= 1, got 0"),
@@ -227,7 +230,7 @@ FAULTS = [
         "key data.data_dir is not used with this data.kind; only with"
         " fashion_mnist, image_folder, imagenet2012, modelnet40, point_folder\n"
         "  try: --config.data=\"{'kind': 'digits', 'batch_size': 64, 'eval_batch_size': 128, 'validation_examples': 0,"
-        " 'num_workers': 0, 'prefetch_batches': 4}\"",
+        " 'sampling': 'shuffle', 'num_workers': 0, 'prefetch_batches': 4}\"",
     ),
     (
         {"task.kind": "multi_label"},

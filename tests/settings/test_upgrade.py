@@ -73,6 +73,7 @@ def get_config() -> ConfigDict:
         )
     )
 """
+VIEWS = digits.get_config().views.to_dict()
 NOTE = "note: config {} is written for perceiver_jax 0.1; read as this version would write it\n"
 
 
@@ -82,7 +83,7 @@ def as_0_1(config: ConfigDict, *added: str) -> ConfigDict:
     data, optim = values["data"], values["optim"]
     data["source"], optim["name"] = data.pop("kind"), optim.pop("kind")
     values["train"]["label_smoothing"] = values.pop("task")["label_smoothing"]
-    del values["views"]
+    del values["views"], data["sampling"]
     values["model"].pop("modality_vectors", None)
     for name in added:
         del data[name]
@@ -189,7 +190,11 @@ def test_what_is_not_a_complete_config_of_0_1_is_returned_as_it_is(values, capsy
         ("optim.name", "adam", "optim.kind: unknown value 'adam'\n  expected: one of adamw, lamb"),
         ("train.label_smoothing", 1.0, "task.label_smoothing: expected finite number >= 0 and < 1, got 1.0"),
         ("model.num_latent", 3, "unknown key model.num_latent; did you mean model.num_latents?"),
-        ("views", {"num_evaluation": 2, "stream_dropout": {}}, "views.num_evaluation 2: stream image has 1"),
+        (
+            "views",
+            {"num_evaluation": 2, "stream_dropout": {}, "dropped": "zeroed"},
+            "views.num_evaluation 2: stream image has 1",
+        ),
     ],
 )
 def test_a_fault_in_a_config_of_0_1_is_reported_by_the_present_name(name, value, message):

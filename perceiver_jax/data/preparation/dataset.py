@@ -3,23 +3,23 @@
 Until all is there the folder's name ends in `.incomplete`; a finished one is never touched again.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from perceiver_jax.data.preparation import findings, shard
+from perceiver_jax.data.preparation import claims, findings, parts, shard
 from perceiver_jax.data.preparation.items import Convert, Unit
 from perceiver_jax.data.preparation.listing import BadEntry
+from perceiver_jax.data.preparation.parts import Part
 from perceiver_jax.data.preparation.shard import ShardRecord
 from perceiver_jax.data.preparation.workers import Pool
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.system import disk, locks
+from perceiver_jax.system import disk
 
 FORMAT = 3  # of what is written: raised whenever the same source would give other bytes
 MANIFEST = "preparation.json"
@@ -62,53 +62,108 @@ class Plan:
 
 
 def prepare(
-    plan: Plan, data_dir: Path, num_workers: int, max_bad: int, observe: Callable[[int], None], report: Callable[[str], None]
+    plan: Plan,
+    data_dir: Path,
+    num_workers: int,
+    max_bad: int,
+    observe: Callable[[int], None],
+    report: Callable[[str], None],
+    seal: bool = False,
 ) -> Path:
-    """The folder of the finished data set; resumed where a previous run ended.
+    """The folder of the finished data set; resumed where a previous run, or those of parts, ended.
 
-    `observe(items done)` may raise to stop; `report` is called with each line of output. Raises Failure: DATA for more than
-    `max_bad` bad items, WORKDIR where the folder cannot be used.
+    To `seal` is to put finished parts together, no more. `observe(items done)` may raise to stop; `report` is called with
+    each line of output. Raises Failure: DATA for more than `max_bad` bad items, WORKDIR where the folder cannot be used, or
+    parts to be sealed are not finished.
     """
-    final = data_dir / plan.name / plan.version
-    folder = final.with_name(f"{plan.version}.incomplete")
+    final, folder = folders(plan, data_dir)
     if final.exists():
         return _already(plan, final)
-    with _claimed(folder):
-        _check_space(plan, folder)
-        pool = Pool(folder, plan.recipe, plan.convert, plan.preload, num_workers)
-        found = pool.run(plan.units, observe)
+    if seal and not folder.exists():
+        parts.check_finished(plan.units, plan.recipe, folder)
+    with claims.claimed(folder):
+        if final.exists():  # by now
+            claims.abandon(folder)
+            return _already(plan, final)
+        if seal:
+            parts.check_finished(plan.units, plan.recipe, folder)
+        found = _write(plan, plan.units, folder, num_workers, observe, "")
         records = {unit.shard: found[unit.shard] for unit in plan.units}
         findings.judge(plan.bad, records, folder, max_bad, report)
         findings.warn(plan.units, records, plan.ignored, folder, report)
         if plan.finish is not None:
             plan.finish(plan.units, records, folder, report)
         _write_metadata(plan, records, folder)
-        shutil.rmtree(folder / shard.RECORDS)
         for entry in folder.iterdir():
             disk.sync(entry)
-        (folder / ".lock").unlink()
+        shutil.rmtree(folder / shard.RECORDS)
+        claims.remove_locks(folder)
         disk.sync(folder)
         os.rename(folder, final)
         disk.sync(final.parent)
     return final
 
 
-def verify(final: Path, observe: Callable[[int], None]) -> None:
-    """Reads every shard of a finished data set; `observe(shards done)` may raise to stop.
+def prepare_part(
+    plan: Plan,
+    part: Part,
+    data_dir: Path,
+    num_workers: int,
+    observe: Callable[[int], None],
+    report: Callable[[str], None],
+) -> dict[str, ShardRecord] | None:
+    """The shards of one part, which stay in the unfinished folder; None where the whole is finished.
 
-    Raises Failure(DATA) naming all that are not, byte for byte, what was written, also if swapped.
+    Parts may be prepared in any order, at the same time, and more than once. Raises Failure(WORKDIR) where the folder cannot
+    be used; bad items are judged for the parts together.
     """
+    final, folder = folders(plan, data_dir)
+    if not final.exists():
+        with claims.claimed(folder, part):
+            if not final.exists():
+                parts.warn_of_others(plan.units, plan.recipe, folder, report)
+                records = _write(plan, parts.share_of(part, plan.units), folder, num_workers, observe, part.mark)
+                findings.report_part(records, report)
+                return records
+            claims.abandon(folder)
+    _already(plan, final)
+    return None
+
+
+def folders(plan: Plan, data_dir: Path) -> tuple[Path, Path]:
+    """Where the finished data set is to be, and where it is until then."""
+    final = data_dir / plan.name / plan.version
+    return final, final.with_name(f"{plan.version}.incomplete")
+
+
+def written(final: Path) -> dict[str, str]:
+    """The SHA-256 of each shard of a finished data set, by name, as it was written."""
     shards = json.loads((final / MANIFEST).read_bytes())["shards"]
+    return {name: record["sha256"] for name, record in shards.items()}
+
+
+def verify(folder: Path, sums: Mapping[str, str], hint: str, observe: Callable[[int], None]) -> None:
+    """Reads the shards in `folder` of which `sums` has the SHA-256; `observe(shards done)` may raise to stop.
+
+    Raises Failure(DATA) naming all that are not, byte for byte, what was written, also if swapped; with `hint`.
+    """
     wrong = []
-    for done, (name, record) in enumerate(shards.items(), 1):
-        path = final / name
-        if not path.is_file() or disk.sha256(path) != record["sha256"]:
+    for done, (name, expected) in enumerate(sums.items(), 1):
+        path = folder / name
+        if not path.is_file() or disk.sha256(path) != expected:
             wrong.append(name)
         observe(done)
     if wrong:
-        hint = f"restore them from a copy, or remove {final} and prepare again"
-        what = f"{len(wrong)} of {len(shards)} shards are not what was written"
-        raise Failure(Code.DATA, what, f"{final}", found=", ".join(wrong), hint=hint)
+        what = f"{len(wrong)} of {len(sums)} shards are not what was written"
+        raise Failure(Code.DATA, what, f"{folder}", found=", ".join(wrong), hint=hint)
+
+
+def _write(
+    plan: Plan, units: Sequence[Unit], folder: Path, num_workers: int, observe: Callable[[int], None], mark: str
+) -> dict[str, ShardRecord]:
+    """The records of the units' shards, by name, once they are there."""
+    _check_space(plan, units, folder)
+    return Pool(folder, plan.recipe, plan.convert, plan.preload, num_workers, mark).run(units, observe)
 
 
 def _already(plan: Plan, final: Path) -> Path:
@@ -133,27 +188,8 @@ def _listed(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
-@contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Makes the folder, locks it, and removes what unfinished writes left; reports a disk that refuses."""
-
-    def in_use(_: str) -> Failure:
-        return Failure(Code.WORKDIR, f"{folder} is in use by another process")
-
-    with contextlib.ExitStack() as stack:
-        try:
-            (folder / shard.RECORDS).mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locks.held(folder / ".lock", f"{folder}", in_use))
-            for directory in (folder, folder / shard.RECORDS):
-                disk.remove_unfinished(directory)
-            yield
-        except OSError as error:
-            hint = "free some space, or another --data_dir"
-            raise Failure(Code.WORKDIR, f"cannot write to {folder}", found=disk.reason(error), hint=hint) from None
-
-
-def _check_space(plan: Plan, folder: Path) -> None:
-    missing = [unit for unit in plan.units if not (folder / unit.shard).exists()]
+def _check_space(plan: Plan, units: Sequence[Unit], folder: Path) -> None:
+    missing = [unit for unit in units if not (folder / unit.shard).exists()]
     sizes = (item.size if plan.example_bytes is None else plan.example_bytes for unit in missing for item in unit.items)
     needed = round(_SPARE * sum(sizes))
     free = shutil.disk_usage(folder).free

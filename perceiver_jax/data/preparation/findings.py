@@ -16,6 +16,7 @@ from perceiver_jax.system import disk
 
 BAD_ITEMS, WARNINGS = "bad_items.jsonl", "warnings.jsonl"
 SHOWN = 20  # of a kind on the screen
+_LATER = "all are listed with --seal"
 
 
 def judge(
@@ -24,10 +25,7 @@ def judge(
     """Lists the bad items, those of the listing too; raises Failure(DATA) where they are more than the budget."""
     found = sorted([(b.key, b.code, b.sentence) for b in bad] + [tuple(b) for r in records.values() for b in r.bad])
     write_lines(folder / BAD_ITEMS, ({"key": key, "code": code, "what": sentence} for key, code, sentence in found))
-    for key, code, sentence in found[:SHOWN]:
-        report(f"bad item {key}: {code}: {sentence}")
-    if len(found) > SHOWN:
-        report(f"... and {len(found) - SHOWN} more, all in {BAD_ITEMS}")
+    _report_bad(found, f"all in {BAD_ITEMS}", report)
     if len(found) > max_bad:
         hint = f"repair the source and run the command again, or skip them: --max_bad={len(found)}"
         expected = f"at most {max_bad} (--max_bad)"
@@ -42,13 +40,11 @@ def warn(
     report: Callable[[str], None],
 ) -> None:
     """Lists what is unusual and what was ignored; reports how many items there are of each code, and in two splits."""
-    by_code, rows = collections.defaultdict(list), [{"key": name, "code": "ignored"} for name in ignored]
+    rows = [{"key": name, "code": "ignored"} for name in ignored]
     for unit in units:
         for code, keys in records[unit.shard].warnings.items():
-            by_code[code] += keys
             rows += [{"key": key, "code": code, "split": unit.split} for key in keys]
-    for code, keys in sorted(by_code.items()):
-        report(f"warning: {len(keys):,} items {code}: {first(sorted(keys))}")
+    _report_unusual(records, f"all in {WARNINGS}", report)
     twice = list(_in_two_splits(units, records))
     rows += [{"key": key, "code": "in-two-splits", "split": split, "same": same} for same, key, split in twice]
     if twice:
@@ -57,9 +53,31 @@ def warn(
     write_lines(folder / WARNINGS, sorted(rows, key=lambda row: list(row.values())))
 
 
-def first(names: Sequence[str]) -> str:
+def report_part(records: Mapping[str, ShardRecord], report: Callable[[str], None]) -> None:
+    """Reports what is bad and what is unusual in one part: all of it is listed, and judged, for the parts together."""
+    _report_bad(sorted(tuple(bad) for record in records.values() for bad in record.bad), _LATER, report)
+    _report_unusual(records, _LATER, report)
+
+
+def first(names: Sequence[str], where: str = f"all in {WARNINGS}") -> str:
     """As many of the names as are shown, and where the others are."""
-    return some(names, SHOWN, f"... (all in {WARNINGS})")
+    return some(names, SHOWN, f"... ({where})")
+
+
+def _report_bad(found: Sequence[tuple[str, str, str]], where: str, report: Callable[[str], None]) -> None:
+    for key, code, sentence in found[:SHOWN]:
+        report(f"bad item {key}: {code}: {sentence}")
+    if len(found) > SHOWN:
+        report(f"... and {len(found) - SHOWN} more, {where}")
+
+
+def _report_unusual(records: Mapping[str, ShardRecord], where: str, report: Callable[[str], None]) -> None:
+    by_code = collections.defaultdict(list)
+    for record in records.values():
+        for code, keys in record.warnings.items():
+            by_code[code] += keys
+    for code, keys in sorted(by_code.items()):
+        report(f"warning: {len(keys):,} items {code}: {first(sorted(keys), where)}")
 
 
 def _in_two_splits(units: Sequence[Unit], records: Mapping[str, ShardRecord]) -> Iterator[tuple[str, str, str]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,28 +30,44 @@ class ShardRecord(Section):
     digests: list[str]  # of each item a hash of its source's bytes, "" for a bad one
 
 
-def finished(unit: Unit, recipe: str, folder: Path) -> ShardRecord | None:
-    """The record of a unit whose shard is there, byte for byte."""
+def recorded(unit: Unit, recipe: str, folder: Path) -> ShardRecord | None:
+    """The record of a unit whose shard is there, in the size that it had: its bytes are not read."""
     try:
         record = ShardRecord.model_validate_json(_record_path(unit, folder).read_bytes(), strict=False)
-        shard = folder / unit.shard
-        if record.fingerprint != unit.fingerprint(recipe) or shard.stat().st_size != record.size:
-            return None
-        return record if disk.sha256(shard) == record.sha256 else None
+        same = record.fingerprint == unit.fingerprint(recipe) and (folder / unit.shard).stat().st_size == record.size
+        return record if same else None
     except (OSError, pydantic.ValidationError):
         return None
 
 
+def finished(unit: Unit, recipe: str, folder: Path) -> ShardRecord | None:
+    """The record of a unit whose shard is there, byte for byte."""
+    record = recorded(unit, recipe, folder)
+    try:
+        return record if record is not None and disk.sha256(folder / unit.shard) == record.sha256 else None
+    except OSError:
+        return None
+
+
 def write(
-    unit: Unit, recipe: str, convert: Convert, folder: Path, skip: Mapping[str, tuple[str, str]], at: Callable[[int], None]
+    unit: Unit,
+    recipe: str,
+    convert: Convert,
+    folder: Path,
+    skip: Mapping[str, tuple[str, str]],
+    at: Callable[[int], None],
+    mark: str = "",
 ) -> ShardRecord:
     """Writes one shard and its record. `at(i)` is called when item i has been read and `at(-1)` when it is decoded.
 
-    Items in `skip` (key: code and sentence) are left out as bad. Raises OSError, and Failure(DATA) where a source changed.
+    Items in `skip` (key: code and sentence) are left out as bad. Unfinished files have names that begin with `mark` and
+    are this call's alone: processes that write the same shard do not meet. Raises OSError, and Failure(DATA) where a
+    source changed.
     """
     from array_record.python import array_record_module
 
-    temporary = folder / f"{disk.TEMPORARY}{unit.shard}"
+    mark += f"{secrets.token_hex(4)}-"
+    temporary = folder / f"{disk.TEMPORARY}{mark}{unit.shard}"
     try:
         # One example a chunk, as TFDS writes: random access reads no more than it needs.
         writer = array_record_module.ArrayRecordWriter(str(temporary), "group_size:1")
@@ -62,7 +79,7 @@ def write(
         os.rename(temporary, folder / unit.shard)
     finally:
         temporary.unlink(missing_ok=True)
-    disk.write_atomically(_record_path(unit, folder), record.model_dump_json().encode())
+    disk.write_atomically(_record_path(unit, folder), record.model_dump_json().encode(), mark)
     return record
 
 

@@ -38,10 +38,16 @@ class _Running:
 
 
 class Pool:
-    """Writes the shards of units into `folder`, `num_workers` at a time; `preload` names what `convert` imports."""
+    """Writes the shards of units into `folder`, `num_workers` at a time; `preload` names what `convert` imports.
 
-    def __init__(self, folder: Path, recipe: str, convert: Convert, preload: Sequence[str], num_workers: int):
+    The names of what is unfinished begin with `mark`.
+    """
+
+    def __init__(
+        self, folder: Path, recipe: str, convert: Convert, preload: Sequence[str], num_workers: int, mark: str = ""
+    ):
         self._folder, self._recipe, self._convert, self._num_workers = folder, recipe, convert, num_workers
+        self._mark = mark
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([__name__, "array_record.python.array_record_module", *preload])
         self._running: dict[Connection, _Running] = {}
@@ -76,7 +82,7 @@ class Pool:
 
     def _start(self, unit: Unit) -> None:
         ours, theirs = self._context.Pipe(duplex=False)
-        arguments = (unit, self._recipe, self._convert, self._folder, self._skip[unit.shard], theirs)
+        arguments = (unit, self._recipe, self._convert, self._folder, self._skip[unit.shard], self._mark, theirs)
         process = self._context.Process(target=_work, args=arguments, daemon=True)
         process.start()
         theirs.close()
@@ -122,12 +128,12 @@ class Pool:
                 running.process.kill()
 
 
-def _work(unit: Unit, recipe: str, convert: Convert, folder: Path, skip: dict, pipe: Connection) -> None:
+def _work(unit: Unit, recipe: str, convert: Convert, folder: Path, skip: dict, mark: str, pipe: Connection) -> None:
     """A worker process: sends the items that it decodes, then the record, or a Failure."""
     enter_worker(*STOPS)
     try:
-        record = shard.finished(unit, recipe, folder) or shard.write(unit, recipe, convert, folder, skip, pipe.send)
-        pipe.send(record)
+        record = shard.finished(unit, recipe, folder)
+        pipe.send(record or shard.write(unit, recipe, convert, folder, skip, pipe.send, mark))
     except Failure as failure:
         pipe.send(failure)
     except (OSError, RuntimeError) as error:  # RuntimeError: how the writer of records reports a full disk

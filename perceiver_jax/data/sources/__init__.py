@@ -46,6 +46,9 @@ class Examples(Protocol):
 
     def __getitem__(self, index: int) -> Example: ...
 
+    def labels(self, index: int) -> tuple[int, ...]:
+        """The classes of an example, without its inputs."""
+
 
 @runtime_checkable
 class Source(Protocol):
@@ -72,13 +75,17 @@ class ArrayExamples:
     """Random access to pictures held in memory, as the stream `image`: uint8 (H, W, C)."""
 
     def __init__(self, images: UInt8[np.ndarray, "examples H W C"], labels: Integer[np.ndarray, " examples"]):
-        self.images, self.labels = images, labels
+        self.images, self._labels = images, labels
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self._labels)
 
     def __getitem__(self, index: int) -> Example:
-        return Example({"image": self.images[index]}, (int(self.labels[index]),))
+        return Example({"image": self.images[index]}, self.labels(index))
+
+    def labels(self, index: int) -> tuple[int, ...]:
+        """The one class of an example."""
+        return (int(self._labels[index]),)
 
 
 def package_file(data_set: str, package: str, distribution: str, name: str) -> Path:

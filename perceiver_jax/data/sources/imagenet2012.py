@@ -101,5 +101,9 @@ class EncodedPictures:
         record = self._records[index]
         return Example({"image": record.values["image"]}, record.labels, record.name)
 
+    def labels(self, index: int) -> tuple[int, ...]:
+        """The one class of an example; its record is read for it."""
+        return self._records.labels(index)
+
 
 MEMBER = ImageNet

@@ -56,5 +56,9 @@ class Pairs:
         picture, cloud = self._pictures[index], self._clouds[index]
         return picture._replace(inputs={**picture.inputs, **cloud.inputs})
 
+    def labels(self, index: int) -> tuple[int, ...]:
+        """The one class of an example."""
+        return self._pictures.labels(index)
+
 
 MEMBER = Mnist5kImagePoints

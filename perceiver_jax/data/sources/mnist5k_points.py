@@ -92,6 +92,10 @@ class Clouds:
         rng = np.random.default_rng((self._seed, index))
         return example._replace(inputs={"points": points_of(example.inputs["image"][..., 0], rng)})
 
+    def labels(self, index: int) -> tuple[int, ...]:
+        """The one class of an example."""
+        return self._pictures.labels(index)
+
 
 def points_of(picture: UInt8[np.ndarray, "H W"], rng: np.random.Generator) -> Float32[np.ndarray, "P 3"]:
     """Points of a picture from -1 to 1: x to the right, y upwards, z of the slab.

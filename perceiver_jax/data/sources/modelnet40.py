@@ -107,5 +107,9 @@ class Clouds:
             raise Failure(Code.DATA, f"{record.name}: not a point cloud", found=found, expected="12 for each point")
         return Example({"points": np.frombuffer(stored, "<f4").reshape(-1, 3)}, record.labels, record.name)
 
+    def labels(self, index: int) -> tuple[int, ...]:
+        """The one class of an example; its record is read for it."""
+        return self._records.labels(index)
+
 
 MEMBER = ModelNet40
