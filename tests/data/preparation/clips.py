@@ -23,8 +23,8 @@ def numbered(number, size=(32, 32)):
     """A frame that shows its number in eight bars."""
     height, width = size
     frame = np.full((height, width, 3), 60, np.uint8)
-    bars = [255 * int(bit) for bit in f"{number % 256:08b}"]
-    frame[: height // 2] = np.repeat(bars, -(-width // 8))[:width, None]
+    bars = np.array([255 * int(bit) for bit in f"{number % 256:08b}"])
+    frame[: height // 2] = bars[np.arange(width) * 8 // width, None]
     return frame
 
 
