@@ -3,8 +3,8 @@
 python -m scripts.mixtures.write --soundfont FluidR3_GM.sf2 --drumkits /usr/share/hydrogen/data/drumkits --output DIR
     [--num_train 3000] [--num_eval 1000] [--seed 0]
 
-The soundfont is that of Debian's package fluid-soundfont-gm, the kits those of hydrogen-data and hydrogen-drumkits. Each clip
-of 4 seconds has 1 to 4 of 25 classes, at random times and gains. No instrument is in both splits. Then
+The soundfont is that of Debian's package fluid-soundfont-gm, the kits those of hydrogen-data and hydrogen-drumkits. Each
+clip of 4 seconds has 1 to 4 of 25 classes, at random times and gains. No instrument is in both splits. Then
 
 python -m scripts.prepare_audioset --segments DIR/balanced_train_segments.csv,DIR/eval_segments.csv
     --labels DIR/class_labels_indices.csv --clips DIR/clips --data_dir DATA --allow_partial
@@ -79,7 +79,10 @@ def main() -> None:
 
 
 def write(known: Sequence[Part], folder: Path, sizes: Mapping[str, int], seed: int) -> None:
-    """The clips, their lists and the list of classes. Raises Failure(DATA) where a split lacks a class, Stopped on request."""
+    """The clips, their lists and the list of classes.
+
+    Raises Failure(DATA) where a split lacks a class, Stopped on request.
+    """
     (folder / "clips").mkdir()
     with (folder / "class_labels_indices.csv").open("w", newline="") as file:
         rows = csv.writer(file)

@@ -1,6 +1,7 @@
 """Notes of 80 instruments: the 22 keys from C3 to A4, a second each, of the soundfont inside pretty_midi's wheel.
 
-Which key is it? Instruments in the test split are in no other. The soundfont, TimGM6mb, is under GPL-2; pretty_midi under MIT.
+Which key is it? Instruments in the test split are in no other. The soundfont, TimGM6mb, is under GPL-2; pretty_midi is under
+MIT.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """A digit that moves over a noisy canvas while a note, in noise, is played whose key is tied to the digit.
 
-The construction of AV-MNIST (Vielzeuf et al. 2018, arXiv 1808.07391) with the motion of Moving MNIST (Srivastava et al. 2015,
-arXiv 1502.04681). Both parts are real, handwriting and instruments; that they belong together is ours. Digits and
+The construction of AV-MNIST (Vielzeuf et al. 2018, arXiv 1808.07391) with the motion of Moving MNIST (Srivastava et al.
+2015, arXiv 1502.04681). Both parts are real, handwriting and instruments; that they belong together is ours. Digits and
 instruments of the test split are in no other.
 """
 
