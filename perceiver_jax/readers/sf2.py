@@ -147,7 +147,7 @@ def read_soundfont(data: bytes) -> SoundFont:
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """The parts of a file, or of a list in it with its head: both have twelve bytes in front."""
-    return chunks(io.BufferedReader(io.BytesIO(data)), len(data), "<")
+    return chunks(io.BytesIO(data), len(data), "<")
 
 
 def _table(data: bytes, name: bytes, offset: int, length: int) -> np.ndarray:

@@ -111,7 +111,12 @@ def identity(data_set: str) -> str:
 
 def list_notes(data_set: str, split: str) -> list[Note]:
     """The notes of a split, those that the soundfont has. Raises Failure(DATA) where it cannot be read."""
-    font = _font(soundfont(data_set))
+    return _listed(soundfont(data_set), split)
+
+
+@functools.cache
+def _listed(path: Path, split: str) -> list[Note]:
+    font = _font(path)
     programs = [program for program in PROGRAMS if (program % 8 in HELD_OUT) == (split == "test")]
     every = [Note(program, key) for program in programs for key in KEYS]
     return [note for note in every if font.recorded(0, *note, VELOCITY)]
