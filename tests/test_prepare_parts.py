@@ -16,6 +16,7 @@ from tests.preparing import hashes, wait_for_shards
 # Of these sources: five pictures a shard, and one for validation; six shapes a shard.
 PICTURES = {"train": imagenet2012.PUBLISHED["train"] // 5, "validation": 1}
 SHAPES = {"train": 1640, "test": 1}
+PRELOAD = tuple({*imagenet2012.PRELOAD, *modelnet40.PRELOAD})
 FINAL = {"imagenet": "imagenet2012/5.1.0", "modelnet40": "modelnet40/1.0.0"}
 
 
@@ -32,6 +33,8 @@ def launch(monkeypatch, capsys, sources, tmp_path):
     """Runs a command on its source in this process, in many shards: its exit code, stdout and stderr."""
     monkeypatch.setattr(imagenet2012, "SHARDS", PICTURES)
     monkeypatch.setattr(modelnet40, "SHARDS", SHAPES)
+    for data_set in (imagenet2012, modelnet40):  # one server forks the workers of both
+        monkeypatch.setattr(data_set, "PRELOAD", PRELOAD)
 
     def launch(command, data_dir, *arguments):
         words = ["--source", sources[command], "--data_dir", tmp_path / data_dir, "--allow_partial", "--num_workers=1"]
