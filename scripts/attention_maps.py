@@ -18,7 +18,7 @@ from absl import flags
 
 from perceiver_jax import command
 from perceiver_jax.data import pipeline
-from perceiver_jax.data.examples import Inputs, Masks
+from perceiver_jax.data.batch import Inputs, Masks
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.runs.files import check_left_out, listed, readable

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from perceiver_jax.data.examples import masked_streams, raw_inputs
+from perceiver_jax.data.batch import masked_streams
+from perceiver_jax.data.examples import raw_inputs
 from perceiver_jax.data.folder_source import Files, FolderSource
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import Modality

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
-from perceiver_jax.data.examples import Inputs, Masks
+from perceiver_jax.data.batch import Inputs, Masks
 from perceiver_jax.data.folder_entries import LeftOut, entries_in
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress

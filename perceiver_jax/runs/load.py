@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from perceiver_jax.data.batch import Inputs, Masks, normalized
 from perceiver_jax.data.config import DirectoryConfig
-from perceiver_jax.data.examples import Inputs, Masks, moment_of, normalized, without_streams
+from perceiver_jax.data.examples import moment_of, without_streams
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.runs import workdir as workdirs
 from perceiver_jax.runs.problem import Problem, check_classes, differences, resolve
