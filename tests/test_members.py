@@ -23,7 +23,7 @@ from perceiver_jax.members import kinds, member
 from perceiver_jax.readers.recordings import Recording
 from perceiver_jax.section import Section
 from perceiver_jax.tasks import Evaluation
-from tests.data import test_fashion_mnist, test_imagenet2012, test_modelnet40
+from tests.data import test_audioset, test_fashion_mnist, test_imagenet2012, test_modelnet40
 from tests.data.preparation.archives import photograph
 from tests.problems import BATCHES
 from tests.recordings import write_film
@@ -104,6 +104,7 @@ FILM = {"frame_rate": 25.0, "num_frames": 4, "size": (16, 24), "patch": (2, 8, 8
 PEOPLES = {"labels": None, "test_percent": 50.0, "max_bad": 0}
 # Of each kind what makes its folder, if it has one, and its settings.
 SOURCES = {
+    "audioset": (test_audioset.prepare_once, {"subset": "balanced", "audio": RAW_SOUND, "video": FILM}),
     "digits": (None, {}),
     "fashion_mnist": (clothes, {}),
     "image_folder": (own("pictures", save_picture), {"image_size": (12, 16)} | PEOPLES),
@@ -140,7 +141,10 @@ def comparable(raw):
     """Bytes, or the values of an array, or the sound and the frames of a recording."""
     if isinstance(raw, np.ndarray):
         return raw.dtype.str, raw.tolist()
-    return raw if isinstance(raw, bytes) else (raw.sound(0.0, 0.1, 8000).tolist(), raw.frames(0.0, 3, 25.0, None).tolist())
+    if isinstance(raw, bytes):
+        return raw
+    streams = raw.sound(0.0, 0.1, 8000), raw.frames(0.0, 3, 25.0, None)
+    return [None if one is None else one.tolist() for one in streams]
 
 
 @of_kinds(sources)
