@@ -187,7 +187,10 @@ class TrainedRun:
         return self.problem.task.finish(found)
 
     def evaluation(self, split: str, stop: StopFlag, streams: Collection[str] | None = None) -> Evaluation | None:
-        """What is known of all examples of a split; None if asked to stop early."""
+        """What is known of all examples of a split; None if asked to stop early.
+
+        Raises Failure(NUMERICS) where the model's output for one of them is not a number.
+        """
         names = list(self.problem.modalities)
         for name in streams or ():
             if name not in names:
@@ -195,7 +198,11 @@ class TrainedRun:
         from perceiver_jax.runs.evaluate import evaluate  # JAX from here on
 
         dropped = [name for name in names if streams and name not in streams]
-        return evaluate(self.programs, self.variables, split, stop, dropped)
+        found = evaluate(self.programs, self.variables, split, stop, dropped)
+        if found is not None and np.isnan(found.sums["loss"]):
+            where = f"{self.workdir.path}, step {self.step:,}, split {split}"
+            raise Failure(Code.NUMERICS, "the model's output is not a number", where)
+        return found
 
 
 def read_file(path: Path) -> bytes:
