@@ -56,9 +56,7 @@ def get_config() -> ConfigDict:
                     std=0.5,
                     positions="time_frequency",
                 ),
-                video=dict(
-                    frame_rate=8.0, num_frames=8, size=(32, 32), patch=(2, 4, 4), read_side=32, values=(-1.0, 1.0)
-                ),
+                video=dict(frame_rate=8.0, num_frames=8, size=(32, 32), patch=(2, 4, 4), read_side=32, values=(-1.0, 1.0)),
                 batch_size=64,
                 eval_batch_size=250,
                 validation_examples=0,

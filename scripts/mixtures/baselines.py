@@ -44,9 +44,7 @@ def main() -> None:
     say(table(["model", "test mean_average_precision"], rows))
 
 
-def features(
-    config: Config, split: str
-) -> tuple[Float64[np.ndarray, "clips features"], Bool[np.ndarray, "clips classes"]]:
+def features(config: Config, split: str) -> tuple[Float64[np.ndarray, "clips features"], Bool[np.ndarray, "clips classes"]]:
     """Of every clip of a split what is known of each band, and which classes it has."""
     source = config.source()
     clips, classes, (stream,) = source.load(split), source.contents().classes, source.streams()
