@@ -52,7 +52,7 @@ LOOKUPS = {
     "model/read.py": {"mesh.shape"},  # a mesh, perhaps without that axis, or none
     "readers/__init__.py": {"_HINTS"},  # by code; the others have one hint
     "readers/glb.py": {"chunks"},  # by kind, perhaps without numbers
-    "readers/films.py": {"picture.side_data"},  # what is stored beside a frame, perhaps nothing
+    "readers/screens.py": {"small.side_data"},  # what is stored beside a frame, perhaps nothing
     "readers/gltf_arrays.py": {"self.values"},  # a file's JSON
     "readers/sf2.py": {"self.presets", "zone"},  # by number, those that a file has
     "report/curves.py": {"LEAST_TOP"},

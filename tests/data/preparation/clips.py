@@ -16,7 +16,7 @@ def tone(seconds, rate=RATE, hertz=440.0, amplitude=0.5):
 
 def write_wav(path, seconds=1.0, rate=RATE, hertz=440.0):
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, tone(seconds, rate, hertz), rate)
+    soundfile.write(path, np.rint(tone(seconds, rate, hertz) * 2**15).astype(np.int16), rate)
 
 
 def numbered(number, size=(32, 32)):
