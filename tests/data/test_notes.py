@@ -16,6 +16,7 @@ from tests.problems import BATCHES
 from tests.test_members import MEL_SOUND
 
 GOLDEN = "468050a2184b9ea9873e54325bf3be0b8817696cc074ac47ed8da785d533ac16"
+FONT = notes.soundfont("notes")
 CONFIG = notes.Config(kind="notes", audio=MEL_SOUND, video=None, **BATCHES)
 PARTS = [(program, key) for program in (0, 2, 40, 73) for key in (48, 60, 69)]  # piano, violin, flute
 
@@ -26,7 +27,7 @@ def splits():
     found = {}
     for split in ("train", "test"):
         listed = notes.list_notes("notes", split)
-        sounds = np.stack([notes.play("notes", note, notes.SECONDS) for note in listed])
+        sounds = np.stack([notes.play(FONT, note, notes.SECONDS) for note in listed])
         found[split] = sounds, np.array([note.label for note in listed])
     return found
 
@@ -52,7 +53,7 @@ def test_notes_never_change(splits):
 
 @pytest.mark.parametrize(("program", "key"), PARTS)
 def test_a_note_has_the_pitch_of_its_key(program, key):
-    sound = notes.play("notes", Note(program, key), notes.SECONDS)
+    sound = notes.play(FONT, Note(program, key), notes.SECONDS)
     spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound)), 2**17))
     pitch = 440 * 2 ** ((key - 69) / 12) * 2**17 / notes.RATE  # in bins
     # Partials are at multiples of the pitch: a comb of it fits better than those a semitone away.

@@ -8,6 +8,8 @@ from perceiver_jax.data.sources.notes_and_digits import CANVAS, DIGIT, NotesAndD
 from tests.problems import BATCHES
 from tests.test_members import MEL_SOUND, SHORT_FILM
 
+FONT = notes.soundfont("notes")
+
 
 def source(sound_noise=0.0, film_noise=0.0):
     settings = {"sound_noise": sound_noise, "film_noise": film_noise, "audio": MEL_SOUND, "video": SHORT_FILM}
@@ -31,7 +33,7 @@ def test_the_key_is_that_of_the_digit():
     programs = source().load("train")._programs
     for recording, label in recordings("train", 12):
         sound = recording.sound(0.0, 1.5, notes.RATE)
-        played = (notes.play("notes", notes.Note(program, 60 + label), 1.5) for program in programs)
+        played = (notes.play(FONT, notes.Note(program, 60 + label), 1.5) for program in programs)
         assert any(np.corrcoef(sound, one)[0, 1] > 0.999 for one in played)
         found.add(label)
     assert len(found) > 4

@@ -77,21 +77,21 @@ class Notes:
 
     def load(self, split: Literal["train", "test"]) -> "Played":
         """The notes of a split, an instrument after the other; each is played when it is asked for."""
-        return Played(self.config.kind, list_notes(self.config.kind, split))
+        return Played(soundfont(self.config.kind), list_notes(self.config.kind, split))
 
 
 class Played:
     """Random access: the stream `audio` is a `Recording` of a note."""
 
-    def __init__(self, data_set: str, notes: list[Note]):
-        self._data_set, self._notes = data_set, notes
+    def __init__(self, path: Path, notes: list[Note]):
+        self._path, self._notes = path, notes
 
     def __len__(self) -> int:
         return len(self._notes)
 
     def __getitem__(self, index: int) -> Example:
         note = self._notes[index]
-        recording = HeldRecording(play(self._data_set, note, SECONDS), RATE, None, 1.0)
+        recording = HeldRecording(play(self._path, note, SECONDS), RATE, None, 1.0)
         return Example({"audio": recording}, self.labels(index), f"program {note.program}, key {note.key}")
 
     def labels(self, index: int) -> tuple[int, ...]:
@@ -122,14 +122,12 @@ def _listed(path: Path, split: str) -> list[Note]:
     return [note for note in every if font.recorded(0, *note, VELOCITY)]
 
 
-def play(data_set: str, note: Note, seconds: float) -> Sound:
-    """A note's sound, `seconds` long at `RATE`, zeros where it has ended. Raises Failure(DATA) with the package's file."""
-    return _played(soundfont(data_set), note, seconds)
-
-
 @functools.cache
-def _played(path: Path, note: Note, seconds: float) -> Sound:
-    """All notes of a second together take 110 MB."""
+def play(path: Path, note: Note, seconds: float) -> Sound:
+    """A note of a soundfont, `seconds` long at `RATE`, zeros where it has ended; kept: all of a second together take 110 MB.
+
+    Raises Failure(DATA) where the soundfont cannot be read.
+    """
     sound = _font(path).note(0, *note, VELOCITY, seconds, RATE)
     whole = np.zeros(round(seconds * RATE), np.float32)
     whole[: len(sound)] = sound

@@ -70,6 +70,7 @@ class Performances:
 
     def __init__(self, config: Config, digits: ArrayExamples, programs: list[int], seed: int):
         self._config, self._digits, self._programs, self._seed = config, digits, programs, seed
+        self._soundfont = notes.soundfont(config.kind)
         self._streams = [stream.name for stream in config.streams()]
 
     def __len__(self) -> int:
@@ -79,7 +80,7 @@ class Performances:
         (label,) = self.labels(index)
         rng = np.random.default_rng((self._seed, index))
         note = Note(self._programs[rng.integers(len(self._programs))], LOWEST_KEY + label)
-        sound = noisy_sound(notes.play(self._config.kind, note, SECONDS), self._config.sound_noise, rng)
+        sound = noisy_sound(notes.play(self._soundfont, note, SECONDS), self._config.sound_noise, rng)
         frames = moving(self._digits[index].inputs["image"][..., 0], self._config.film_noise, rng)
         return Example(dict.fromkeys(self._streams, HeldRecording(sound, notes.RATE, frames, FRAME_RATE)), (label,))
 
