@@ -15,6 +15,7 @@ from perceiver_jax.readers import BadFile
 from perceiver_jax.readers.containers import MAX_PIXELS, Clock, Streamed, decoded, stream_of
 from perceiver_jax.readers.screens import Frame, Pixels, Screen
 
+Number = float | int  # type checks take each by the word
 _MAX_TICK = 0.001  # seconds to which a container's times are rounded; an AVI counts frames, whose times are exact
 _ROUNDING = 1e-6  # seconds, beside half a tick
 _BACK = (0.5, 4.0, 32.0)  # seconds before a window to which is sought, in turn, until there is a frame to begin with
@@ -29,7 +30,7 @@ class Film:
     size: tuple[int, int]  # stored width and height, of the first frame
     times: tuple[float, ...]  # of the frames, where the container does not store them
 
-    def frames(self, start: float, count: int, rate: float, shorter_side: int | None) -> UInt8[np.ndarray, "T H W 3"]:
+    def frames(self, start: Number, count: int, rate: Number, shorter_side: int | None) -> UInt8[np.ndarray, "T H W 3"]:
         """The frames on screen at start + k / rate, for k in range(count); fewer where the film ends. Raises BadFile."""
         times = start + np.arange(count) / rate
         begins = [start - back for back in _BACK] if self.stream.seekable else []
