@@ -21,7 +21,7 @@ _SEEKABLE = ("mov", "matroska", "mpegts")
 _NO_STORED_TIMES = "avi"  # of pictures: they follow one another
 _PROBED = ("mp3", "aac", "ac3", "eac3", "mpeg", "mpegts", "amr", "dts", "flac")  # what bytes without a mark may be
 _STILLS = ("mjpeg", "png", "bmp", "gif", "webp", "jpeg2000", "tiff")  # codecs of covers
-MAX_PIXELS = 36_000_000  # of a frame: 8K; a few bytes can claim billions
+MAX_PIXELS = 9_500_000  # of a frame: 4K; a few bytes can claim billions, and decoders hold up to 16 of them
 _NEAR = 0.05  # seconds: a film that begins so little behind the sound begins the clock
 _FAR = 0.2  # seconds: FFmpeg's guess of a stream's start may differ so much from its first packet
 _JUMP = 1.0  # seconds: a clock that goes back so much begins anew, where files were put one behind the other
@@ -104,8 +104,10 @@ def format_of(data: Data) -> str:
 def samples_of(data: Data, kind: str) -> tuple[int, int, bool]:
     """How many samples a bare stream of sound has by its packets, the longest of them, and whether its clock jumps back."""
     with container_of(data, kind) as container:
-        stream = container.streams.audio[0]
-        packets = [packet for packet in container.demux(stream) if packet.size]
+        stream = next(iter(container.streams.audio), None)
+        packets = [packet for packet in container.demux(stream) if packet.size] if stream is not None else []
+        if not packets:
+            raise BadFile("damaged", "has no frame of sound that can be found")
         lengths, stamps = [packet.duration or 0 for packet in packets], [packet.pts or 0 for packet in packets]
         unit = stream.time_base * stream.rate
         return round(sum(lengths) * unit), round(max(lengths) * unit), stamps != sorted(stamps)

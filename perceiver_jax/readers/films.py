@@ -82,9 +82,7 @@ class Film:
 def _check_size(stream: Any) -> None:
     width, height = stream.width, stream.height
     if width * height > MAX_PIXELS:
-        raise BadFile(
-            "too-large", f"has frames of {width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read"
-        )
+        raise BadFile("too-large", f"has frames of {width} x {height} pixels; at most {MAX_PIXELS:,} are read")
 
 
 def _show(frame: Frame, until: float, times: Float64[np.ndarray, " count"], screen: Screen, shown: list[Pixels]) -> None:

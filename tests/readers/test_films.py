@@ -1,4 +1,4 @@
-"""Films of files: the frame on screen at a time, whatever the container, the order, the rate; upright, square, in true colours."""
+"""Films of files: the frame on screen at a time, whatever the container, order and rate; upright, in true colours."""
 
 import struct
 from fractions import Fraction
