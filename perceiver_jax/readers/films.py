@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from perceiver_jax.readers import BadFile
-from perceiver_jax.readers.containers import MAX_PIXELS, Clock, Streamed, decoded, stream_of
+from perceiver_jax.readers.containers import MAX_PIXELS, Clock, Streamed, decoded, sought, stream_of
 from perceiver_jax.readers.screens import Frame, Pixels, Screen
 
 Number = float | int  # type checks take each by the word
@@ -62,17 +62,17 @@ class Film:
 
     def _decoded(self, container: Any, stream: Any, begin: float | None) -> Iterator[Frame]:
         """The frames in the order of their times: all, or from a key frame before `begin` on, if one is found."""
-        held, sought = self.stream, begin is not None
-        if sought:
-            container.seek(round((begin + held.zero) / stream.time_base), stream=stream)
+        held, awaits_key = self.stream, begin is not None
+        if begin is not None and not sought(held, container, begin):
+            return
         ratio = float(stream.sample_aspect_ratio or 1)
         squeeze = ratio if 1 / _MOST_SQUEEZED <= ratio <= _MOST_SQUEEZED else 1.0
         usual = float(1 / stream.average_rate) if stream.average_rate else 0.0
         clock = Clock(held.zero)
         for number, picture in enumerate(decoded(held, container)):
-            if sought and not picture.key_frame:  # what needs frames before it
+            if awaits_key and not picture.key_frame:  # what needs frames before it
                 continue
-            sought = False
+            awaits_key = False
             length = float((picture.duration or 0) * picture.time_base) or usual
             at = clock.place(picture.time, length)
             at = self.times[number] if number < len(self.times) else at

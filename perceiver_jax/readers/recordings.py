@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from perceiver_jax.readers import BadFile, containers, cut_films, media_bytes, sounds
+from perceiver_jax.readers import BadFile, container_streams, containers, cut_films, media_bytes, sounds
 from perceiver_jax.readers.films import Film, Number
 from perceiver_jax.readers.resampling import resampled_window
 from perceiver_jax.readers.tracks import Track
@@ -62,7 +62,7 @@ class FileRecording:
             return sound, None, sound.seconds, notes
         has_index = cut_films.check_whole(self._data, kind)
         try:
-            found = containers.streams_of(self._data, kind, has_index)
+            found = container_streams.streams_of(self._data, kind, has_index)
         except BadFile as bad:
             raise BadFile("encoding", f"is in the coding {coding}, which is not read") if coding else bad from None
         sound = None if found.sound is None else Track(found.sound)

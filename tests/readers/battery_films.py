@@ -31,7 +31,7 @@ def possible(frames, data=b""):
 
 
 def first_of(frames):
-    """Whether frames are those of the film's beginning; what was to be decoded behind a later one may lack, or be damaged."""
+    """Whether frames are those of the film's beginning; what was to be decoded behind a later one may lack."""
     shown = [] if frames is None else numbers(frames)[:-1]
     return shown == sorted(shown) and all(number <= place for place, number in enumerate(shown))
 
