@@ -107,7 +107,7 @@ def _segments(path: Path, numbers: Mapping[str, int], lists: Lists, allow_partia
             else:
                 lists.unknown[mid] += 1
         known = tuple(sorted(labels))
-        segment = Segment(video, start, end, same.setdefault(known, known), line)
+        segment = Segment(video, *(same.setdefault(one, one) for one in (start, end, known)), line)
         if known:
             yield segment
         else:
