@@ -29,6 +29,7 @@ setup(
         "protobuf>=6.31",
         "pydantic>=2.12",
         "rich>=15.0",
+        "scipy>=1.17",
         "tensorboardX>=2.6.5",
         "tensorflow-datasets>=4.9.10",
     ],

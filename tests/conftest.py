@@ -32,7 +32,11 @@ def _is_known(flag):
 if EMITTERS not in os.environ.setdefault("XLA_FLAGS", "") and _is_known(EMITTERS):
     os.environ["XLA_FLAGS"] += f" {EMITTERS}"
 
-from tests.launch import Launcher  # noqa: E402
+from tests.launch import Launcher, rest_collector  # noqa: E402
+
+
+def pytest_collection_finish():
+    rest_collector()
 
 
 def pytest_unconfigure():

@@ -343,7 +343,7 @@ def test_the_settings_of_a_modality_are_a_section_with_a_kind(kind, name):
     check_config(type(AUGMENTS[kind][name]), SETTINGS[kind][name]["kind"])
 
 
-@pytest.mark.parametrize(("modality", "raw"), [case for case in cases() if not case.values[0].timed])
+@pytest.mark.parametrize(("modality", "raw"), [case for case in cases() if case.values[0].seconds is None])
 def test_what_is_read_already_stays_as_it_is(modality, raw):
     assert modality.read(raw, "an example", 0.5) is raw
 
@@ -366,7 +366,7 @@ class Recorded(Recording):
         return None if self.absent else np.tile(pictures, (1, 20, 30, 3))
 
 
-timed = pytest.mark.parametrize("modality", [pytest.param(c.values[0], id=c.id) for c in cases() if c.values[0].timed])
+timed = pytest.mark.parametrize("modality", [pytest.param(c.values[0], id=c.id) for c in cases() if c.values[0].seconds])
 
 
 @timed

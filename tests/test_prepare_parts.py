@@ -13,8 +13,10 @@ from tests.data.preparation.archives import train_pictures, write_archives
 from tests.data.preparation.shapes import write_zip
 from tests.preparing import hashes, wait_for_shards
 
-PICTURES = {"train": imagenet2012.PUBLISHED["train"] // 3, "validation": imagenet2012.PUBLISHED["validation"] // 3}
-SHAPES = {"train": 3281, "test": 822}  # three shapes each: six shards
+# Of these sources: five pictures a shard, and one for validation; six shapes a shard.
+PICTURES = {"train": imagenet2012.PUBLISHED["train"] // 5, "validation": 1}
+SHAPES = {"train": 1640, "test": 1}
+PRELOAD = tuple({*imagenet2012.PRELOAD, *modelnet40.PRELOAD})
 FINAL = {"imagenet": "imagenet2012/5.1.0", "modelnet40": "modelnet40/1.0.0"}
 
 
@@ -31,6 +33,8 @@ def launch(monkeypatch, capsys, sources, tmp_path):
     """Runs a command on its source in this process, in many shards: its exit code, stdout and stderr."""
     monkeypatch.setattr(imagenet2012, "SHARDS", PICTURES)
     monkeypatch.setattr(modelnet40, "SHARDS", SHAPES)
+    for data_set in (imagenet2012, modelnet40):  # one server forks the workers of both
+        monkeypatch.setattr(data_set, "PRELOAD", PRELOAD)
 
     def launch(command, data_dir, *arguments):
         words = ["--source", sources[command], "--data_dir", tmp_path / data_dir, "--allow_partial", "--num_workers=1"]
@@ -46,7 +50,7 @@ def ready(data_dir, command):
 
 @pytest.mark.parametrize("command", FINAL)
 def test_parts_in_any_order_and_twice_end_with_the_bytes_of_a_plain_run(tmp_path, launch, command):
-    for part in ("2/2", "3/3", "1/3", "2/3", "1/3"):
+    for part in ("2/2", "3/3", "1/3", "1/3", "2/3"):
         code, out, err = launch(command, "parts", f"--part={part}")
         assert code == 0, err
         assert out.startswith(
@@ -58,18 +62,22 @@ def test_parts_in_any_order_and_twice_end_with_the_bytes_of_a_plain_run(tmp_path
         assert code == 0, err
         assert out == ready(tmp_path / data_dir, command)
     assert hashes(tmp_path / "parts") == hashes(tmp_path / "plain")
-    assert len(hashes(tmp_path / "plain")) == {"imagenet": 5 + 3, "modelnet40": 4 + 2}[command] + 6
+    assert len(hashes(tmp_path / "plain")) == {"imagenet": 3 + 1, "modelnet40": 2 + 1}[command] + 6
     code, out, _ = launch(command, "parts", "--part=1/3")
     assert (code, out) == (0, ready(tmp_path / "parts", command))
     assert hashes(tmp_path / "parts") == hashes(tmp_path / "plain")
 
 
-def test_parts_at_the_same_time_of_which_one_is_killed_end_with_the_bytes_of_a_plain_run(tmp_path, launch, sources):
+def test_parts_at_the_same_time_of_which_one_is_killed_end_with_the_bytes_of_a_plain_run(
+    tmp_path, launch, sources, monkeypatch
+):
     incomplete = tmp_path / "parts" / f"{FINAL['modelnet40']}.incomplete"
+    shards = {"train": 3281, "test": 822}  # three shapes each
+    monkeypatch.setattr(modelnet40, "SHARDS", shards)
     words = ["--source", sources["modelnet40"], "--data_dir", tmp_path / "parts", "--allow_partial", "--num_points=32"]
 
     def start(part):
-        return preparing.start("modelnet40", "modelnet40", SHAPES, [*words, "--num_workers=1", f"--part={part}"], tmp_path)
+        return preparing.start("modelnet40", "modelnet40", shards, [*words, "--num_workers=1", f"--part={part}"], tmp_path)
 
     with contextlib.ExitStack() as stack:
         first = start("1/2")
@@ -104,7 +112,7 @@ def test_parts_at_the_same_time_of_which_one_is_killed_end_with_the_bytes_of_a_p
 def test_a_plain_run_prepares_what_parts_have_not(tmp_path, launch):
     launch("modelnet40", "parts", "--part=1/3")
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "parts").rglob("modelnet*array_record-*-of-0000?")}
-    assert len(written) == 2
+    assert len(written) == 1
     for data_dir in ("parts", "plain"):
         assert launch("modelnet40", data_dir)[0] == 0
     assert hashes(tmp_path / "parts") == hashes(tmp_path / "plain")
@@ -133,10 +141,10 @@ def test_a_part_of_other_settings_is_said_and_sealed_by_nobody(tmp_path, launch)
     launch("modelnet40", "parts", "--part=1/2")
     code, _, err = launch("modelnet40", "parts", "--num_points=16", "--part=2/2")
     incomplete = tmp_path / "parts" / f"{FINAL['modelnet40']}.incomplete"
-    assert (code, f"warning: 3 shards in {incomplete} are of another source or other settings" in err) == (0, True)
+    assert (code, f"warning: 2 shards in {incomplete} are of another source or other settings" in err) == (0, True)
     code, _, err = launch("modelnet40", "parts", "--seal")
     assert code == 6
-    assert "  found: 3 of 6 shards, and 3 of another source or other settings\n  try: first --part=2/2; or" in err
+    assert "  found: 2 of 3 shards, and 1 of another source or other settings\n  try: first --part=2/2; or" in err
     for data_dir, arguments in (("parts", ["--part=2/2"]), ("parts", ["--seal"]), ("plain", [])):
         assert launch("modelnet40", data_dir, *arguments)[0] == 0
     assert hashes(tmp_path / "parts") == hashes(tmp_path / "plain")
@@ -145,7 +153,7 @@ def test_a_part_of_other_settings_is_said_and_sealed_by_nobody(tmp_path, launch)
 def test_a_part_without_shards_has_nothing_to_do(launch):
     code, out, err = launch("modelnet40", "parts", "--part=7/7")
     assert (code, out.startswith("part 7/7 is ready; ")) == (0, True)
-    assert "part 7/7: 0 of 6 shards, 0 items\nwarning: nothing to do: more parts than the 6 shards\n" in err
+    assert "part 7/7: 0 of 3 shards, 0 items\nwarning: nothing to do: more parts than the 3 shards\n" in err
 
 
 def test_each_file_is_compared_with_its_checksum_by_one_part(tmp_path, launch, sources):
@@ -174,7 +182,7 @@ def test_a_part_that_was_damaged_is_named_by_verifying(tmp_path, launch, monkeyp
     monkeypatch.setattr(dataset, "prepare_part", damaging)
     code, _, err = launch("modelnet40", "parts", "--part=1/2", "--verify")
     assert code == 3
-    assert f"error[3] 1 of 3 shards are not what was written: {incomplete}\n  found: modelnet40-" in err
+    assert f"error[3] 1 of 2 shards are not what was written: {incomplete}\n  found: modelnet40-" in err
     assert err.endswith("  try: the same command writes them again\n")
 
 
@@ -190,9 +198,9 @@ def test_a_part_asks_for_the_space_of_its_own_shards(launch, monkeypatch):
         code, _, err = launch("modelnet40", "parts", f"--part={part}")
         assert code == (0 if part == "7/7" else 6)
         needed[part] = int(err.rpartition("expected: ")[2].split("\n")[0].replace(",", "")) if code else 0
-    shapes, bytes_of_one = 18, 12 * 32 + 100
-    whole, half = round(1.1 * shapes * bytes_of_one), round(1.1 * shapes / 2 * bytes_of_one)
-    assert needed == {"1/1": whole, "1/2": half, "2/2": half, "7/7": 0}
+    assert needed == {
+        part: round(1.1 * shapes * (12 * 32 + 100)) for part, shapes in zip(needed, (18, 12, 6, 0), strict=True)
+    }
 
 
 @pytest.mark.parametrize("part", [None, "1/2"])

@@ -99,13 +99,13 @@ class Split:
     def training(self, index: int, rng: np.random.Generator) -> Item:
         """One example under random changes; all randomness comes from `rng`."""
         modalities = self.data.modalities
-        timed = any(modality.timed for modality in modalities.values())
-        if len(modalities) == 1 and not timed:
+        recorded = any(modality.seconds for modality in modalities.values())
+        if len(modalities) == 1 and not recorded:
             rngs, dropped, moment = [rng], (), 0.0
         else:
             shared, *rngs = rng.spawn(1 + len(modalities))
             dropped = self._dropped(shared)
-            moment = shared.random() if timed else 0.0  # the same for all streams
+            moment = shared.random() if recorded else 0.0  # the same for all streams
         raw, label = self.read(index, moment)
         own = dict(zip(modalities, rngs, strict=True))
         return Item({name: modalities[name].training(one, own[name]) for name, one in raw.items()}, label, dropped)
@@ -179,8 +179,10 @@ def without_streams(name: str, streams: Collection[str]) -> Failure:
 
 
 def moment_of(view: int, views: ViewsConfig) -> float:
-    """Where in a recording a view of it is: the views lie evenly from its beginning to its end, a single one amid it."""
-    return view / (views.num_evaluation - 1) if views.num_evaluation > 1 else 0.5
+    """Where in a recording a view of it is: the views lie evenly from its beginning to its end, those amid it come first."""
+    last = views.num_evaluation - 1
+    places = sorted(range(last + 1), key=lambda place: abs(2 * place - last))
+    return places[view] / last if last else 0.5
 
 
 def train_batch(step: int, split: Split, ids: "grain.MapDataset", slots: range, partner: int, seed: int) -> Batch:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 
 from perceiver_jax.readers import BadFile
 from perceiver_jax.readers.containers import MAX_PIXELS, Clock, Streamed, decoded, stream_of
@@ -31,57 +31,51 @@ class Film:
 
     def frames(self, start: float, count: int, rate: float, shorter_side: int | None) -> UInt8[np.ndarray, "T H W 3"]:
         """The frames on screen at start + k / rate, for k in range(count); fewer where the film ends. Raises BadFile."""
+        times = start + np.arange(count) / rate
+        begins = [start - back for back in _BACK] if self.stream.seekable else []
+        for begin in (*(begin for begin in begins if begin > self.stream.start), None):
+            with stream_of(self.stream, {"max_pixels": str(MAX_PIXELS)}) as (container, stream):
+                _check_size(stream)
+                frames = self._decoded(container, stream, begin)
+                first = next(frames, None)
+                if begin is None and first is None:
+                    raise BadFile("no-frames", "has a stream of pictures without a frame that can be decoded")
+                if begin is None or (first is not None and first.begin <= start):
+                    return self._on_screen(first, frames, times, shorter_side)
+        raise AssertionError("the last begin is None")
+
+    def _on_screen(
+        self, first: Frame, others: Iterator[Frame], times: Float64[np.ndarray, " count"], shorter_side: int | None
+    ) -> UInt8[np.ndarray, "T H W 3"]:
+        screen, shown = Screen(self.size, first, shorter_side), []
         early = min(self.stream.tick, _MAX_TICK) / 2 + _ROUNDING
-        shown: list[Pixels] = []
-        screen, current = None, None
-        for frame in self._from(start):
-            if screen is None:
-                screen = Screen(self.size, frame, shorter_side)
-                if start + (count - 1) / rate < 2 * frame.begin - frame.end:
-                    break  # the film begins later
-            else:
-                _show(current, frame.begin - early, start, count, rate, screen, shown)
-            current = frame
-            if len(shown) == count:
-                break
-        else:
-            if current is None:
-                raise BadFile("no-frames", "has a stream of pictures without a frame that can be decoded")
-            _show(current, current.end - early, start, count, rate, screen, shown)
+        if len(times) and times[-1] >= 2 * first.begin - first.end:  # else the film begins later
+            current = first
+            for frame in others:
+                _show(current, frame.begin - early, times, screen, shown)
+                current = frame
+                if len(shown) == len(times):
+                    break
+            _show(current, current.end - early, times, screen, shown)
         return np.stack(shown) if shown else np.zeros((0, *screen.shape, 3), np.uint8)
 
-    def _from(self, start: float) -> Iterator[Frame]:
-        """The frames from the one on screen at `start` on, or from before it."""
-        for back in _BACK if self.stream.seekable else ():
-            if start - back <= self.stream.start:
-                break
-            frames = self._decoded(start - back)
-            first = next(frames, None)
-            if first is not None and first.begin <= start:
-                yield first
-                yield from frames
-                return
-        yield from self._decoded(None)
-
-    def _decoded(self, begin: float | None) -> Iterator[Frame]:
+    def _decoded(self, container: Any, stream: Any, begin: float | None) -> Iterator[Frame]:
         """The frames in the order of their times: all, or from a key frame before `begin` on, if one is found."""
         held, sought = self.stream, begin is not None
-        with stream_of(held, {"max_pixels": str(MAX_PIXELS)}) as (container, stream):
-            _check_size(stream)
-            if sought:
-                container.seek(round((begin + held.zero) / stream.time_base), stream=stream)
-            ratio = float(stream.sample_aspect_ratio or 1)
-            squeeze = ratio if 1 / _MOST_SQUEEZED <= ratio <= _MOST_SQUEEZED else 1.0
-            usual = float(1 / stream.average_rate) if stream.average_rate else 0.0
-            clock = Clock(held.zero)
-            for number, picture in enumerate(decoded(held, container)):
-                if sought and not picture.key_frame:  # what needs frames before it
-                    continue
-                sought = False
-                length = float((picture.duration or 0) * picture.time_base) or usual
-                at = clock.place(picture.time, length)
-                at = self.times[number] if number < len(self.times) else at
-                yield Frame(picture, at, at + length, squeeze)
+        if sought:
+            container.seek(round((begin + held.zero) / stream.time_base), stream=stream)
+        ratio = float(stream.sample_aspect_ratio or 1)
+        squeeze = ratio if 1 / _MOST_SQUEEZED <= ratio <= _MOST_SQUEEZED else 1.0
+        usual = float(1 / stream.average_rate) if stream.average_rate else 0.0
+        clock = Clock(held.zero)
+        for number, picture in enumerate(decoded(held, container)):
+            if sought and not picture.key_frame:  # what needs frames before it
+                continue
+            sought = False
+            length = float((picture.duration or 0) * picture.time_base) or usual
+            at = clock.place(picture.time, length)
+            at = self.times[number] if number < len(self.times) else at
+            yield Frame(picture, at, at + length, squeeze)
 
 
 def _check_size(stream: Any) -> None:
@@ -92,9 +86,9 @@ def _check_size(stream: Any) -> None:
         )
 
 
-def _show(frame: Frame, until: float, start: float, count: int, rate: float, screen: Screen, shown: list[Pixels]) -> None:
+def _show(frame: Frame, until: float, times: Float64[np.ndarray, " count"], screen: Screen, shown: list[Pixels]) -> None:
     """Adds a frame to those that are shown, as many times as it is on screen."""
     pixels = None
-    while len(shown) < count and start + len(shown) / rate < until:
+    while len(shown) < len(times) and times[len(shown)] < until:
         pixels = screen.shown(frame) if pixels is None else pixels
         shown.append(pixels)

@@ -14,6 +14,7 @@ from perceiver_jax.readers.optional import package
 
 Pixels = UInt8[np.ndarray, "H W 3"]
 _HIGH = 720  # rows
+_SMALL = 16  # pixels
 _UNSPECIFIED = 2  # FFmpeg's number of a colour space that is not told
 
 
@@ -32,7 +33,8 @@ class Screen:
     def __init__(self, size: tuple[int, int], first: Frame, shorter_side: int | None):
         width, height = size if min(size) > 0 else (first.picture.width, first.picture.height)
         wide, high = max(1.0, width * first.squeeze), float(height)
-        if _turn(first.picture)[0]:
+        self._turn = _turn(first.picture)
+        if self._turn[0]:
             wide, high = high, wide
         scale = 1.0 if shorter_side is None else shorter_side / min(wide, high)
         self.shape = (max(1, round(high * scale)), max(1, round(wide * scale)))  # height, width
@@ -40,7 +42,7 @@ class Screen:
 
     def shown(self, frame: Frame) -> Pixels:
         """A frame as it is seen; of other proportions than the screen, its middle."""
-        swapped, down, across = _turn(frame.picture)
+        swapped, down, across = self._turn
         high, wide = self.shape[::-1] if swapped else self.shape
         stored_wide, stored_high = frame.picture.width * frame.squeeze, frame.picture.height
         scale = max(wide / stored_wide, high / stored_high)
@@ -61,7 +63,8 @@ class Screen:
 
 def _turn(picture: Any) -> tuple[bool, int, int]:
     """How a picture is to be seen: whether rows become columns, and then the steps, 1 or -1, down and across."""
-    matrix = picture.side_data.get("DISPLAYMATRIX")
+    small = picture.reformat(_SMALL, _SMALL, "rgb24", threads=1)  # PyAV keeps what has been asked for this until it collects
+    matrix = small.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return False, 1, 1
     a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()  # x' = a x + c y, y' = b x + d y

@@ -1,8 +1,10 @@
 """The sound of a container: mono, the mean of its channels by us, each sample at its time."""
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +19,7 @@ _GAP = 0.015  # seconds: times are rounded, to a millisecond at the worst; more 
 _ROUNDED = 0.002  # seconds by which a time may be off that is set right by the length of frames
 _BEFORE = 0.3  # seconds that are decoded before a window: what a decoder must have heard
 _FAR = 2.0  # seconds from which on seeking is worth it
+_LOOKED_AT = 4  # frames that tell how the others lie
 _BLOCK = 2**18  # numbers that are mixed at once
 _TYPES = {"u8": np.uint8, "s16": np.int16, "s32": np.int32, "s64": np.int64, "flt": np.float32, "dbl": np.float64}
 
@@ -42,11 +45,8 @@ class Track:
 
     @functools.cached_property
     def _form(self) -> _Form:
-        found = []
-        for frame, at in self._frames(None):
-            found.append((at, frame.samples, frame.sample_rate))
-            if len(found) == 4:
-                break
+        with self._open() as (container, _):
+            found = [(at, f.samples, f.sample_rate) for f, at in itertools.islice(self._frames(container), _LOOKED_AT)]
         if not found:
             raise BadFile("no-samples", "has a stream of sound without samples")
         at, length, rate = found[0]
@@ -56,66 +56,69 @@ class Track:
 
     def read(self, first: int, last: int) -> Float32[np.ndarray, " samples"]:
         """The samples from `first` to before `last`, fewer where the sound ends; zeros where it has gaps. Raises BadFile."""
-        window, end = np.zeros(max(0, last - first), np.float32), 0
-        for at, values in self._blocks(first, last):
-            low, high = max(at, first), min(at + len(values), last)
-            if low < high:
-                window[low - first : high - first] = values[low - at : high - at]
-            end = max(end, high - first)
-        return window[:end]
-
-    def _blocks(self, first: int, last: int) -> Iterator[tuple[int, Float32[np.ndarray, " samples"]]]:
-        """The sound in blocks, each with the number of its first sample, from before `first` to behind `last`."""
-        held: list[Any] = []
-        begin = place = 0
-        for at, frame in self._from(first):
-            if held and (at != place or len(held) * frame.samples * frame.layout.nb_channels > _BLOCK):
-                yield begin, mono(np.concatenate(held, axis=1))
-                held = []
-            begin = begin if held else at
-            held.append(_channels(frame))
-            place = at + frame.samples
-            if place >= last:
-                break
-        if held:
-            yield begin, mono(np.concatenate(held, axis=1))
-
-    def _from(self, first: int) -> Iterator[tuple[int, Any]]:
-        """The frames with the number of the first sample of each, from before `first` on."""
         begin = first / self.rate
         if begin > _FAR and self.stream.seekable:
-            frames = self._placed(begin - _BEFORE)
-            ahead = next(frames, None)
-            if ahead is not None and ahead[0] <= first - _BEFORE * self.rate / 2:
-                yield ahead
-                yield from frames
-                return
-        yield from self._placed(None)
+            with self._open() as (container, stream):
+                container.seek(round((begin - _BEFORE + self.stream.zero) / stream.time_base), stream=stream)
+                frames = self._placed(container, sought=True)
+                ahead = next(frames, None)
+                if ahead is not None and ahead[0] <= first - _BEFORE * self.rate / 2:
+                    return _window(itertools.chain([ahead], frames), first, last)
+        with self._open() as (container, _):
+            return _window(self._placed(container, sought=False), first, last)
 
-    def _placed(self, begin: float | None) -> Iterator[tuple[int, Any]]:
+    def _open(self) -> contextlib.AbstractContextManager[tuple[Any, Any]]:
+        return stream_of(self.stream, {"err_detect": "crccheck"})
+
+    def _placed(self, container: Any, sought: bool) -> Iterator[tuple[int, Any]]:
+        """The frames from where the container is on, with the number of the first sample of each."""
         (rate, anchor, length), place = self._form, None
-        frames = self._frames(begin)
-        if begin is not None:
+        frames = self._frames(container)
+        if sought:
             next(frames, None)  # Matroska's encoder delay is taken from it once more
         for frame, at in frames:
             if frame.sample_rate != rate:
                 raise BadFile("encoding", f"its sampling rate changes from {rate:,} to {frame.sample_rate:,} Hz")
             stamp = round(at * rate)
             if place is None or abs(stamp - place) > _GAP * rate:
-                exact = anchor + round((stamp - anchor) / length) * length if begin is not None and length else stamp
+                exact = anchor + round((stamp - anchor) / length) * length if sought and length else stamp
                 place = exact if abs(exact - stamp) <= _ROUNDED * rate else stamp
             yield place, frame
             place += frame.samples
 
-    def _frames(self, begin: float | None) -> Iterator[tuple[Any, float]]:
-        """The decoded frames with their times, from before `begin` on, or all."""
-        held = self.stream
-        with stream_of(held, {"err_detect": "crccheck"}) as (container, stream):
-            if begin is not None:
-                container.seek(round((begin + held.zero) / stream.time_base), stream=stream)
-            clock = Clock(held.zero)
-            for frame in decoded(held, container):
-                yield frame, clock.place(frame.time, frame.samples / frame.sample_rate)
+    def _frames(self, container: Any) -> Iterator[tuple[Any, float]]:
+        """The decoded frames with their times."""
+        clock = Clock(self.stream.zero)
+        for frame in decoded(self.stream, container):
+            yield frame, clock.place(frame.time, frame.samples / frame.sample_rate)
+
+
+def _window(frames: Iterable[tuple[int, Any]], first: int, last: int) -> Float32[np.ndarray, " samples"]:
+    """The samples from `first` to before `last` of frames that begin at some sample each."""
+    window, end = np.zeros(max(0, last - first), np.float32), 0
+    for at, values in _blocks(frames, last):
+        low, high = max(at, first), min(at + len(values), last)
+        if low < high:
+            window[low - first : high - first] = values[low - at : high - at]
+        end = max(end, high - first)
+    return window[:end]
+
+
+def _blocks(frames: Iterable[tuple[int, Any]], last: int) -> Iterator[tuple[int, Float32[np.ndarray, " samples"]]]:
+    """Frames that follow one another, mixed together, with the number of the first sample, to behind `last`."""
+    held: list[Any] = []
+    begin = place = 0
+    for at, frame in frames:
+        if held and (at != place or len(held) * frame.samples * frame.layout.nb_channels > _BLOCK):
+            yield begin, mono(np.concatenate(held, axis=1))
+            held = []
+        begin = begin if held else at
+        held.append(_channels(frame))
+        place = at + frame.samples
+        if place >= last:
+            break
+    if held:
+        yield begin, mono(np.concatenate(held, axis=1))
 
 
 def _channels(frame: Any) -> Num[np.ndarray, "channels samples"]:

@@ -92,11 +92,6 @@ class Programs:
         return jax.jit(lambda *given: self.forward(*given).logits, out_shardings=self._everywhere)
 
     @functools.cached_property
-    def scores(self) -> Callable[[Variables, Streams, Streams], jax.Array]:
-        """The jitted function (variables, inputs, masks) -> the probability of each class."""
-        return jax.jit(lambda *given: self.problem.task.scores(self.forward(*given).logits))
-
-    @functools.cached_property
     def evaluate(self) -> Callable[[Variables, Batch], Evaluation]:
         """The jitted function (variables, batch with weights) -> what is known of the batch, of one view of it."""
 

@@ -78,7 +78,7 @@ class Task(Protocol):
         """The metrics of a whole split, `loss` and the headline among them."""
 
     def by_class(self, evaluation: Evaluation) -> Mapping[str, Num[np.ndarray, " Y"]]:
-        """Of each class of a split how many `examples` it has, then its metrics, the chief first; NaN where there are none."""
+        """Of each class of a split how many `examples` it has, and its metrics, the chief first; NaN where it has none."""
 
     def decode(self, label: Num[np.ndarray, "*label"]) -> tuple[str, ...]:
         """The names of an example's classes, from what `encode` gave."""

@@ -74,6 +74,10 @@ def test_silence_is_the_logarithm_of_the_offset():
     np.testing.assert_allclose(log_mel(np.zeros(5000, np.float32), *SETTINGS), np.log(OFFSET), atol=1e-5)
 
 
+def test_bands_narrower_than_a_bin_hear_nothing():
+    np.testing.assert_allclose(log_mel(np.ones(100, np.float32), RATE, 32, 16, (10.0, 20.0), 3, OFFSET), np.log(OFFSET))
+
+
 @pytest.mark.parametrize(("samples", "frames"), [(61_440, 60), (61_441, 61), (1, 1), (0, 0)])
 def test_there_is_a_frame_for_each_hop_begun(samples, frames):
     assert log_mel(np.ones(samples, np.float32), *SETTINGS).shape == (frames, 80)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from perceiver_jax.modalities.video import Video, VideoStream
-from perceiver_jax.modalities.video.colour import changed, random_colour
+from perceiver_jax.modalities.video.colour import changed, mean_colour, random_colour
 from perceiver_jax.modalities.video.config import Colour, Film, NoAugment
 
 CROP = {"area": (0.2, 0.9), "aspect": (0.75, 1.25), "min_object_covered": 0.0, "attempts": 10}
@@ -98,6 +98,10 @@ def test_no_change_is_the_identity():
 def test_a_film_is_changed_as_often_as_asked_for():
     often = np.mean([affine(seed, probability=0.8) is not None for seed in range(1000)])
     assert often == pytest.approx(0.8, abs=0.04)
+
+
+def test_a_films_colour_is_its_mean():
+    np.testing.assert_allclose(mean_colour(film()), film().mean((0, 1, 2)), rtol=1e-12)
 
 
 def test_brightness_is_added():

@@ -10,8 +10,8 @@ from pydantic import model_validator
 
 from perceiver_jax import readers
 from perceiver_jax.modalities import Stream, start_of
-from perceiver_jax.modalities.image.crop import Box, centre_box, cut, random_box
-from perceiver_jax.modalities.video.colour import changed, random_colour
+from perceiver_jax.modalities.image.crop import Box, centre_box, random_box
+from perceiver_jax.modalities.video.colour import changed, mean_colour, random_colour
 from perceiver_jax.modalities.video.config import AugmentConfig, Film, NoAugment
 from perceiver_jax.readers.opencv import opencv
 from perceiver_jax.readers.recordings import FILMS, FileRecording, Recording
@@ -54,16 +54,21 @@ class Video:
     """Processing of films: a Modality."""
 
     Stream, Augment, suffixes = VideoStream, AugmentConfig, FILMS
-    num_coordinates, max_views, mixes, timed = 0, None, False, True
+    num_coordinates, max_views, mixes = 0, None, False
 
     def __init__(self, stream: VideoStream, augment: NoAugment | Film):
         self.stream, self.augment = stream, augment
+
+    @property
+    def seconds(self) -> float:
+        """The length of the film."""
+        return self.stream.num_frames / self.stream.frame_rate
 
     def read(self, given: Recording, name: str, moment: float) -> Frames | None:
         """The frames of the part at a moment; None where there are none; raises Failure(DATA) with the name."""
         stream = self.stream
         with readers.named("recording", name):
-            start = start_of(given, moment, stream.num_frames / stream.frame_rate)
+            start = start_of(given, moment, self.seconds)
             frames = given.frames(start, stream.num_frames, stream.frame_rate, stream.read_side)
         return frames if frames is not None and len(frames) else None
 
@@ -80,7 +85,7 @@ class Video:
         box = box or centre_box(whole, config.evaluation_crop, self.stream.size)
         flip = bool(rng.random() < config.flip_probability)
         film = self._cut(frames, box, flip)
-        affine = None if config.colour is None else random_colour(config.colour, film.mean((0, 1, 2)), rng)
+        affine = None if config.colour is None else random_colour(config.colour, mean_colour(film), rng)
         return self._patches(film if affine is None else changed(film, affine))
 
     def evaluation(self, frames: Frames, view: int) -> Features:
@@ -121,7 +126,11 @@ class Video:
         """One part of all frames at the inputs' size: averaged over areas where it shrinks, otherwise bicubic."""
         cv2, (height, width) = opencv(), self.stream.size
         how = cv2.INTER_AREA if box.height >= height and box.width >= width else cv2.INTER_CUBIC
-        return np.stack([cv2.resize(cut(one, box, flip), (width, height), interpolation=how) for one in frames])
+        film = np.empty((len(frames), height, width, 3), np.uint8)
+        parts = frames[:, box.top : box.top + box.height, box.left : box.left + box.width]
+        for part, made in zip(parts, film, strict=True):
+            cv2.resize(part, (width, height), dst=made, interpolation=how)
+        return cv2.flip(film.reshape(-1, width, 3), 1).reshape(film.shape) if flip else film
 
     def _patches(self, film: UInt8[np.ndarray, "T h w 3"]) -> Features:
         """The values of each patch in a row: frames, rows, columns, colours. The last frame fills up the last patch."""

@@ -28,6 +28,11 @@ def random_colour(
     return np.concatenate([scale * turn, offset[:, None]], axis=1)
 
 
+def mean_colour(frames: UInt8[np.ndarray, "T h w 3"]) -> Float64[np.ndarray, "3"]:
+    """The mean of red, of green and of blue, in 0..255."""
+    return np.array(opencv().mean(frames.reshape(-1, *frames.shape[2:]))[:3])
+
+
 def changed(frames: UInt8[np.ndarray, "T h w 3"], affine: Float64[np.ndarray, "3 4"]) -> UInt8[np.ndarray, "T h w 3"]:
     """The frames with each colour mapped, rounded into 0..255."""
     count, height, width, _ = frames.shape
