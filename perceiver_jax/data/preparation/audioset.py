@@ -26,6 +26,7 @@ PUBLISHED = {"balanced_train": 22_160, "unbalanced_train": 2_041_789, "eval": 20
 SHARDS = {"balanced_train": 64, "unbalanced_train": 768, "eval": 64}  # of the whole lists: all can be open at once
 PRELOAD = (__name__, "av", "cv2", "soundfile", "soxr", "tensorflow_datasets.proto.tf_example_pb2")
 NO_AUDIO, NO_VIDEO = "no-audio", "no-video"
+MOST_SECONDS = 120.0  # that a clip may take: 3 of a processor of its own, where its frames have 1080 lines
 TOLD_BELOW = 44_100  # samples a second: such sounds lack what can be heard of others
 LEAST_SECONDS, LONG_SECONDS = 0.5, 60.0
 NEAR_SECONDS = 2.0  # by which a file of the clip alone may be longer: cuts are made at packets and key frames

@@ -129,10 +129,10 @@ def list_clips(lists: Lists, found: Found, classes: Classes) -> tuple[Listing, C
             key = segment.key
             for label in segment.labels:
                 counts[split][label] += 1
-            if key not in found.files:
+            if segment not in found.files:
                 missing[split].append(key)
                 continue
-            files = found.files.pop(key)
+            files = found.files.pop(segment)
             if len({os.path.splitext(file.name)[1] for file in files}) < len(files):
                 several.append(key)
             folder = files[0].folder

@@ -28,7 +28,7 @@ def touch(folder, *names):
 
 def files(found):
     """By clip the files' names and what they are of their videos."""
-    return {key: [(file.name, file.part) for file in each] for key, each in found.files.items()}
+    return {clip.key: [(file.name, file.part) for file in each] for clip, each in found.files.items()}
 
 
 @pytest.mark.parametrize(
