@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
+from perceiver_jax.model.config import InputSpec
+from scripts.benchmark import peers
 from scripts.benchmark.contestants import Compiled, Model, Pipeline
 from scripts.benchmark.pictures import Pictures
 from scripts.benchmark.run import Row, Run, add_ratios
@@ -14,7 +16,7 @@ PLAIN_LAYERS = 24  # up to which a plain training step is compiled: memory and t
 LESS_BLOCKS = (2, 4)  # that it is measured with instead
 REMATS = ("ours", "ours_remat_block", "ours_remat_layer")
 SCALED = {  # of the shape `small` at batch 4, one at a time
-    "inputs": ("num_inputs", [{"grid": (side, side)} for side in (16, 32, 64, 128)]),
+    "inputs": ("num_inputs", [{"inputs": (InputSpec("inputs", (side, side), 3),)} for side in (16, 32, 64, 128)]),
     "latents": ("num_latents", [{"num_latents": n} for n in (64, 128, 256, 512)]),
     "blocks": ("num_blocks", [{"num_blocks": n, "num_cross_attends": n} for n in (2, 4, 8)]),
     "batch": ("batch", [{"batch": n} for n in (2, 4, 8, 16)]),
@@ -154,8 +156,9 @@ def _too_deep(shape: Shape) -> bool:
 
 
 def _contestants(run: Run, shape: Shape, plain: list[str]) -> list[str]:
-    """Who is run at a shape: ours, and where its inputs are not too many, plain and the peers."""
-    return ["ours", *(plain + run.peers if shape.num_inputs <= PLAIN_INPUTS else [])]
+    """Who is run at a shape: ours, and where its inputs are not too many, plain and the peers that can be set to it."""
+    others = plain + [peer for peer in run.peers if peers.fits(peer, shape)]
+    return ["ours", *(others if shape.num_inputs <= PLAIN_INPUTS else [])]
 
 
 def _models(run: Run, operation: str, shape: Shape, names: Sequence[str]) -> list[Row]:
