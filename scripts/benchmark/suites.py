@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from perceiver_jax.model.config import InputSpec
-from scripts.benchmark import peers
+from scripts.benchmark import peers, recordings
 from scripts.benchmark.contestants import Compiled, Model, Pipeline
 from scripts.benchmark.pictures import Pictures
 from scripts.benchmark.run import Row, Run, add_ratios
@@ -76,10 +76,16 @@ def compilation(run: Run) -> list[Row]:
 
 
 def input_pipeline(run: Run) -> list[Row]:
-    """Examples a second that the training batches of a config are made at, and photographs on one core as ImageNet's are."""
+    """Examples a second that the training batches of a config are made at; on one core photographs as ImageNet's are, and
+    recordings as AudioSet's: windows of their files, spectrograms, and whole examples."""
     rows = []
     compared = {config: [Pipeline(f"{n}_workers", config, n) for n in (0, 2)] for config in ("digits", "mnist5k")}
     compared["imagenet photographs"] = [Pictures(name) for name in ("ours", "pillow", "decode")]
+    for kind in (*recordings.SOUNDS, "sound", "film"):
+        label = f"1.28 s of {kind}" if kind in recordings.SOUNDS else f"1.28 s of mp4's {kind}"
+        compared[label] = [recordings.Windows(name, kind) for name in ("ours", "library")]
+    compared["spectrograms"] = [recordings.Spectrograms(name) for name in ("host", "device")]
+    compared["audioset examples"] = [recordings.Examples(name) for name in recordings.CONFIGS]
     for config, builds in compared.items():
         for row in run.compare(f"input_pipeline {config}", builds, {"config": config}):
             rate = {"examples_per_second": row["examples"] / row["median_seconds"]} if "median_seconds" in row else {}
@@ -129,7 +135,7 @@ SUITES = {
     "compile": Suite(
         compilation, 3, ("shape", "operation", "contestant", "trace_seconds", "compile_seconds", "ratio_compile")
     ),
-    "input_pipeline": Suite(input_pipeline, 1, ("config", "contestant", "examples_per_second", "cpu_seconds")),
+    "input_pipeline": Suite(input_pipeline, 3, ("config", "contestant", "examples_per_second", "cpu_seconds")),
     "scaling": Suite(scaling, 12, ("axis", "contestant", "slope")),
 }
 DEFAULT_SUITES = ("forward", "train_step", "memory", "input_pipeline")
