@@ -9,12 +9,12 @@ Paper: Jaegle et al. 2021, "Perceiver: General Perception with Iterative Attenti
 |----------------------------------|------------------------------|-------|-------------|---------------|-------|
 | raw_audio                        | raw audio, A                 | 38.3  | 107,419,677 | 126.5         | 6.5   |
 | mel_audio                        | mel spectrogram, A           | 38.4  | 107,432,017 | 133.4         | 6.8   |
-| video                            | V                            | 25.8  | 109,016,593 | 175.0         | 8.9   |
-| raw_audio_video                  | raw audio, A+V               | 43.5  | 109,048,537 | 177.4         | 9.0   |
-| mel_audio_video                  | mel spectrogram, A+V         | 43.2  | 109,048,537 | 194.3         | 9.9   |
-| mel_audio_video_tuned (default)  | mel spectrogram, tuned, A+V  | 44.2  | 109,048,537 | 194.3         | 9.9   |
-| raw_audio_video_no_dropout       | section 4.2, no video dropout | 39.7 | 109,048,537 | 177.4         | 9.0   |
-| mel_audio_video_no_dropout       | section 4.2, no video dropout | 39.9 | 109,048,537 | 194.3         | 9.9   |
+| video                            | V                            | 25.8  | 109,016,593 | 174.9         | 8.9   |
+| raw_audio_video                  | raw audio, A+V               | 43.5  | 109,048,771 | 177.4         | 9.0   |
+| mel_audio_video                  | mel spectrogram, A+V         | 43.2  | 109,048,769 | 194.3         | 9.9   |
+| mel_audio_video_tuned (default)  | mel spectrogram, tuned, A+V  | 44.2  | 109,048,769 | 194.3         | 9.9   |
+| raw_audio_video_no_dropout       | section 4.2, no video dropout | 39.7 | 109,048,771 | 177.4         | 9.0   |
+| mel_audio_video_no_dropout       | section 4.2, no video dropout | 39.9 | 109,048,769 | 194.3         | 9.9   |
 
 mAP: the authors', the mean over 527 classes, on the evaluation set, the mean of the scores of 16 parts of each clip. None of
 ours yet. `VARIANT_balanced`, or `balanced` for the default, trains on the 22,000 clips of the balanced set instead
@@ -34,8 +34,8 @@ from ml_collections import ConfigDict
 
 from perceiver_jax.settings.config import with_variant
 
-# Bands as on ImageNet: the paper names none. One position for each piece, or on the spectrogram's own two axes, as figures 20
-# to 23 plot it; Perceiver IO's table 6 says one: data.audio.positions="sequence".
+# Bands as on ImageNet: the paper names none. The spectrogram is on two axes, as figures 20 to 23 plot it; by Perceiver IO's
+# table 6 it is on one: data.audio.positions="sequence".
 RAW_POSITIONS = dict(kind="fourier", num_bands=64, max_resolution=(480.0,))
 MEL_POSITIONS = dict(kind="fourier", num_bands=64, max_resolution=(60.0, 80.0))
 # 16 bands are what is left of the common width of 487: less 4 of the vector, 384 of a patch, 3 coordinates.

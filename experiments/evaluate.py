@@ -1,24 +1,28 @@
-"""Evaluates a checkpoint of a run on one split, every example counted once, and draws the confusion matrix.
+"""Evaluates a checkpoint of a run on one split, every example counted once, and writes its metrics class by class.
 
 python -m experiments.evaluate --workdir runs/a [--step 5000] [--split test] [--votes 10] [--streams image] [--data_dir DIR]
 """
 
 import json
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 from absl import flags
 
 from perceiver_jax import command
 from perceiver_jax.data import pipeline
-from perceiver_jax.errors import Stopped
+from perceiver_jax.errors import Stopped, some
+from perceiver_jax.report.by_class import draw_by_class, write_table
 from perceiver_jax.report.confusion import draw_confusion
+from perceiver_jax.report.log import plain
 from perceiver_jax.report.progress import say
 from perceiver_jax.report.tables import table
 from perceiver_jax.runs.load import TrainedRun, load
 from perceiver_jax.system import disk
 from perceiver_jax.system.signals import StopFlag
+from perceiver_jax.tasks import Evaluation
 
 flags.DEFINE(command.PATH, "workdir", None, "Directory of the run.")
 _STEP = flags.DEFINE_integer("step", None, "Step of the checkpoint; default: the newest valid one.")
@@ -56,25 +60,44 @@ def main() -> None:
             raise Stopped(stop.should_stop, run.step, "the same command starts over")
     streams = {} if _STREAMS.value is None else {"streams": "+".join(_STREAMS.value)}
     facts = {"step": run.step, "split": _SPLIT.value, **streams, **task.finish(found), **votes}
-    say(json.dumps(facts) if _JSON.value else table(list(facts), [list(facts.values())]))
+    numbers = {name: plain(value) if isinstance(value, float) else value for name, value in facts.items()}
+    say(json.dumps(numbers) if _JSON.value else table(list(facts), [list(facts.values())]))
+    write(run, facts, found)
+
+
+def write(run: TrainedRun, facts: dict[str, Any], found: Evaluation) -> None:
+    """Writes what is known class by class into the workdir: a table, and a picture of what is confused or of one metric."""
+    task, classes, plots = run.problem.task, run.classes, run.workdir.plots
+    of = f"{facts['split']}_{facts['streams']}" if "streams" in facts else facts["split"]
+    columns = task.by_class(found)
+    absent = [name for name, count in zip(classes, columns["examples"], strict=True) if not count]
+    if absent:
+        which = f"{len(absent):,} of {len(classes):,} classes have no example in split {facts['split']}"
+        print(f"note: {which}, and no part in means over classes: {some(absent, 5)}", file=sys.stderr)
+    attempt(run.workdir.path / f"per_class_{of}.csv", lambda path: write_table(columns, classes, path))
+    title = f"{run.workdir.path.name}, {facts['split']}, step {facts['step']:,}\n"
     if "confusion" in found.sums:
-        draw(run, facts, found.sums["confusion"])
+        title += f"accuracy {100 * facts['accuracy']:.1f} %, mean over classes {100 * facts['mean_class_accuracy']:.1f} %"
+        matrix = found.sums["confusion"]
+        attempt(plots / f"confusion_{of}.png", lambda path: draw_confusion(matrix, classes, path, title))
+    else:
+        chief = next(name for name in columns if name != "examples")
+        title += f"{task.headline.replace('_', ' ')} {100 * facts[task.headline]:.1f} %"
+        title += f" over {len(classes) - len(absent):,} of {len(classes):,} classes"
+        drawn = columns[chief], columns["examples"], classes
+        attempt(plots / f"per_class_{of}.png", lambda path: draw_by_class(*drawn, path, title))
 
 
-def draw(run: TrainedRun, facts: dict[str, Any], confusion: np.ndarray) -> None:
-    """Draws the confusion matrix into the workdir; where that cannot be written, only says so."""
-    streams = f"_{facts['streams']}" if "streams" in facts else ""
-    picture = run.workdir.plots / f"confusion_{facts['split']}{streams}.png"
-    shares = f"accuracy {100 * facts['accuracy']:.1f} %, mean over classes {100 * facts['mean_class_accuracy']:.1f} %"
-    title = f"{run.workdir.path.name}, {facts['split']}, step {facts['step']:,}\n{shares}"
+def attempt(path: Path, make: Callable[[Path], None]) -> None:
+    """Makes a file and prints its name; where it cannot be written, only says so."""
     try:
-        picture.parent.mkdir(exist_ok=True)
-        draw_confusion(confusion, run.classes, picture, title)
+        path.parent.mkdir(exist_ok=True)
+        make(path)
     except OSError as error:
-        print(disk.unusable("picture not written", picture, error), file=sys.stderr)
+        print(disk.unusable(f"{path.name} not written", path, error), file=sys.stderr)
         return
     if not _JSON.value:
-        say(str(picture))
+        say(str(path))
 
 
 if __name__ == "__main__":

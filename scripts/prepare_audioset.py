@@ -34,7 +34,7 @@ from scripts import preparation
 from scripts.preparation import report_above
 
 preparation.define_flags("Folder of the clips, in any folders of it.", "clips", flag="clips")
-_SEGMENTS = flags.DEFINE_list("segments", None, "Lists of segments, each CSV or SPLIT=CSV.")
+flags.DEFINE_string("segments", None, "Lists of segments between commas, each CSV or SPLIT=CSV.")
 _LABELS = flags.DEFINE(command.PATH, "labels", None, "The list of classes: class_labels_indices.csv.")
 _TEMPLATE = flags.DEFINE_string(
     "template", None, "How clips are called, with {id}, {start}, {end}, {start_ms}, {end_ms}, {split}."
@@ -54,7 +54,7 @@ def main() -> None:
 
 def make_plan(clips: Path) -> dataset.Plan:
     """What is to be prepared, listed and checked."""
-    words, allow_partial = command.require("segments"), flags.FLAGS["allow_partial"].value
+    words, allow_partial = command.require("segments").split(","), flags.FLAGS["allow_partial"].value
     paths = [audioset_segments.split_of(word) for word in words]
     classes = audioset_classes.read(Path(command.require("labels")), allow_partial)
     if not clips.is_dir():

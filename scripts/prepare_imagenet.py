@@ -1,11 +1,13 @@
 """Prepares ImageNet (ILSVRC2012) for training, in the form of TensorFlow Datasets but without TensorFlow.
 
 python -m scripts.prepare_imagenet --source DIR --data_dir DIR [--num_workers 8] [--allow_partial] [--max_bad 0]
-    [--checksums FILE]
+    [--checksums FILE] [--part I/N] [--seal]
 
 DIR of --source holds ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar as downloaded (nothing is unpacked), or class
 folders: train/nXXXXXXXX/*.JPEG and val/*.JPEG or val/nXXXXXXXX/*.JPEG. A class folder may be a link to a folder;
 pictures that are links are bad items. The same command again resumes where it stopped.
+
+With --part I/N it prepares one of N parts; many machines may do so into one DIR. Once all are, --seal puts them together.
 
 A picture whose bytes were changed without breaking the file cannot be detected unless FILE of --checksums holds
 lines `MD5  NAME` (or SHA-256) of files in --source, such as the two archives' sums from their download page.

@@ -1,13 +1,14 @@
 """Prepares ModelNet40 for training: every shape as points on its surface, in the form of TensorFlow Datasets.
 
 python -m scripts.prepare_modelnet40 --source PATH --data_dir DIR [--num_points 2048] [--seed 0] [--num_workers 2]
-    [--allow_partial] [--max_bad 0] [--checksums FILE]
+    [--allow_partial] [--max_bad 0] [--checksums FILE] [--part I/N] [--seal]
 
 PATH is one of the three releases in use, detected automatically: ModelNet40.zip or the folder that holds it (nothing is
 unpacked), or its class folders CLASS/{train,test}/CLASS_0001.off; modelnet40_normal_resampled; modelnet40_ply_hdf5_2048.
 Meshes are sampled on their surface, five times as many points as needed, of which those farthest from each other are kept;
 the text release is thinned likewise; the HDF5 release, which lacks three shapes, is taken as it is. Points are stored in an
 order in which every prefix is well spread. The same command again resumes where it stopped.
+With --part I/N it prepares one of N parts; many machines may do so into one DIR. Once all are, --seal puts them together.
 FILE holds lines `MD5  NAME` or `SHA256  NAME` of what is in the folder, which is compared with them first.
 """
 

@@ -52,7 +52,7 @@ LOOKUPS = {
     "model/read.py": {"mesh.shape"},  # a mesh, perhaps without that axis, or none
     "readers/__init__.py": {"_HINTS"},  # by code; the others have one hint
     "readers/glb.py": {"chunks"},  # by kind, perhaps without numbers
-    "readers/films.py": {"picture.side_data"},  # what is stored beside a frame, perhaps nothing
+    "readers/screens.py": {"small.side_data"},  # what is stored beside a frame, perhaps nothing
     "readers/gltf_arrays.py": {"self.values"},  # a file's JSON
     "report/curves.py": {"LEAST_TOP"},
     "report/log.py": {"record"},  # a line of metrics.jsonl, perhaps cut off

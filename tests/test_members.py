@@ -23,7 +23,7 @@ from perceiver_jax.members import kinds, member
 from perceiver_jax.readers.recordings import Recording
 from perceiver_jax.section import Section
 from perceiver_jax.tasks import Evaluation
-from tests.data import test_fashion_mnist, test_imagenet2012, test_modelnet40
+from tests.data import test_audioset, test_fashion_mnist, test_imagenet2012, test_modelnet40
 from tests.data.preparation.archives import photograph
 from tests.problems import BATCHES
 from tests.recordings import write_film
@@ -104,6 +104,7 @@ FILM = {"frame_rate": 25.0, "num_frames": 4, "size": (16, 24), "patch": (2, 8, 8
 PEOPLES = {"labels": None, "test_percent": 50.0, "max_bad": 0}
 # Of each kind what makes its folder, if it has one, and its settings.
 SOURCES = {
+    "audioset": (test_audioset.prepare_once, {"subset": "balanced", "audio": RAW_SOUND, "video": FILM}),
     "digits": (None, {}),
     "fashion_mnist": (clothes, {}),
     "image_folder": (own("pictures", save_picture), {"image_size": (12, 16)} | PEOPLES),
@@ -140,7 +141,10 @@ def comparable(raw):
     """Bytes, or the values of an array, or the sound and the frames of a recording."""
     if isinstance(raw, np.ndarray):
         return raw.dtype.str, raw.tolist()
-    return raw if isinstance(raw, bytes) else (raw.sound(0.0, 0.1, 8000).tolist(), raw.frames(0.0, 3, 25.0, None).tolist())
+    if isinstance(raw, bytes):
+        return raw
+    streams = raw.sound(0.0, 0.1, 8000), raw.frames(0.0, 3, 25.0, None)
+    return [None if one is None else one.tolist() for one in streams]
 
 
 @of_kinds(sources)
@@ -339,7 +343,7 @@ def test_the_settings_of_a_modality_are_a_section_with_a_kind(kind, name):
     check_config(type(AUGMENTS[kind][name]), SETTINGS[kind][name]["kind"])
 
 
-@pytest.mark.parametrize(("modality", "raw"), [case for case in cases() if not case.values[0].timed])
+@pytest.mark.parametrize(("modality", "raw"), [case for case in cases() if case.values[0].seconds is None])
 def test_what_is_read_already_stays_as_it_is(modality, raw):
     assert modality.read(raw, "an example", 0.5) is raw
 
@@ -362,7 +366,7 @@ class Recorded(Recording):
         return None if self.absent else np.tile(pictures, (1, 20, 30, 3))
 
 
-timed = pytest.mark.parametrize("modality", [pytest.param(c.values[0], id=c.id) for c in cases() if c.values[0].timed])
+timed = pytest.mark.parametrize("modality", [pytest.param(c.values[0], id=c.id) for c in cases() if c.values[0].seconds])
 
 
 @timed
@@ -576,27 +580,44 @@ def test_scores_are_probabilities_in_the_order_of_the_logits(task, logits):
 
 
 @of_kinds(tasks)
-def test_logits_of_scores_have_those_scores(task, logits):
-    scores = task.scores(logits)
-    np.testing.assert_allclose(task.scores(task.logits(scores)), scores, rtol=1e-5)
+def test_of_several_views_the_scores_are_averaged(task, logits):
+    views = jnp.stack([logits, logits[::-1], -2 * logits])
+    expected = np.mean([task.scores(view) for view in views], axis=0)
+    for order in ([0, 1, 2], [2, 0, 1]):
+        np.testing.assert_allclose(task.scores(task.averaged(views[jnp.array(order)])), expected, rtol=1e-5)
 
 
 @of_kinds(tasks)
-def test_the_loss_of_the_logits_of_scores_is_that_of_the_logits(task, logits, labels):
-    np.testing.assert_allclose(task.losses(task.logits(task.scores(logits)), labels), task.losses(logits, labels), rtol=1e-4)
+def test_views_that_agree_are_worth_what_one_is(task, logits, labels):
+    averaged = task.averaged(jnp.stack([logits] * 16))
+    np.testing.assert_allclose(task.losses(averaged, labels), task.losses(logits, labels), rtol=1e-5)
+    np.testing.assert_array_equal(np.argsort(averaged), np.argsort(logits))
 
 
 @of_kinds(tasks)
-def test_scores_that_are_rounded_to_none_or_all_have_a_finite_loss(task, labels):
+def test_views_whose_scores_are_rounded_to_none_or_all_have_a_finite_loss(task, labels):
     sure = jnp.where(jnp.arange(SIZE * len(CLASSES)).reshape(SIZE, -1) % 3 == 0, 500.0, -500.0)
-    scores = task.scores(sure)
-    assert {0.0} < set(np.asarray(scores).ravel().tolist())
-    assert np.isfinite(task.losses(task.logits(scores), labels)).all()
+    assert {0.0} < set(np.asarray(task.scores(sure)).ravel().tolist())
+    assert np.isfinite(task.losses(task.averaged(jnp.stack([sure, sure])), labels)).all()
 
 
 @of_kinds(tasks)
-def test_scores_that_are_nan_stay_so(task):
-    assert np.isnan(task.logits(jnp.full((1, len(CLASSES)), jnp.nan))).all()
+def test_of_views_that_are_nan_the_mean_is_nan(task, logits):
+    assert np.isnan(task.averaged(jnp.stack([logits, logits * jnp.nan]))).all()
+
+
+@of_kinds(tasks)
+def test_each_class_has_its_examples_and_its_chief_metric_first(task, logits, labels):
+    """Of 9 examples the first two classes have two each, the others one; of 6 the last has none."""
+    for count, sizes in ((9, [2, 2, 1, 1, 1, 1, 1]), (6, [1, 1, 1, 1, 1, 1, 0])):
+        columns = task.by_class(task.evaluation(logits, labels, (jnp.arange(SIZE) < count).astype(jnp.float32)))
+        examples, chief, *others = columns.values()
+        assert next(iter(columns)) == "examples"
+        assert examples.tolist() == sizes
+        assert examples.dtype == np.int64
+        for values in (chief, *others):
+            assert values.shape == (len(CLASSES),)
+            assert np.isnan(values).tolist() == [size == 0 for size in sizes]
 
 
 @of_kinds(tasks)

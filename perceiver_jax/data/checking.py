@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from perceiver_jax.data.examples import masked_streams, raw_inputs
+from perceiver_jax.data.batch import masked_streams
+from perceiver_jax.data.examples import raw_inputs
 from perceiver_jax.data.folder_source import Files, FolderSource
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import Modality
@@ -68,7 +69,10 @@ def check_files(
 
 
 def _checked(files: Files, index: int, modalities: Mapping[str, Modality]) -> set[str] | Failure:
-    """The streams of which a file has fewer inputs than the grid, or what is wrong with it."""
+    """The streams of which a file has fewer inputs than the grid, or what is wrong with it.
+
+    Of a recording all may, since its streams need not begin and end together.
+    """
     try:
         example = files[index]
         raw = raw_inputs(modalities, example.inputs, example.name, 0.0)
@@ -76,4 +80,4 @@ def _checked(files: Files, index: int, modalities: Mapping[str, Modality]) -> se
     except Failure as failure:
         return failure if failure.where else dataclasses.replace(failure, where=files.file(index))
     grids = {name: modalities[name].stream.grid for name in masked_streams(modalities)}
-    return {name for name, grid in grids.items() if name not in features or len(features[name]) < math.prod(grid)}
+    return {name for name, grid in grids.items() if modalities[name].seconds or len(features[name]) < math.prod(grid)}

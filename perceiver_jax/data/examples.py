@@ -2,14 +2,14 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple, NotRequired, TypedDict
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Num
+from jaxtyping import Float64, Num
 
 from perceiver_jax.data import sampling, sources
+from perceiver_jax.data.batch import Batch, Inputs, Masks, blank, fewer, put
 from perceiver_jax.data.config import DataConfig, ViewsConfig
 from perceiver_jax.errors import Code, Failure, nearest_first
 from perceiver_jax.modalities import Features, Modality
@@ -17,20 +17,6 @@ from perceiver_jax.tasks import Task
 
 if TYPE_CHECKING:
     import grain
-
-Inputs = dict[str, Float32[np.ndarray, "B *grid features"]]  # by stream, normalised
-Masks = dict[str, Bool[np.ndarray, "B M"]]  # by masked stream: which inputs are there
-
-
-class Batch(TypedDict):
-    """What a step works on."""
-
-    inputs: Inputs
-    masks: Masks
-    labels: Num[np.ndarray, "B *label"]  # mixup, CutMix: of the example with the larger portion
-    other_labels: NotRequired[Num[np.ndarray, "B *label"]]  # mixup, CutMix: of the example with the smaller portion
-    portions: NotRequired[Float32[np.ndarray, " B"]]  # mixup, CutMix: that `labels` have
-    weights: NotRequired[Float32[np.ndarray, " B"]]  # evaluation: 0 for the padding of the last batch, otherwise 1
 
 
 class Item(NamedTuple):
@@ -113,13 +99,13 @@ class Split:
     def training(self, index: int, rng: np.random.Generator) -> Item:
         """One example under random changes; all randomness comes from `rng`."""
         modalities = self.data.modalities
-        timed = any(modality.timed for modality in modalities.values())
-        if len(modalities) == 1 and not timed:
+        recorded = any(modality.seconds for modality in modalities.values())
+        if len(modalities) == 1 and not recorded:
             rngs, dropped, moment = [rng], (), 0.0
         else:
             shared, *rngs = rng.spawn(1 + len(modalities))
             dropped = self._dropped(shared)
-            moment = shared.random() if timed else 0.0  # the same for all streams
+            moment = shared.random() if recorded else 0.0  # the same for all streams
         raw, label = self.read(index, moment)
         own = dict(zip(modalities, rngs, strict=True))
         return Item({name: modalities[name].training(one, own[name]) for name, one in raw.items()}, label, dropped)
@@ -154,11 +140,11 @@ class Split:
             labels[row] = item.label
             absent = inputs.keys() - item.features.keys()
             if absent - masks.keys():
-                raise _fewer(min(absent), "none", inputs[min(absent)])
+                raise fewer(min(absent), "none", inputs[min(absent)])
             without.append({*item.dropped, *absent})
             for stream, features in item.features.items():
                 if not (stream in item.dropped and self.data.views.dropped == "masked"):
-                    _put(inputs, masks, stream, row, features)
+                    put(inputs, masks, stream, row, features)
         for stream, modality in self.data.modalities.items():
             filled = inputs[stream][: len(without)]
             filled[...] = modality.normalize(filled)
@@ -193,51 +179,10 @@ def without_streams(name: str, streams: Collection[str]) -> Failure:
 
 
 def moment_of(view: int, views: ViewsConfig) -> float:
-    """Where in a recording a view of it is: the views lie evenly from its beginning to its end, a single one amid it."""
-    return view / (views.num_evaluation - 1) if views.num_evaluation > 1 else 0.5
-
-
-def blank(modalities: Mapping[str, Modality], masked: Collection[str], size: int) -> tuple[Inputs, Masks]:
-    """Inputs of `size` examples, all zero, and masks of the `masked` streams that show none of them."""
-    inputs, masks = {}, {}
-    for stream, modality in modalities.items():
-        grid = modality.stream.grid
-        channels = modality.stream.channels + modality.num_coordinates
-        inputs[stream] = np.zeros((size, *grid, channels), np.float32)
-        if stream in masked:
-            masks[stream] = np.zeros((size, math.prod(grid)), bool)
-    return inputs, masks
-
-
-def normalized(modalities: Mapping[str, Modality], features: Mapping[str, Features]) -> tuple[Inputs, Masks]:
-    """One example's features as a batch of one."""
-    inputs, masks = blank(modalities, masked_streams(modalities), 1)
-    for stream, one in features.items():
-        _put(inputs, masks, stream, 0, one)
-        inputs[stream][...] = modalities[stream].normalize(inputs[stream])
-    return inputs, masks
-
-
-def masked_streams(modalities: Mapping[str, Modality]) -> frozenset[str]:
-    """The streams of which an example may have fewer inputs than the grid."""
-    return frozenset(name for name, modality in modalities.items() if modality.stream.masked)
-
-
-def _put(inputs: Inputs, masks: Masks, stream: str, row: int, features: Features) -> None:
-    """Puts one example's features into its row; of a masked stream as many inputs as it has."""
-    if stream in masks:
-        rows = features.reshape(-1, features.shape[-1])
-        inputs[stream][row].reshape(-1, features.shape[-1])[: len(rows)] = rows
-        masks[stream][row, : len(rows)] = True
-    elif features.size == inputs[stream][row].size:
-        inputs[stream][row] = features.reshape(inputs[stream][row].shape)
-    else:
-        raise _fewer(stream, f"{len(features):,} inputs", inputs[stream])
-
-
-def _fewer(stream: str, found: str, inputs: Float32[np.ndarray, "B *grid features"]) -> Failure:
-    expected = f"{math.prod(inputs.shape[1:-1]):,}, as when the run began"
-    return Failure(Code.DATA, f"an example has fewer inputs in stream {stream}", found=found, expected=expected)
+    """Where in a recording a view of it is: the views lie evenly from its beginning to its end, those amid it come first."""
+    last = views.num_evaluation - 1
+    places = sorted(range(last + 1), key=lambda place: abs(2 * place - last))
+    return places[view] / last if last else 0.5
 
 
 def train_batch(step: int, split: Split, ids: "grain.MapDataset", slots: range, partner: int, seed: int) -> Batch:

@@ -17,8 +17,9 @@ from absl import flags
 from jaxtyping import Integer
 
 from perceiver_jax.data import sampling
+from perceiver_jax.data.batch import Batch
 from perceiver_jax.data.config import DataConfig
-from perceiver_jax.data.examples import Batch, DataSet, Share, Split, eval_batch, train_batch, vote_batch
+from perceiver_jax.data.examples import DataSet, Share, Split, eval_batch, train_batch, vote_batch
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system.signals import STOPS, enter_worker
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from perceiver_jax.data.config import DirectoryConfig
+from perceiver_jax.data.config import DataConfig
 from perceiver_jax.modalities import Stream
 from perceiver_jax.modalities.mel_audio import MelAudioStream
 from perceiver_jax.modalities.raw_audio import RawAudioStream
@@ -119,7 +119,7 @@ class Film(Section):
         )
 
 
-class RecordedConfig(DirectoryConfig):
+class RecordedConfig(DataConfig):
     """What a model gets of each recording; a part of it in time, the same of sound and film."""
 
     audio: Annotated[RawSound | MelSound, Field(discriminator="kind")] | None

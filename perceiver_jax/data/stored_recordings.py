@@ -19,10 +19,12 @@ from perceiver_jax.readers.recordings import Recording
 from perceiver_jax.readers.resampling import resampled_window
 
 SOUND_RATE = 48_000  # samples a second
-FRAME_RATE = 25
+FRAME_RATE = 25.0
 # Of libx264. A window of 32 frames is decoded as fast as from JPEGs of seven times the bytes.
 ENCODER = {"crf": "20", "preset": "medium", "tune": "fastdecode", "g": "16", "keyint_min": "16"}
 ENCODER |= {"sc_threshold": "0", "flags": "+cgop", "threads": "1"}
+# Its code for AVX-512 gives other bytes from run to run, and is not faster; this is the same on all x86 processors.
+ENCODER |= {"x264-params": "asm=sse4.2"}
 _FULL = 2**15  # of 16 bits
 _ROUNDING = 1e-6  # of a frame
 
@@ -43,27 +45,32 @@ def encode_sound(samples: Float32[np.ndarray, " samples"]) -> bytes:
 
 
 def encode_film(frames: Iterable[UInt8[np.ndarray, "H W 3"]]) -> bytes:
-    """Frames of one size at FRAME_RATE; both sides are even."""
+    """Frames of one size at FRAME_RATE, both sides even; no bytes where there are none."""
     av, data, stream = package("av"), io.BytesIO(), None
     with av.open(data, "w", format="mp4") as container:
         for number, frame in enumerate(frames):
             if stream is None:
-                stream = container.add_stream("libx264", rate=FRAME_RATE, options=ENCODER)
+                stream = container.add_stream("libx264", rate=round(FRAME_RATE), options=ENCODER)
                 stream.height, stream.width, stream.pix_fmt = *frame.shape[:2], "yuv420p"
                 stream.codec_context.thread_count = 1
-                stream.codec_context.time_base = fractions.Fraction(1, FRAME_RATE)
+                stream.codec_context.time_base = fractions.Fraction(1, round(FRAME_RATE))
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
             picture.pts = number
             container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
-    return data.getvalue()
+        container.mux([] if stream is None else stream.encode(None))
+    return b"" if stream is None else data.getvalue()
 
 
 class StoredRecording(Recording):
     """A `Recording` of what `encode_sound` and `encode_film` made; a stream that it lacks has no bytes."""
 
     def __init__(self, sound: bytes, film: bytes, seconds: float, name: str):
-        self._sound, self._film, self.seconds, self._name = sound, film, seconds, name
+        self._sound, self._film, self._seconds, self._name = sound, film, seconds, name
+
+    @property
+    def seconds(self) -> float:
+        """The length of its longest stream."""
+        return self._seconds
 
     def sound(self, start: float, seconds: float, rate: int) -> Float32[np.ndarray, " samples"] | None:
         """As `Recording` has it."""

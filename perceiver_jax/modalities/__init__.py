@@ -40,7 +40,6 @@ class Modality(Protocol):
     Stream: ClassVar[type[Stream]]
     suffixes: ClassVar[tuple[str, ...]]  # of the files that `read_file` takes, in lower case
     Augment: ClassVar[Any]  # the type of its settings: a Section, or an annotated union of several by `kind`
-    timed: ClassVar[bool]  # whether its inputs are a part, in time, of a recording (`readers.recordings`)
 
     stream: Stream
 
@@ -53,6 +52,10 @@ class Modality(Protocol):
     @property
     def max_views(self) -> int | None:
         """How many different views of an example evaluation can have; None: any number."""
+
+    @property
+    def seconds(self) -> float | None:
+        """The length of the part of a recording (`readers.recordings`) that its inputs are of; None: of no recording."""
 
     @property
     def mixes(self) -> bool:

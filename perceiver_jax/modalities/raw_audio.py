@@ -48,10 +48,15 @@ class RawAudio:
 
     Stream, suffixes = RawAudioStream, (*SOUNDS, *FILMS)
     Augment = Annotated[NoAugment | Gain, Field(discriminator="kind")]
-    num_coordinates, max_views, timed = 0, None, True
+    num_coordinates, max_views = 0, None
 
     def __init__(self, stream: RawAudioStream, augment: NoAugment | Gain):
         self.stream, self.augment = stream, augment
+
+    @property
+    def seconds(self) -> float:
+        """The length of the sound."""
+        return self.stream.grid[0] * self.stream.channels / self.stream.sample_rate
 
     @property
     def mixes(self) -> bool:
@@ -60,10 +65,8 @@ class RawAudio:
 
     def read(self, given: Recording, name: str, moment: float) -> Waveform | None:
         """The samples of the part at a moment; None where there is no sound; raises Failure(DATA) with the name."""
-        rate = self.stream.sample_rate
-        seconds = self.stream.grid[0] * self.stream.channels / rate
         with readers.named("recording", name):
-            sound = given.sound(start_of(given, moment, seconds), seconds, rate)
+            sound = given.sound(start_of(given, moment, self.seconds), self.seconds, self.stream.sample_rate)
         return sound if sound is not None and len(sound) else None
 
     def read_file(self, data: bytes | Path, name: str) -> FileRecording:

@@ -7,22 +7,26 @@ bytes alone, never at a name, and takes no format that could name other files.
 import contextlib
 import dataclasses
 import io
+import math
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Any
 
 from perceiver_jax.readers import BadFile
+from perceiver_jax.readers.codings import coding_of
 from perceiver_jax.readers.media_bytes import Data, not_a_recording
 from perceiver_jax.readers.optional import package
 
 # Where a time is exact wherever one begins to read; the others are decoded from their start.
-SEEKABLE = ("mov", "matroska", "mpegts")
+_SEEKABLE = ("mov", "matroska", "mpegts")
 _NO_STORED_TIMES = "avi"  # of pictures: they follow one another
 _PROBED = ("mp3", "aac", "ac3", "eac3", "mpeg", "mpegts", "amr", "dts", "flac")  # what bytes without a mark may be
 _STILLS = ("mjpeg", "png", "bmp", "gif", "webp", "jpeg2000", "tiff")  # codecs of covers
 MAX_PIXELS = 36_000_000  # of a frame: 8K; a few bytes can claim billions
 _NEAR = 0.05  # seconds: a film that begins so little behind the sound begins the clock
 _FAR = 0.2  # seconds: FFmpeg's guess of a stream's start may differ so much from its first packet
+_JUMP = 1.0  # seconds: a clock that goes back so much begins anew, where files were put one behind the other
+# Of packets or frames without a size of the whole: the last may be cut, or have something else behind it.
+_OPEN_ENDED = ("mpegts", "flv", "mpeg", "asf", "mp3", "aac", "ac3", "eac3", "amr", "dts")
 
 
 @contextlib.contextmanager
@@ -48,6 +52,43 @@ def _bad(error: Exception) -> BadFile:
     return BadFile("damaged", f"cannot be decoded: {words}")
 
 
+def decoded(held: "Streamed", container: Any) -> Iterator[Any]:
+    """The frames of a stream, from where the container is on; raises BadFile.
+
+    What cannot be decoded before the first frame is passed over: its beginning is elsewhere. So is what is behind the last,
+    in containers that may break off anywhere.
+    """
+    av = package("av")
+    begun, error = False, None
+    for packet in container.demux(container.streams[held.index]):
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError as found:
+            error = error or found
+            continue
+        for frame in frames:
+            if error is not None and begun:
+                raise _bad(error)
+            begun, error = True, None
+            yield frame
+    if error is not None and not (begun and held.kind in _OPEN_ENDED):
+        raise _bad(error)
+
+
+@contextlib.contextmanager
+def stream_of(held: "Streamed", options: dict[str, str]) -> Iterator[tuple[Any, Any]]:
+    """A container and the stream of it that is to be decoded, by one thread, with options of its decoder."""
+    with container_of(held.data, held.kind) as container:
+        stream = container.streams[held.index]
+        if stream.codec_context is None:
+            name = coding_of(held.data, held.kind, held.index)
+            what = f"the coding {name}" if name else "a coding"
+            raise BadFile("encoding", f"has {stream.type} in {what} that is not read")
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = options
+        yield container, stream
+
+
 def format_of(data: Data) -> str:
     """The kind of a recording whose first bytes have no mark; raises BadFile for what is none."""
     av = package("av")
@@ -60,27 +101,44 @@ def format_of(data: Data) -> str:
         raise not_a_recording() from None
 
 
-def samples_of(data: Data, kind: str) -> tuple[int, int]:
-    """How many samples a bare stream of sound has by its packets, and the longest of them."""
+def samples_of(data: Data, kind: str) -> tuple[int, int, bool]:
+    """How many samples a bare stream of sound has by its packets, the longest of them, and whether its clock jumps back."""
     with container_of(data, kind) as container:
         stream = container.streams.audio[0]
-        lengths = [packet.duration or 0 for packet in container.demux(stream)]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        lengths, stamps = [packet.duration or 0 for packet in packets], [packet.pts or 0 for packet in packets]
         unit = stream.time_base * stream.rate
-        return round(sum(lengths) * unit), round(max(lengths) * unit)
+        return round(sum(lengths) * unit), round(max(lengths) * unit), stamps != sorted(stamps)
+
+
+class Clock:
+    """The times of one stream on a recording's clock, which goes on where the file's own begins anew."""
+
+    def __init__(self, zero: float):
+        self._shift, self.end, self.jumped = -zero, None, False
+
+    def place(self, time: float | None, length: float) -> float:
+        """When what has a time in the file, or follows what was before, begins; `end` is then when it ends."""
+        at = self.end or 0.0 if time is None else time + self._shift
+        if self.end is not None and at < self.end - _JUMP:
+            self._shift += self.end - at
+            at, self.jumped = self.end, True
+        self.end = at + length
+        return at
 
 
 @dataclasses.dataclass(frozen=True)
 class Streamed:
     """One stream of a container: where it is, and what is known of it before it is decoded."""
 
-    data: Data
+    data: Data = dataclasses.field(repr=False)
     kind: str  # of the container
     index: int
-    codec: str  # "" where there is no decoder
     zero: float  # the container's time at which the recording's clock begins
     start: float  # on the recording's clock
     end: float
     tick: float  # seconds to which times are rounded
+    seekable: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +150,7 @@ class Streams:
     size: tuple[int, int]  # of the film's frames: width, height
     times: tuple[float, ...]  # of the film's frames in a container that does not store them
     seconds: float
+    joined: bool  # whether its clock begins anew within it
 
 
 @dataclasses.dataclass
@@ -99,17 +158,22 @@ class _Extent:
     """The packets of a stream, all together."""
 
     count: int = 0
-    start: Fraction | None = None
-    end: Fraction = Fraction(0)
-    stamps: list[Fraction] = dataclasses.field(default_factory=list)  # of decoding
+    start: float = math.inf
+    end: float = 0.0
+    clock: Clock = dataclasses.field(default_factory=lambda: Clock(0.0))
+    stamps: list[float] = dataclasses.field(default_factory=list)  # of decoding
 
 
-def streams_of(data: Data, kind: str) -> Streams:
-    """What is in a container, by its packets: headers tell other lengths, and of streams that hold none; raises BadFile."""
+def streams_of(data: Data, kind: str, has_index: bool) -> Streams:
+    """What is in a container, by an index that it has, or else by its packets; raises BadFile.
+
+    Other headers tell lengths that are not so, and of streams that hold nothing.
+    """
     with container_of(data, kind) as container:
         extents = {stream.index: _Extent() for stream in container.streams}
-        for packet in container.demux():
-            _add(extents[packet.stream.index], packet, keep=kind == _NO_STORED_TIMES)
+        if not (has_index and _indexed(container.streams, extents)):
+            for packet in container.demux():
+                _add(extents[packet.stream_index], packet, keep=kind == _NO_STORED_TIMES)
         sound, film = _chosen(container.streams, extents)
         used = [stream for stream in (sound, film) if stream is not None]
         if not used:
@@ -118,7 +182,7 @@ def streams_of(data: Data, kind: str) -> Streams:
         zero = min(starts.values())
         if film is not None and starts[film.index] - zero <= _NEAR:
             zero = starts[film.index]
-        ends = {stream.index: float(extents[stream.index].end) for stream in used}
+        ends = {stream.index: extents[stream.index].end for stream in used}
         parts = [
             None
             if stream is None
@@ -126,36 +190,57 @@ def streams_of(data: Data, kind: str) -> Streams:
                 data,
                 kind,
                 stream.index,
-                stream.codec_context.name if stream.codec_context else "",
                 zero,
                 starts[stream.index] - zero,
                 ends[stream.index] - zero,
                 float(stream.time_base),
+                kind in _SEEKABLE and not extents[stream.index].clock.jumped,
             )
             for stream in (sound, film)
         ]
-        size = (film.width, film.height) if film is not None else (0, 0)
+        size = _size(film) if film is not None else (0, 0)
         stamps = sorted(extents[film.index].stamps) if film is not None else ()
-        return Streams(*parts, size, tuple(float(stamp) - zero for stamp in stamps), max(ends.values()) - zero)
+        joined = any(extents[stream.index].clock.jumped for stream in used)
+        return Streams(*parts, size, tuple(stamp - zero for stamp in stamps), max(ends.values()) - zero, joined)
+
+
+def _indexed(streams: Any, extents: dict[int, _Extent]) -> bool:
+    """Fills in what an index says, if it speaks of every stream of sound and film."""
+    cover = package("av").stream.Disposition.attached_pic
+    used = [s for s in streams if s.type in ("audio", "video") and not s.disposition & cover]
+    if not used or not all(s.frames and s.duration and s.start_time is not None for s in used):
+        return False
+    for stream in used:
+        start, unit = stream.start_time, float(stream.time_base)
+        extents[stream.index].count = stream.frames
+        extents[stream.index].start, extents[stream.index].end = start * unit, (start + stream.duration) * unit
+    return True
 
 
 def _add(extent: _Extent, packet: Any, keep: bool) -> None:
     stamp = packet.pts if packet.pts is not None else packet.dts
     if stamp is None or packet.is_discard or not packet.size:
         return
-    at, length = stamp * packet.time_base, (packet.duration or 0) * packet.time_base
+    unit = float(packet.time_base)
+    decoded = stamp if packet.dts is None else packet.dts
+    at = extent.clock.place(decoded * unit, (packet.duration or 0) * unit) + (stamp - decoded) * unit
     extent.count += 1
-    extent.start = at if extent.start is None else min(at, extent.start)
-    extent.end = max(extent.end, at + length)
-    if keep and packet.dts is not None:
-        extent.stamps.append(packet.dts * packet.time_base)
+    extent.start = min(extent.start, at)
+    extent.end = max(extent.end, at + (packet.duration or 0) * unit)
+    if keep:
+        extent.stamps.append(extent.clock.end - (packet.duration or 0) * unit)
 
 
 def _start(stream: Any, extent: _Extent) -> float:
     """When a stream begins to be heard or seen."""
-    found = float(extent.start)
+    found = extent.start
     guess = None if stream.start_time is None else float(stream.start_time * stream.time_base)
     return max(0.0, found if guess is None or abs(guess - found) > _FAR else guess)
+
+
+def _size(stream: Any) -> tuple[int, int]:
+    """Width and height of a film's frames; 0 where there is no decoder."""
+    return (stream.width, stream.height) if stream.codec_context else (0, 0)
 
 
 def _chosen(streams: Any, extents: dict[int, _Extent]) -> tuple[Any, Any]:
@@ -170,4 +255,4 @@ def _chosen(streams: Any, extents: dict[int, _Extent]) -> tuple[Any, Any]:
         moving = [s for s in films if not s.codec_context or s.codec_context.name not in _STILLS]
     elif not moving:
         moving = films
-    return sound, max(moving, key=lambda stream: stream.width * stream.height, default=None)
+    return sound, max(moving, key=lambda stream: math.prod(_size(stream)), default=None)

@@ -4,7 +4,7 @@ import contextlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from perceiver_jax.readers import BadFile, stand_ins
 
@@ -63,7 +63,7 @@ class Part(io.RawIOBase):
         self._file.seek(self._offset + max(0, start + place))
         return self.tell()
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:  # what cffi has as a buffer
         """Fills the buffer, as far as the part has bytes."""
         block = self._file.read(max(0, min(len(buffer), self._size - self.tell())))
         buffer[: len(block)] = block

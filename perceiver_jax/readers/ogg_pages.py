@@ -41,8 +41,8 @@ def links(data: bytes | mmap.mmap) -> list[Link]:
             if at:
                 found.append(Link(begins, at - begins, ended))
             begins = at
-        previous, ended = flags, bool(flags & _LAST)
         at = body + sum(lengths)
+        previous, ended = flags, bool(flags & _LAST) and at <= len(data)
     if previous is None:
         raise BadFile("truncated", "ends in its first page")
     return [*found, Link(begins, len(data) - begins, ended)]

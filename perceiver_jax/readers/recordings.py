@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from perceiver_jax.readers import containers, media_bytes, sounds
+from perceiver_jax.readers import BadFile, containers, cut_films, media_bytes, sounds
 from perceiver_jax.readers.films import Film
 from perceiver_jax.readers.resampling import resampled_window
 from perceiver_jax.readers.tracks import Track
@@ -58,13 +58,17 @@ class FileRecording(Recording):
     def _parts(self) -> tuple[sounds.Sound | Track | None, Film | None, float, tuple[str, ...]]:
         """The sound, the film, the seconds and the notes."""
         kind = media_bytes.kind_of(self._data) or containers.format_of(self._data)
-        sound, notes = sounds.open_sound(self._data, kind)
+        sound, notes, coding = sounds.open_sound(self._data, kind)
         if sound is not None:
             return sound, None, sound.seconds, notes
-        found = containers.streams_of(self._data, kind)
+        has_index = cut_films.check_whole(self._data, kind)
+        try:
+            found = containers.streams_of(self._data, kind, has_index)
+        except BadFile as bad:
+            raise BadFile("encoding", f"is in the coding {coding}, which is not read") if coding else bad from None
         sound = None if found.sound is None else Track(found.sound)
         film = None if found.film is None else Film(found.film, found.size, found.times)
-        return sound, film, found.seconds, notes
+        return sound, film, found.seconds, (*notes, "joined") if found.joined else notes
 
     @property
     def seconds(self) -> float:
@@ -78,7 +82,10 @@ class FileRecording(Recording):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """In codes, what a user should know of the file: `streamed-header`, `other-length`, `cut-off`."""
+        """In codes, what a user should know of the file.
+
+        `streamed-header`, `other-length` than its header says, `cut-off`, `joined` of several.
+        """
         return self._parts[3]
 
     def sound(self, start: float, seconds: float, rate: int) -> Float32[np.ndarray, " samples"] | None:

@@ -1,6 +1,7 @@
-"""Sound at another rate, by soxr at its quality HQ: what would fold is stopped by 100 dB.
+"""Sound at another rate, by soxr at its quality VHQ, as fast as the lower ones.
 
-A window equals the same samples of the whole within 1e-5: what is read before and behind it is as long as the filter.
+Of a sine the amplitude is right within 0.01 dB up to 0.9 of the lower rate's band, and what would fold, or an image, is
+lower by 140 dB. A window equals the same samples of the whole: what is read around it is as long as the filter.
 """
 
 import math
@@ -12,8 +13,8 @@ from jaxtyping import Float32
 from perceiver_jax.readers.optional import package
 
 Samples = Float32[np.ndarray, " samples"]
-QUALITY = "HQ"
-MARGIN = 400  # samples of the lower of both rates, on either side: soxr's filter is shorter
+QUALITY = "VHQ"
+MARGIN = 160  # samples of the lower of both rates, on either side: soxr's filter is shorter
 
 
 def resampled_window(

@@ -1,6 +1,6 @@
 """Sounds that libsndfile reads: samples as they are stored, FLAC, Ogg with Vorbis or Opus, MP3 whose tag is right.
 
-Mono is the mean of the channels. Floats above 1 are kept, as far as `scale` has it.
+Mono is the mean of the channels. Floats above 1 are kept, as far as `mixing` has it.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ from perceiver_jax.readers import BadFile, containers, ogg_pages
 from perceiver_jax.readers.aiff_files import read_aiff
 from perceiver_jax.readers.au_files import read_au, read_caf
 from perceiver_jax.readers.media_bytes import Data, Part, behind_tags, opened
+from perceiver_jax.readers.mixing import mono
 from perceiver_jax.readers.optional import package
-from perceiver_jax.readers.scale import check_scale
 from perceiver_jax.readers.stored_samples import Samples, check_claims
 from perceiver_jax.readers.wave_files import read_wave
 
@@ -45,7 +45,7 @@ class Piece(NamedTuple):
 class Sound:
     """The sound of a file, mono and at its own rate: pieces that follow one another."""
 
-    data: Data
+    data: Data = dataclasses.field(repr=False)
     rate: int
     pieces: tuple[Piece, ...]
 
@@ -76,26 +76,25 @@ def _blocks(data: Data, piece: Piece, start: int, end: int) -> Iterator[Float32[
                 raise BadFile("truncated", f"ends {end - start:,} samples before its header says")
             if piece.stored is not None and piece.stored.width == 8 and kind == "float32":
                 block = block[:, (0 if piece.stored.order == "BIG" else 1) :: 2]  # the upper halves
-            if may_be_large:
-                check_scale(block)
             start += len(block)
-            yield (
-                block[:, 0]
-                if block.shape[1] == 1 and kind == "float32"
-                else block.mean(axis=1, dtype=kind).astype(np.float32)
-            )
+            yield mono(block.T, checked=may_be_large)
 
 
-Found = tuple[Sound | None, tuple[str, ...]]  # the sound, or None; and what a user should know of it, in codes
+class Found(NamedTuple):
+    """What libsndfile makes of a file."""
+
+    sound: Sound | None  # None where it does not read it rightly
+    notes: tuple[str, ...] = ()  # what a user should know, in codes
+    coding: str = ""  # of samples that it does not read
 
 
 def open_sound(data: Data, kind: str) -> Found:
-    """The sound of a file of some kind, None for one that libsndfile does not read rightly, and notes; raises BadFile."""
+    """The sound of a file of some kind; raises BadFile."""
     if kind in _STORED:
         return _stored(data, kind)
     if kind == "ogg":
         return _ogg(data)
-    return _counted(data, kind) if kind in ("flac", "mp3") else (None, ())
+    return _counted(data, kind) if kind in ("flac", "mp3") else Found(None)
 
 
 def _stored(data: Data, kind: str) -> Found:
@@ -107,9 +106,9 @@ def _stored(data: Data, kind: str) -> Found:
         sound = _whole(data, size) if found in _BY_SOUNDFILE else None
         if sound is None and big_endian:
             raise BadFile("encoding", f"is in {found}, which is not read in big-endian files")
-        return sound, ()
+        return Found(sound, coding=found)
     piece = Piece(found.offset, found.length * found.width * found.channels, found.length, found)
-    return Sound(data, found.rate, (piece,)), ("streamed-header",) if found.streamed else ()
+    return Found(Sound(data, found.rate, (piece,)), ("streamed-header",) if found.streamed else ())
 
 
 def _whole(data: Data, size: int, offset: int = 0) -> Sound | None:
@@ -132,14 +131,17 @@ def _ogg(data: Data) -> Found:
     else:
         with opened(data) as (file, _), mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
             links = ogg_pages.links(view)
-    notes = ("cut-off",) if links and not links[-1].ends else ()
+    cut = bool(links) and not links[-1].ends
+    notes = ("cut-off",) * cut + ("joined",) * (len(links) > 1)
     sounds = [_whole(data, link.size, link.offset) for link in links]
+    if cut and sounds[-1] is None:
+        raise BadFile("truncated", "ends before its first sample")
     if not links or None in sounds:
-        return None, notes
+        return Found(None, notes)
     rates = sorted({sound.rate for sound in sounds})
     if len(rates) > 1:
         raise BadFile("encoding", f"its sampling rate changes between {rates[0]:,} and {rates[-1]:,} Hz")
-    return Sound(data, rates[0], tuple(sound.pieces[0] for sound in sounds)), notes
+    return Found(Sound(data, rates[0], tuple(sound.pieces[0] for sound in sounds)), notes)
 
 
 def _counted(data: Data, kind: str) -> Found:
@@ -148,16 +150,17 @@ def _counted(data: Data, kind: str) -> Found:
         start = behind_tags(file, size)
         file.seek(start)
         if kind == "mp3" and not _tag_fits(file.read(_FIRST_FRAME), size - start):
-            return None, ()
+            return Found(None)
     sound = _whole(data, size)
     if sound is None:
-        return None, ()
-    count, longest = containers.samples_of(data, kind)
+        return Found(None)
+    count, longest, joined = containers.samples_of(data, kind)
     length = sound.pieces[0].length
     if kind == "flac" and count < length < _UNKNOWN:
         raise BadFile("truncated", f"its header promises {length:,} samples; {count:,} are there")
-    fits = length == count if kind == "flac" else abs(count - length - longest) <= 2 * longest
-    return (sound, ()) if fits else (None, ("other-length",))
+    if length == count if kind == "flac" else abs(count - length - longest) <= 2 * longest:
+        return Found(sound)
+    return Found(sound if kind == "flac" and joined else None, ("other-length",))
 
 
 def _tag_fits(start: bytes, size: int) -> bool:

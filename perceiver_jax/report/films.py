@@ -43,7 +43,8 @@ def compose(
     overlay: bool = False,
 ) -> layout.Canvas:
     """The layout, pixel by pixel. Raises Failure(NUMERICS) for a map with NaN."""
-    side = min(CELL, max(LEAST_CELL, layout.WIDTH // len(frames)))
+    side, longest = min(CELL, max(LEAST_CELL, layout.WIDTH // len(frames))), max(maps[0][1].shape[2:])
+    side = max(side // longest, 1) * longest  # so that frames stand above their maps
     bands = [("frames", _row(list(frames), side), layout.GREY)]
     for number, (title, logits) in enumerate(maps):
         for latent in np.flatnonzero(np.isnan(logits).any(axis=(1, 2, 3)))[:1]:

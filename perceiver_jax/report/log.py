@@ -99,7 +99,7 @@ class _JsonLines:
             before = self._file
             self._keep(lambda key: key != (step, split))
             before.close()
-        record = {"step": step, "split": split} | {name: _plain(value) for name, value in numbers.items()}
+        record = {"step": step, "split": split} | {name: plain(value) for name, value in numbers.items()}
         line = b"\n" * self._torn + json.dumps(record, allow_nan=False).encode() + b"\n"
         self._torn = True  # until the whole line is out: the next one must not run on from half of this
         if self._file.write(line) != len(line):
@@ -199,7 +199,8 @@ def _key(line: bytes) -> Key | None:
     return record["step"], record["split"]
 
 
-def _plain(value: float) -> float | str:
+def plain(value: float) -> float | str:
+    """A number as JSON has it: one that is not finite as a string."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from perceiver_jax.data import pipeline
-from perceiver_jax.data.examples import Batch
+from perceiver_jax.data.batch import Batch
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system import devices
 from perceiver_jax.system.signals import StopFlag
@@ -43,7 +43,7 @@ def _merged(
 ) -> Evaluation | None:
     """The batches together; each comes `views` times in a row."""
     sums, examples = None, []
-    scores: list[jax.Array] = []
+    logits: list[jax.Array] = []
     for batch in batches:
         if stop.should_stop is not None:
             return None
@@ -51,10 +51,10 @@ def _merged(
         if views == 1:
             part = programs.evaluate(variables, batch)
         else:
-            scores.append(programs.scores(variables, batch["inputs"], batch["masks"]))
-            if len(scores) < views:
+            logits.append(programs.logits(variables, batch["inputs"], batch["masks"]))
+            if len(logits) < views:
                 continue
-            part, scores = programs.evaluate_mean(scores, batch), []
+            part, logits = programs.evaluate_mean(logits, batch), []
         sums = part.sums if sums is None else jax.tree.map(jnp.add, sums, part.sums)
         examples.append(jax.device_get(part.examples))
     together = {name: np.concatenate([part[name] for part in examples]) for name in examples[0]}

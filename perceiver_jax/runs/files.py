@@ -1,14 +1,17 @@
 """The files that people give to a command: single ones, folders, lists, pipes."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from perceiver_jax.data.examples import Inputs, Masks
 from perceiver_jax.data.folder_entries import LeftOut, entries_in
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import Progress
-from perceiver_jax.runs.load import TrainedRun, read_file
+from perceiver_jax.runs.load import STDIN, Given, TrainedRun, read_file
+
+T = TypeVar("T")
 
 
 def listed(files: Sequence[Path], list_file: str | None, run: TrainedRun, note: Callable[[str], None]) -> list[Path]:
@@ -34,11 +37,12 @@ def _names(data: bytes) -> list[str]:
 
 def _inside(folder: Path, run: TrainedRun, note: Callable[[str], None]) -> list[Path]:
     streams = list(run.problem.modalities.values())
-    if len(streams) > 1:
+    if len(streams) > 1 and not all(stream.seconds for stream in streams):
         names = ", ".join(run.problem.modalities)
         hint = "give its files, joined by commas, or --files LIST with such lines"
         raise Failure(Code.CONFIG, f"{folder} is a directory", found=f"an example has several streams: {names}", hint=hint)
-    suffixes, left_out = streams[0].suffixes, LeftOut(folder)
+    suffixes = tuple(dict.fromkeys(suffix for stream in streams for suffix in stream.suffixes))
+    left_out = LeftOut(folder)
     files = list(_walk(folder, suffixes, left_out, set()))
     if not files:
         found = left_out.words().partition(": left out ")[2] or "no files"
@@ -61,11 +65,15 @@ def _walk(folder: Path, suffixes: Sequence[str], left_out: LeftOut, entered: set
 
 
 def example_of(file: Path, run: TrainedRun) -> Path | dict[str, Path]:
-    """A file, or the files of each stream that are joined by commas; raises Failure(CONFIG) for another number of them."""
-    names = list(run.problem.modalities)
-    if len(names) == 1:
+    """A file, or the files of each stream that are joined by commas; a recording is a single one, of all streams.
+
+    Raises Failure(CONFIG) for another number of them.
+    """
+    modalities = run.problem.modalities
+    names, parts = list(modalities), str(file).split(",")
+    recorded = all(modality.seconds for modality in modalities.values())
+    if len(names) == 1 or (recorded and (len(parts) == 1 or file.exists())):
         return file
-    parts = str(file).split(",")
     if len(parts) != len(names):
         expected = f"{','.join(names)}: one of each, joined by commas"
         raise Failure(Code.CONFIG, f"{file}: {len(parts)} files", expected=expected)
@@ -73,18 +81,18 @@ def example_of(file: Path, run: TrainedRun) -> Path | dict[str, Path]:
 
 
 def readable(
-    files: Collection[Path], run: TrainedRun, bad: list[Failure], progress: Progress
-) -> Iterator[tuple[Path, Inputs, Masks]]:
-    """Each file that can be read, with its inputs; the failures of the others are reported, and added to `bad`."""
+    files: Collection[Path], run: TrainedRun, read: Callable[[Given], T], bad: list[Failure], progress: Progress
+) -> Iterator[tuple[Path, T]]:
+    """Each file that can be read, with what `read` gives of it; failures of the others are reported, and added to `bad`."""
     for done, file in enumerate(files, 1):
         try:
-            inputs = run.inputs_of(example_of(file, run))
+            found = read(example_of(file, run))
         except Failure as failure:
             bad.append(failure)
             if len(files) > 1:  # of a single one it is how the command ends
                 progress.note(str(failure))
         else:
-            yield file, *inputs
+            yield file, found
         progress.update(done, {})
 
 
@@ -92,3 +100,32 @@ def check_left_out(bad: Sequence[Failure], count: int) -> None:
     """Raises Failure where some of the files given could not be read: the only one's own, or how many."""
     if bad:
         raise bad[0] if count == 1 else Failure(Code.DATA, f"{len(bad)} of {count} files were left out")
+
+
+def named_apart(files: Sequence[Path]) -> dict[Path, str]:
+    """A name for each file's picture: its own, and its folders and suffix as far as other files have the same."""
+    plain = {file: "stdin" if file == STDIN else file.stem for file in files}
+    often = Counter(name.casefold() for name in plain.values())
+    alike = [file.absolute() for file, name in plain.items() if often[name.casefold()] > 1]
+    above = Path(os.path.commonpath([file.parent for file in alike])) if alike else Path()
+    taken: set[str] = set()
+    for file, name in plain.items():
+        choices = [name]
+        if often[name.casefold()] > 1:
+            longer = file.absolute().relative_to(above)
+            choices = ["_".join(longer.with_suffix("").parts), "_".join(longer.parts).replace(".", "_")]
+        while choices[0].casefold() in taken:
+            choices = [*choices[1:], f"{choices[-1]}_"]
+        taken.add(choices[0].casefold())
+        plain[file] = choices[0]
+    return plain
+
+
+def check_spared(written: Iterable[Path], given: Iterable[Path]) -> None:
+    """Raises Failure(CONFIG) where a picture would be written over a file that is to be read."""
+    files = (Path(part) for file in given for part in str(file).split(",") if os.path.isfile(part))
+    inputs = {(status.st_dev, status.st_ino) for status in (file.stat() for file in files)}
+    for picture in written:
+        if picture.exists() and (picture.stat().st_dev, picture.stat().st_ino) in inputs:
+            what = f"would overwrite the input {picture}"
+            raise Failure(Code.CONFIG, f"--output {picture.parent}", what, hint="another --output")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from perceiver_jax.data.examples import Batch
+from perceiver_jax.data.batch import Batch
 from perceiver_jax.report.examples import SIDE, Picture, draw_examples, most
 from perceiver_jax.runs.problem import Problem
 

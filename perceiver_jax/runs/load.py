@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from perceiver_jax.data.batch import Inputs, Masks, normalized
 from perceiver_jax.data.config import DirectoryConfig
-from perceiver_jax.data.examples import Inputs, Masks, moment_of, normalized, without_streams
+from perceiver_jax.data.examples import moment_of, without_streams
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.runs import workdir as workdirs
 from perceiver_jax.runs.problem import Problem, check_classes, differences, resolve
@@ -94,23 +95,28 @@ class TrainedRun:
         """One example as evaluation would see it; raises Failure(DATA), naming the file, where it cannot be read."""
         return self.inputs_at(self.opened(given), moment_of(0, self.problem.config.views))
 
+    def views_of(self, given: Given) -> list[tuple[Inputs, Masks]]:
+        """Every view of an example that evaluation averages, the plain one first; raises as `inputs_of` does."""
+        opened, views = self.opened(given), self.problem.config.views
+        return [self.inputs_at(opened, moment_of(view, views), view) for view in range(views.num_evaluation)]
+
     def opened(self, given: Given) -> dict[str, tuple[Any, str]]:
         """One example by stream, as its modality reads it, with its name in messages; one recording gives all streams."""
         modalities = self.problem.modalities
         if not isinstance(given, Mapping):
-            if len(modalities) > 1 and not all(modality.timed for modality in modalities.values()):
+            if len(modalities) > 1 and not all(modality.seconds for modality in modalities.values()):
                 names = ", ".join(modalities)
                 raise Failure(Code.CONFIG, f"an example of this run has several streams: {names}", f"{given}"[:200])
             given = dict.fromkeys(modalities, given)
         if given.keys() != modalities.keys():
             found, expected = ", ".join(given) or "none", ", ".join(modalities)
             raise Failure(Code.CONFIG, "streams of an example", found=found, expected=expected)
-        opened = {}
+        opened, bytes_of = {}, functools.cache(read_file)  # once: a pipe can be read no second time
         for stream, modality in modalities.items():
             one = given[stream]
             if isinstance(one, str | Path):
                 path = Path(one)
-                data = path if modality.timed and path != STDIN else read_file(path)
+                data = path if modality.seconds and path.is_file() else bytes_of(path)
                 opened[stream] = modality.read_file(data, str(one)), str(one)
             else:
                 opened[stream] = one, f"stream {stream}"
@@ -129,12 +135,16 @@ class TrainedRun:
         return normalized(modalities, features)
 
     def scores(self, given: Given) -> Float[np.ndarray, " Y"]:
-        """The probability of each class for one example; raises Failure(NUMERICS) for one that is not finite."""
-        return self.scores_of(*self.inputs_of(given), given)
+        """The probability of each class for one example, the mean over the views that evaluation averages.
 
-    def scores_of(self, inputs: Inputs, masks: Masks, name: Any) -> Float[np.ndarray, " Y"]:
-        """The same for inputs that have been read."""
-        scores = np.asarray(self.programs.scores(self.variables, inputs, masks)[0])
+        Raises Failure(NUMERICS) for one that is not finite.
+        """
+        return self.scores_of(self.views_of(given), given)
+
+    def scores_of(self, views: Sequence[tuple[Inputs, Masks]], name: Any) -> Float[np.ndarray, " Y"]:
+        """The same for views that have been read."""
+        logits = np.stack([self.programs.logits(self.variables, *view) for view in views])
+        scores = np.asarray(self.problem.task.scores(self.problem.task.averaged(logits))[0])
         if not np.isfinite(scores).all():
             raise Failure(Code.NUMERICS, f"{name}: the model's output is not finite")
         return scores
@@ -177,7 +187,10 @@ class TrainedRun:
         return self.problem.task.finish(found)
 
     def evaluation(self, split: str, stop: StopFlag, streams: Collection[str] | None = None) -> Evaluation | None:
-        """What is known of all examples of a split; None if asked to stop early."""
+        """What is known of all examples of a split; None if asked to stop early.
+
+        Raises Failure(NUMERICS) where the model's output for one of them is not a number.
+        """
         names = list(self.problem.modalities)
         for name in streams or ():
             if name not in names:
@@ -185,7 +198,11 @@ class TrainedRun:
         from perceiver_jax.runs.evaluate import evaluate  # JAX from here on
 
         dropped = [name for name in names if streams and name not in streams]
-        return evaluate(self.programs, self.variables, split, stop, dropped)
+        found = evaluate(self.programs, self.variables, split, stop, dropped)
+        if found is not None and np.isnan(found.sums["loss"]):
+            where = f"{self.workdir.path}, step {self.step:,}, split {split}"
+            raise Failure(Code.NUMERICS, "the model's output is not a number", where)
+        return found
 
 
 def read_file(path: Path) -> bytes:

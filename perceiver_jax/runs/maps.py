@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from perceiver_jax.data.examples import Inputs, Masks
+from perceiver_jax.data.batch import Inputs, Masks
 from perceiver_jax.model.inputs import Streams
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.training.step import Variables

@@ -15,7 +15,8 @@ from typing import Any
 import pydantic
 
 from perceiver_jax import modalities
-from perceiver_jax.data.examples import DataSet, masked_streams
+from perceiver_jax.data.batch import masked_streams
+from perceiver_jax.data.examples import DataSet
 from perceiver_jax.data.sources import Contents
 from perceiver_jax.errors import Code, Failure, nearest_first
 from perceiver_jax.members import member

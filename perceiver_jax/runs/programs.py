@@ -92,11 +92,6 @@ class Programs:
         return jax.jit(lambda *given: self.forward(*given).logits, out_shardings=self._everywhere)
 
     @functools.cached_property
-    def scores(self) -> Callable[[Variables, Streams, Streams], jax.Array]:
-        """The jitted function (variables, inputs, masks) -> the probability of each class."""
-        return jax.jit(lambda *given: self.problem.task.scores(self.forward(*given).logits))
-
-    @functools.cached_property
     def evaluate(self) -> Callable[[Variables, Batch], Evaluation]:
         """The jitted function (variables, batch with weights) -> what is known of the batch, of one view of it."""
 
@@ -108,10 +103,10 @@ class Programs:
 
     @functools.cached_property
     def evaluate_mean(self) -> Callable[[Sequence[jax.Array], Batch], Evaluation]:
-        """The jitted function (scores of several views, batch) -> what is known of the batch by the views' mean."""
+        """The jitted function (logits of several views, batch) -> what is known of the batch by the mean of their scores."""
 
-        def evaluation(scores: Sequence[jax.Array], batch: Batch) -> Evaluation:
-            logits = self.problem.task.logits(jnp.mean(jnp.stack(scores), axis=0))
+        def evaluation(views: Sequence[jax.Array], batch: Batch) -> Evaluation:
+            logits = self.problem.task.averaged(jnp.stack(views))
             return self.problem.task.evaluation(logits, batch["labels"], batch["weights"])
 
         return jax.jit(evaluation, out_shardings=self._everywhere)

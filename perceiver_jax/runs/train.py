@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from perceiver_jax.data import pipeline
-from perceiver_jax.data.examples import Batch
+from perceiver_jax.data.batch import Batch
 from perceiver_jax.errors import Code, Failure, Stopped
 from perceiver_jax.report.curves import draw_curves
 from perceiver_jax.report.log import MetricsLog, read_metrics

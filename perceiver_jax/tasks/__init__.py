@@ -71,11 +71,14 @@ class Task(Protocol):
     def scores(self, logits: Float[Traced, "B Y"]) -> Float[Traced, "B Y"]:
         """The probability of each class."""
 
-    def logits(self, scores: Float[Traced, "B Y"]) -> Float[Traced, "B Y"]:
-        """Logits whose `scores` these are: of several views, the mean."""
+    def averaged(self, views: Float[Traced, "views B Y"]) -> Float[Traced, "B Y"]:
+        """Logits whose `scores` are the mean of those of several views of each example, from the views' logits."""
 
     def finish(self, evaluation: Evaluation) -> dict[str, float]:
         """The metrics of a whole split, `loss` and the headline among them."""
+
+    def by_class(self, evaluation: Evaluation) -> Mapping[str, Num[np.ndarray, " Y"]]:
+        """Of each class of a split how many `examples` it has, and its metrics, the chief first; NaN where it has none."""
 
     def decode(self, label: Num[np.ndarray, "*label"]) -> tuple[str, ...]:
         """The names of an example's classes, from what `encode` gave."""

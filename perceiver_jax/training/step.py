@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from perceiver_jax.tasks import Sums
 from perceiver_jax.training import optim
 
-Batch = Mapping[str, Any]  # a data.examples.Batch on the devices
+Batch = Mapping[str, Any]  # a data.batch.Batch on the devices
 
 
 class Variables(NamedTuple):

@@ -1,5 +1,6 @@
 """Evaluation is exact, and says the same wherever it is asked."""
 
+import csv
 import json
 import shutil
 
@@ -8,15 +9,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from perceiver_jax.data import pipeline
-from perceiver_jax.errors import Code
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.modalities.image import Image
 from perceiver_jax.report.log import read_metrics
 from perceiver_jax.runs import workdir
 from perceiver_jax.runs.evaluate import evaluate, vote
+from perceiver_jax.runs.load import load
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system.signals import StopFlag
 from tests.launch import SMALL, config_of, problem_of
+from tests.problems import joined
 
 SETTINGS = [
     *SMALL,
@@ -178,7 +183,64 @@ def test_where_no_picture_can_be_written_the_metrics_are_reported_all_the_same(r
     command = launcher.start("experiments.evaluate", "--workdir", tmp_path / "run", "--json")
     assert command.wait() == 0, command.stderr
     assert "mean_class_accuracy" in json.loads(command.stdout)
-    assert command.stderr.startswith("error[6] picture not written: ")
+    assert command.stderr.startswith("error[6] confusion_test.png not written: ")
+
+
+def test_an_output_that_is_no_number_is_an_error_of_numbers(run, monkeypatch):
+    """Metrics would count it as wrong, or not at all."""
+    normalize = Image.normalize
+
+    def first_missing(self, features):
+        inputs = normalize(self, features)
+        inputs[:1] = np.nan
+        return inputs
+
+    monkeypatch.setattr(Image, "normalize", first_missing)
+    with pytest.raises(Failure) as failure:
+        load(run).evaluate("test")
+    assert failure.value.code == Code.NUMERICS
+    assert str(failure.value) == f"error[5] the model's output is not a number: {run}, step 8, split test"
+
+
+# Class by class
+
+
+def test_the_table_has_the_accuracy_of_each_class(run, launcher, tmp_path):
+    copy_of(run, tmp_path / "run")
+    found = evaluated(launcher, tmp_path / "run")
+    lines = (tmp_path / "run" / "per_class_test.csv").read_text().splitlines()
+    assert lines[0] == "class,examples,accuracy"
+    names, examples, accuracies = zip(*(line.split(",") for line in lines[1:]), strict=True)
+    assert "".join(names) == "0123456789"
+    assert sum(map(int, examples)) == 450
+    assert np.mean(np.array(accuracies, float)) == pytest.approx(found["mean_class_accuracy"], rel=1e-9)
+
+
+TAGGED = "--config.task={'kind': 'multi_label'}"
+
+
+def test_of_many_labels_the_precision_of_each_class_is_a_table_and_a_picture(launcher, tmp_path):
+    few = [TAGGED, "--config.data.validation_examples=6", "--config.train.duration=1 steps"]
+    run = tmp_path / "run"
+    result = launcher.finish(run, *SETTINGS, *few)
+    command = launcher.start("experiments.evaluate", "--workdir", run, "--split", "validation")
+    assert command.wait() == 0, command.stderr
+    assert command.stdout.endswith(f"\n{run}/per_class_validation.csv\n{run}/plots/per_class_validation.png\n")
+    with open(run / "per_class_validation.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["class"] for row in rows] == list("0123456789")
+    assert sum(int(row["examples"]) for row in rows) == 6
+    there = [row for row in rows if row["examples"] != "0"]
+    absent = [row for row in rows if row["examples"] == "0"]
+    assert 0 < len(there) < 10
+    assert all(row["average_precision"] == row["auc"] == "" for row in absent)
+    said = result["metrics"]["validation"]
+    mean = np.mean([float(row["average_precision"]) for row in there])
+    assert said["mean_average_precision"] == pytest.approx(mean, rel=1e-9)
+    assert said["classes_with_examples"] == len(there)
+    note = f"note: {len(absent)} of 10 classes have no example in split validation, and no part in means over classes: "
+    assert command.stderr.startswith(note + absent[0]["class"])
+    assert cv2.imread(str(run / "plots" / "per_class_validation.png")) is not None
 
 
 # Votes
@@ -201,7 +263,7 @@ def test_votes_are_of_the_mean_probabilities_under_the_changes_of_training(run):
     programs = Programs(problem)
     variables = trained(run, programs).evaluated
     views = list(pipeline.vote_batches(problem.data, "test", problem.config.seed, 3))
-    scores = [programs.scores(variables, view["inputs"], view["masks"]) for view in views]
+    scores = [problem.task.scores(programs.logits(variables, view["inputs"], view["masks"])) for view in views]
     mean = np.mean(scores, axis=0)
     assert len({np.argmax(one, axis=1).tobytes() for one in scores}) == 3
     assert voted(run, 3) == pytest.approx(np.mean(np.argmax(mean, axis=1) == views[0]["labels"]))
@@ -217,3 +279,20 @@ def test_votes_are_reported_beside_the_plain_metrics_under_names_of_their_own(ru
     assert set(found) - set(plain) == {"votes", "voted_accuracy"}
     assert found["votes"] == 2
     assert 0 < found["voted_accuracy"] < 1
+
+
+def test_of_many_labels_the_mean_probability_of_the_votes_ranks(run):
+    """In batches of which the last is a part."""
+    problem = problem_of(*SETTINGS, TAGGED, "--config.data.eval_batch_size=200")
+    programs = Programs(problem)
+    variables = trained(run, programs).evaluated
+    found = problem.task.finish(vote(programs, variables, "test", 3, StopFlag()))
+    batches = list(pipeline.vote_batches(problem.data, "test", problem.config.seed, 3))
+    views = [joined(batches[view::3]) for view in range(3)]
+    labels = views[0]["labels"][:450]
+    forward = lambda view: programs.scores(variables, {"image": view["inputs/image"][:450]}, {})  # noqa: E731
+    each = [np.asarray(forward(view), np.float64) for view in views]
+    mean = np.mean(each, axis=0)
+    assert found["mean_average_precision"] == pytest.approx(average_precision_score(labels, mean), rel=1e-4)
+    assert found["mean_auc"] == pytest.approx(roc_auc_score(labels, mean), rel=1e-4)
+    assert abs(average_precision_score(labels, each[0]) / found["mean_average_precision"] - 1) > 1e-3

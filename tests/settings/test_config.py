@@ -228,7 +228,7 @@ FAULTS = [
     (
         {"data.data_dir": "x"},
         "key data.data_dir is not used with this data.kind; only with"
-        " fashion_mnist, image_folder, imagenet2012, modelnet40, point_folder\n"
+        " audioset, fashion_mnist, image_folder, imagenet2012, modelnet40, point_folder, recording_folder\n"
         "  try: --config.data=\"{'kind': 'digits', 'batch_size': 64, 'eval_batch_size': 128, 'validation_examples': 0,"
         " 'sampling': 'shuffle', 'num_workers': 0, 'prefetch_batches': 4}\"",
     ),

@@ -81,16 +81,17 @@ def _convert(item: Item, data: bytes, frame_side: int) -> Example:
     del data  # the files are read a part at a time
     parts = [_part(path, part, item.form) for path, part in _paths(item)]
     warnings = ["long-file"] if any(one.recording.seconds > LONG_SECONDS for one in parts) else []
+    warnings += [note for one in parts for note in one.recording.notes]
     sound, film = _sound(parts, warnings), _Film(parts, frame_side)
     if sound is None and not film.count:
         raise BadFile("no-streams", "has neither sound nor film at the time of the clip")
-    seconds = max(0 if sound is None else len(sound) / SOUND_RATE, film.count / FRAME_RATE)
+    seconds = max(0.0 if sound is None else len(sound) / SOUND_RATE, film.count / FRAME_RATE)
     if seconds < LEAST_SECONDS:
         raise BadFile("too-short", f"lasts {seconds:.2f} s; {LEAST_SECONDS} s are needed")
     warnings += [] if film.count else [NO_VIDEO]
     streams = {"audio": b"" if sound is None else encode_sound(sound), "video": film.encoded}
     values = {**streams, "label": item.label, "name": item.key.encode(), "seconds": seconds}
-    return Example(record(values), tuple(warnings), b"".join(streams.values()))
+    return Example(record(values), tuple(dict.fromkeys(warnings)), b"".join(streams.values()))
 
 
 def _paths(item: Item) -> list[tuple[Path, str]]:
@@ -142,7 +143,7 @@ class _Film:
     def _frames(self, part: _Part, side: int, num_bytes: int) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The frames, of odd sides without the last row or column."""
         total = round(part.seconds * FRAME_RATE)
-        step = max(FRAME_RATE, FRAMES_BYTES // num_bytes)
+        step = max(1, FRAMES_BYTES // num_bytes)
         for first in range(0, total, step):
             count = min(step, total - first)
             frames = part.recording.frames(part.start + first / FRAME_RATE, count, FRAME_RATE, side)

@@ -62,11 +62,11 @@ def split_of(word: str) -> tuple[str, Path]:
     """The split and the path of a list, given as `PATH` or `SPLIT=PATH`; raises Failure(CONFIG) where none can be told."""
     split, equals, path = word.partition("=")
     if equals and split in SPLITS:
-        return split, Path(path)
+        return split, Path(path).expanduser()
     name = Path(word).name
     for split in ("unbalanced_train", "balanced_train", "eval"):
         if split in name:
-            return split, Path(word)
+            return split, Path(word).expanduser()
     hint = f"--segments=SPLIT={word}, SPLIT one of {', '.join(SPLITS)}"
     raise Failure(Code.CONFIG, f"--segments {word}", "which split is it? Its name does not say", hint=hint)
 

@@ -21,7 +21,7 @@ from perceiver_jax.readers.text_lines import lines_of
 
 NAME, VERSION, NOUN = "modelnet40", "1.0.0", "shapes"
 SHARDS = {"train": 64, "test": 16}  # of the whole data set: a run that is stopped loses one for each worker
-PRELOAD = (__name__, "tensorflow_datasets.proto.tf_example_pb2")
+PRELOAD = (__name__, "tensorflow_datasets.proto.tf_example_pb2", "numpy.ma")  # numpy.ma: np.unique imports it
 
 
 def converter(release: str, num_points: int, seed: int) -> Convert:

@@ -21,13 +21,13 @@ def oddities(sound: Float32[np.ndarray, " samples"]) -> list[str]:
     found += ["clipped"] if full > CLIPPED * len(sound) else []
     found += ["above-full-scale"] if max(-low, high) > 1 + 2**-15 else []
     found += ["offset"] if abs(mean) > OFFSET else []
-    return found + (["looks-misread"] if _looks_misread(sound) else [])
+    return found + (["looks-misread"] if _looks_misread(sound - np.float32(mean)) else [])
 
 
 def _looks_misread(sound: Float32[np.ndarray, " samples"]) -> bool:
     level = float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
     is_torn = level > TORN_LEVEL and np.count_nonzero(np.abs(sound) < TORN_QUIET) < TORN_PORTION * len(sound)
-    return is_torn or (level > NOISE_LEVEL and _flatness(sound) > NOISE_FLATNESS)
+    return bool(is_torn or (level > NOISE_LEVEL and _flatness(sound) > NOISE_FLATNESS))
 
 
 def _flatness(sound: Float32[np.ndarray, " samples"]) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from perceiver_jax.data import example_index
+from perceiver_jax.data.config import DirectoryConfig
 from perceiver_jax.data.example_index import Index
 from perceiver_jax.data.prepared import Prepared, Records, Tree
 from perceiver_jax.data.recorded import RecordedConfig
@@ -22,7 +23,7 @@ LISTED = {"balanced_train": 22_160, "unbalanced_train": 2_041_789, "eval": 20_37
 SUBSETS = {"full": ("balanced_train", "unbalanced_train"), "balanced": ("balanced_train",)}
 
 
-class Config(RecordedConfig):
+class Config(RecordedConfig, DirectoryConfig):
     """Which of the training clips, and what a model gets of each; `data_dir` holds audioset/<version>/."""
 
     kind: Literal["audioset"]

@@ -47,7 +47,7 @@ def grey_pictures(grid: tuple[int, int], mean: float, std: float) -> ImageStream
 class Image:
     """Processing of pictures: a Modality."""
 
-    Stream, Augment, suffixes, timed = ImageStream, AugmentConfig, pictures.SUFFIXES, False
+    Stream, Augment, suffixes, seconds = ImageStream, AugmentConfig, pictures.SUFFIXES, None
 
     def __init__(self, stream: ImageStream, augment: NoAugment | Affine | Inception):
         self.stream, self.augment = stream, augment

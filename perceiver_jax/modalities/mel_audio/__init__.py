@@ -44,10 +44,15 @@ class MelAudio:
     """Processing of spectrograms: a Modality."""
 
     Stream, Augment, suffixes = MelAudioStream, AugmentConfig, (*SOUNDS, *FILMS)
-    num_coordinates, max_views, timed = 0, None, True
+    num_coordinates, max_views = 0, None
 
     def __init__(self, stream: MelAudioStream, augment: NoAugment | SpecAugment):
         self.stream, self.augment = stream, augment
+
+    @property
+    def seconds(self) -> float:
+        """The length of the sound."""
+        return math.prod(self.stream.grid) // self.stream.num_bands * self.stream.hop / self.stream.sample_rate
 
     @property
     def mixes(self) -> bool:
@@ -56,10 +61,8 @@ class MelAudio:
 
     def read(self, given: Recording, name: str, moment: float) -> Spectrogram | None:
         """The spectrogram of the part at a moment; None where there is no sound; raises Failure(DATA) with the name."""
-        stream = self.stream
-        seconds = math.prod(stream.grid) // stream.num_bands * stream.hop / stream.sample_rate
         with readers.named("recording", name):
-            sound = given.sound(start_of(given, moment, seconds), seconds, stream.sample_rate)
+            sound = given.sound(start_of(given, moment, self.seconds), self.seconds, self.stream.sample_rate)
         return None if sound is None or not len(sound) else self.spectrogram(sound)
 
     def spectrogram(self, sound: Float32[np.ndarray, " samples"]) -> Spectrogram:

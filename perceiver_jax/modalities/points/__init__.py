@@ -38,7 +38,7 @@ class PointCloud:
     """Processing of point clouds: a Modality."""
 
     Stream, Augment, suffixes = PointStream, AugmentConfig, shapes.SUFFIXES
-    num_coordinates, max_views, mixes, timed = 3, None, False, False
+    num_coordinates, max_views, mixes, seconds = 3, None, False, None
 
     def __init__(self, stream: PointStream, augment: NoAugment | Points):
         self.stream, self.augment = stream, augment

@@ -54,16 +54,21 @@ class Video:
     """Processing of films: a Modality."""
 
     Stream, Augment, suffixes = VideoStream, AugmentConfig, FILMS
-    num_coordinates, max_views, mixes, timed = 0, None, False, True
+    num_coordinates, max_views, mixes = 0, None, False
 
     def __init__(self, stream: VideoStream, augment: NoAugment | Film):
         self.stream, self.augment = stream, augment
+
+    @property
+    def seconds(self) -> float:
+        """The length of the film."""
+        return self.stream.num_frames / self.stream.frame_rate
 
     def read(self, given: Recording, name: str, moment: float) -> Frames | None:
         """The frames of the part at a moment; None where there are none; raises Failure(DATA) with the name."""
         stream = self.stream
         with readers.named("recording", name):
-            start = start_of(given, moment, stream.num_frames / stream.frame_rate)
+            start = start_of(given, moment, self.seconds)
             frames = given.frames(start, stream.num_frames, stream.frame_rate, stream.read_side)
         return frames if frames is not None and len(frames) else None
 

@@ -1,13 +1,13 @@
 """Any number of classes for each example: sigmoid cross-entropy, mean average precision (section 4.2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Num
 
 from perceiver_jax.tasks import Answer, Evaluation, Sums, TaskConfig, Traced, likeliest, means
-from perceiver_jax.tasks.multi_label.average_precision import average_precisions
+from perceiver_jax.tasks.multi_label.ranking import Rankings, rankings
 from perceiver_jax.tasks.single_label import check_labels
 
 
@@ -69,24 +69,33 @@ class MultiLabel:
 
         return jax.nn.sigmoid(logits)
 
-    def logits(self, scores: Float[Traced, "B Y"]) -> Float[Traced, "B Y"]:
-        """The logarithms of their odds, finite also where a score has been rounded to 0 or 1, so that the loss is."""
-        import jax.numpy as jnp
+    def averaged(self, views: Float[Traced, "views B Y"]) -> Float[Traced, "B Y"]:
+        """The logarithms of the odds of the mean scores, from sums of scores and of what they lack to 1, as logarithms.
 
-        limits = jnp.finfo(scores.dtype)
-        scores = jnp.clip(scores, limits.tiny, 1 - limits.epsneg)
-        return jnp.log(scores) - jnp.log1p(-scores)
+        So large logits, whose scores are all 1 when rounded, keep their order.
+        """
+        import jax
+
+        total = lambda x: jax.nn.logsumexp(jax.nn.log_sigmoid(x), axis=0)  # noqa: E731
+        return total(views) - total(-views)
 
     def finish(self, evaluation: Evaluation) -> dict[str, float]:
-        """The loss, and the mean average precision over the classes that have an example, and how many those are."""
-        seen = np.asarray(evaluation.examples["weights"]) > 0
-        logits, labels = (np.asarray(evaluation.examples[name])[seen] for name in ("logits", "labels"))
-        precisions = average_precisions(logits, labels > 0)
-        counted = precisions[~np.isnan(precisions)]
+        """The loss; the mean average precision over the classes that have an example, and how many those are; AUC and d'.
+
+        The AUC is the mean over the classes that some but not all examples are of. What no class has is NaN.
+        """
+        ranked = _ranked(evaluation)
         return means(evaluation.sums) | {
-            "mean_average_precision": float(counted.mean()) if counted.size else float("nan"),
-            "classes_with_examples": float(counted.size),
+            "mean_average_precision": ranked.mean_average_precision,
+            "mean_auc": ranked.mean_auc,
+            "d_prime": ranked.d_prime,
+            "classes_with_examples": float(np.count_nonzero(ranked.examples)),
         }
+
+    def by_class(self, evaluation: Evaluation) -> Mapping[str, Num[np.ndarray, " Y"]]:
+        """The average precision, and the area under the ROC curve."""
+        ranked = _ranked(evaluation)
+        return {"examples": ranked.examples, "average_precision": ranked.average_precision, "auc": ranked.auc}
 
     def decode(self, label: Float32[np.ndarray, " Y"]) -> tuple[str, ...]:
         """The names of its classes, perhaps none."""
@@ -95,6 +104,13 @@ class MultiLabel:
     def answers(self, scores: Float[np.ndarray, " Y"], count: int) -> list[Answer]:
         """The likeliest classes, each with a probability of its own."""
         return likeliest(self.classes, scores, count)
+
+
+def _ranked(evaluation: Evaluation) -> Rankings:
+    """By the logits: the sigmoids of large ones would be equal."""
+    seen = np.asarray(evaluation.examples["weights"]) > 0
+    logits, labels = (np.asarray(evaluation.examples[name])[seen] for name in ("logits", "labels"))
+    return rankings(logits, labels > 0)
 
 
 MEMBER = MultiLabel

@@ -1,10 +1,10 @@
 """One of several classes for each example: softmax cross-entropy, accuracy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int, Int32
+from jaxtyping import Float, Int, Int32, Num
 
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.section import Fraction
@@ -74,18 +74,25 @@ class SingleLabel:
 
         return jax.nn.softmax(logits)
 
-    def logits(self, scores: Float[Traced, "B Y"]) -> Float[Traced, "B Y"]:
-        """Their logarithms, finite also where a score is too small for its type, so that the loss is."""
+    def averaged(self, views: Float[Traced, "views B Y"]) -> Float[Traced, "B Y"]:
+        """The logarithms of the mean scores, from those of the scores, so that none is too small for its type."""
+        import jax
         import jax.numpy as jnp
 
-        return jnp.log(jnp.maximum(scores, jnp.finfo(scores.dtype).tiny))
+        return jax.nn.logsumexp(jax.nn.log_softmax(views), axis=0) - jnp.log(float(len(views)))
 
     def finish(self, evaluation: Evaluation) -> dict[str, float]:
         """Means over all examples, and of the accuracy also the mean over the classes that have any."""
+        columns = self.by_class(evaluation)
+        of_classes = columns["accuracy"][columns["examples"] > 0]
+        return means(evaluation.sums) | {"mean_class_accuracy": float(np.mean(of_classes))}
+
+    def by_class(self, evaluation: Evaluation) -> Mapping[str, Num[np.ndarray, " Y"]]:
+        """The accuracy."""
         matrix = np.asarray(evaluation.sums["confusion"], np.float64)
         examples = matrix.sum(axis=1)
-        of_classes = np.diag(matrix)[examples > 0] / examples[examples > 0]
-        return means(evaluation.sums) | {"mean_class_accuracy": float(np.mean(of_classes))}
+        accuracy = np.divide(np.diag(matrix), examples, out=np.full(len(matrix), np.nan), where=examples > 0)
+        return {"examples": examples.round().astype(np.int64), "accuracy": accuracy}
 
     def decode(self, label: Int32[np.ndarray, ""]) -> tuple[str, ...]:
         """The name of its class."""

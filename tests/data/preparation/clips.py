@@ -16,15 +16,15 @@ def tone(seconds, rate=RATE, hertz=440.0, amplitude=0.5):
 
 def write_wav(path, seconds=1.0, rate=RATE, hertz=440.0):
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, tone(seconds, rate, hertz), rate)
+    soundfile.write(path, np.rint(tone(seconds, rate, hertz) * 2**15).astype(np.int16), rate)
 
 
 def numbered(number, size=(32, 32)):
     """A frame that shows its number in eight bars."""
     height, width = size
     frame = np.full((height, width, 3), 60, np.uint8)
-    bars = [255 * int(bit) for bit in f"{number % 256:08b}"]
-    frame[: height // 2] = np.repeat(bars, -(-width // 8))[:width, None]
+    bars = np.array([255 * int(bit) for bit in f"{number % 256:08b}"])
+    frame[: height // 2] = bars[np.arange(width) * 8 // width, None]
     return frame
 
 
