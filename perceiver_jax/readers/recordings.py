@@ -43,7 +43,7 @@ class Recording(ABC):
     ) -> UInt8[np.ndarray, "T H W 3"] | None:
         """The frames on screen at start + k / rate, upright, of square pixels, RGB; fewer where the film ends.
 
-        The shorter side is resized to `shorter_side`; None: as it is. None where there is no film.
+        Where the shorter side is longer than `shorter_side`, frames are reduced to it. None where there is no film.
         """
 
 
