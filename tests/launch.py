@@ -104,7 +104,7 @@ class Run:
 
     def wait(self) -> int:
         """The exit code, once it has ended."""
-        return self._until(self.poll)
+        return self._until(self.poll, every=0.02)  # each question takes time of both processes
 
     def until(self, text: str) -> "Run":
         """Itself, as soon as it has printed `text` on stderr."""
@@ -121,13 +121,13 @@ class Run:
         """Whether it has."""
         return self.poll() is not None
 
-    def _until(self, ask):
+    def _until(self, ask, every=0.005):
         deadline = time.monotonic() + SECONDS
         while (answer := ask()) is None:
             if time.monotonic() > deadline:
                 os.kill(self.pid, signal.SIGKILL)
                 self._fail("hangs")
-            time.sleep(0.005)
+            time.sleep(every)
         return answer
 
     def _fail(self, what):

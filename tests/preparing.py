@@ -37,7 +37,8 @@ def launch(command, words, monkeypatch, capsys):
 def start(command, data_set, shards, words, tmp_path, **environment):
     """Starts `prepare_COMMAND` in a process of its own, with these shards of the whole data set."""
     script = tmp_path / "run.py"
-    script.write_text(_SCRIPT.format(name=data_set, shards=shards, command=command))
+    if not script.exists():  # another process may be about to read it
+        script.write_text(_SCRIPT.format(name=data_set, shards=shards, command=command))
     variables = os.environ | {"PYTHONPATH": str(ROOT)} | environment
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     return subprocess.Popen([sys.executable, script, *words], text=True, env=variables, start_new_session=True, **pipes)

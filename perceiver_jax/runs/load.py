@@ -143,8 +143,8 @@ class TrainedRun:
 
     def scores_of(self, views: Sequence[tuple[Inputs, Masks]], name: Any) -> Float[np.ndarray, " Y"]:
         """The same for views that have been read."""
-        logits = [self.programs.logits(self.variables, *view)[0] for view in views]
-        scores = np.asarray(self.problem.task.scores(self.problem.task.averaged(np.stack(logits))))
+        logits = np.stack([self.programs.logits(self.variables, *view) for view in views])
+        scores = np.asarray(self.problem.task.scores(self.problem.task.averaged(logits))[0])
         if not np.isfinite(scores).all():
             raise Failure(Code.NUMERICS, f"{name}: the model's output is not finite")
         return scores

@@ -263,7 +263,7 @@ def test_votes_are_of_the_mean_probabilities_under_the_changes_of_training(run):
     programs = Programs(problem)
     variables = trained(run, programs).evaluated
     views = list(pipeline.vote_batches(problem.data, "test", problem.config.seed, 3))
-    scores = [programs.scores(variables, view["inputs"], view["masks"]) for view in views]
+    scores = [problem.task.scores(programs.logits(variables, view["inputs"], view["masks"])) for view in views]
     mean = np.mean(scores, axis=0)
     assert len({np.argmax(one, axis=1).tobytes() for one in scores}) == 3
     assert voted(run, 3) == pytest.approx(np.mean(np.argmax(mean, axis=1) == views[0]["labels"]))

@@ -240,7 +240,8 @@ def by_views(opened, count):
 def test_two_views_give_the_metrics_of_the_mean_of_their_scores(opened):
     split = Split(opened.problem.data, "test")
     batches = [split.batch([split.evaluation(i, view) for i in range(len(split))], len(split)) for view in (0, 1)]
-    each = [np.asarray(opened.programs.scores(opened.variables, b["inputs"], b["masks"]), np.float64) for b in batches]
+    logits = [opened.programs.logits(opened.variables, batch["inputs"], batch["masks"]) for batch in batches]
+    each = [np.asarray(opened.problem.task.scores(one), np.float64) for one in logits]
     assert np.abs(each[0] - each[1]).max() > 1e-4
     labels, scores = batches[0]["labels"], np.mean(each, axis=0)
     found = by_views(opened, 2)
