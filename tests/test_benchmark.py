@@ -23,6 +23,8 @@ SMALL = shapes.tiny(shapes.shapes()["small"])
 LEARNED = {"kind": "learned", "channels": 3, "init_scale": 1.0}
 OTHER = SMALL.changed("other", positions=LEARNED, head="query", sharing="none", arrangement="at_start")
 
+TWO = shapes.tiny(shapes.shapes()["audioset_mel_video"])
+
 
 def a_run(note, *sizes):
     return Run(shapes=list(sizes), peers=[], rounds=1, seconds=1, tiny=True, plain_imagenet=False, note=note)
@@ -33,7 +35,7 @@ def assert_close(a, b):
         np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("shape", [SMALL, OTHER], ids=lambda shape: shape.name)
+@pytest.mark.parametrize("shape", [SMALL, OTHER, TWO], ids=lambda shape: shape.name)
 def test_plain_is_the_same_function_with_the_same_gradient(shape):
     with jax.enable_x64(True):
         ours, plain = (programs.program("forward", name, shape) for name in ("ours", "plain"))
@@ -55,9 +57,25 @@ def test_the_cores_are_the_same_function_with_the_same_gradient(core):
         assert_close(jax.jit(ours.function)(*arguments), jax.jit(plain.function)(*arguments))
 
 
-def test_the_imagenet_shape_is_the_papers_model():
-    params, _ = programs.program("forward", "ours", shapes.shapes()["imagenet"]).abstract
-    assert sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)) == 44_912_254
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("imagenet", 44_912_254),
+        ("audioset_raw", 107_419_677),
+        ("audioset_mel_video", 109_048_537 + 228 + 4),
+    ],  # its vectors apart
+)
+def test_shapes_are_the_papers_models(name, parameters):
+    params, _ = programs.program("forward", "ours", shapes.shapes()[name]).abstract
+    assert sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)) == parameters
+
+
+def test_peers_of_one_stream_are_not_run_at_two():
+    run = a_run(lambda text: None, TWO)
+    run.peers, asked = ["transformers", "perceiver-pytorch"], []
+    run.compare = lambda label, builds, at: asked.append([build.name for build in builds]) or []
+    train_step(run)
+    assert asked == [["ours", "plain", "transformers"]]
 
 
 def test_remat_changes_the_program_it_is_asked_of():
