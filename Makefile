@@ -9,9 +9,11 @@ READY := $(VENV)/ready
 MODALITY ?= images
 FIRST_images := configs/mnist5k.py:quickstart runs/quickstart
 FIRST_points := configs/mnist5k_points.py runs/quickstart_points
+FIRST_audio := configs/notes.py runs/quickstart_audio
+FIRST_audio_video := configs/notes_and_digits.py runs/quickstart_audio_video
 FIRST := $(FIRST_$(MODALITY))
 ifeq ($(FIRST),)
-$(error MODALITY=$(MODALITY): expected images or points)
+$(error MODALITY=$(MODALITY): expected images, points, audio or audio_video)
 endif
 
 # The path of an interpreter, or a version that uv finds or downloads; it does not look where pyenv has its own.

@@ -44,8 +44,8 @@ def get_config() -> ConfigDict:
                     num_bands=128,  # each of 10 Hz at the lowest keys, of 50 Hz at the highest overtones
                     band_edges=(100.0, 3000.0),
                     offset=0.001,  # about the noise of the recordings
-                    mean=-1.0,  # about those of all values
-                    std=3.0,
+                    mean=-0.6,  # of all values
+                    std=3.3,
                     positions="time_frequency",
                 ),
                 video=None,
@@ -73,7 +73,7 @@ def get_config() -> ConfigDict:
                 ema_decay=None,
             ),
             train=dict(
-                duration="1500 steps",
+                duration="600 steps",
                 log_every="50 steps",
                 eval_every="300 steps",
                 eval_splits=("test",),

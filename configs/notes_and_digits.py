@@ -1,8 +1,8 @@
 """A moving digit and a note tied to it, both noisy: a Perceiver of sound and film in minutes on a laptop.
 
-Not in the paper. The construction of AV-MNIST with the motion of Moving MNIST: both parts are real, the pairs are ours. As with
-AudioSet (section 4.2), the streams' inputs follow one another, made equally wide by a learned vector for each, and a training
-example comes without its film now and then.
+Not in the paper. The construction of AV-MNIST with the motion of Moving MNIST: both parts are real, the pairs are ours. As
+with AudioSet (section 4.2), the streams' inputs follow one another, made equally wide by a learned vector for each, and a
+training example comes without its film now and then.
 
     python -m experiments.train --config configs/notes_and_digits.py --workdir runs/notes_and_digits
     python -m experiments.evaluate --workdir runs/notes_and_digits --streams audio

@@ -25,6 +25,8 @@ def dry_run(*arguments):
         ((), "configs/mnist5k.py:quickstart", "runs/quickstart"),
         (("MODALITY=images",), "configs/mnist5k.py:quickstart", "runs/quickstart"),
         (("MODALITY=points",), "configs/mnist5k_points.py", "runs/quickstart_points"),
+        (("MODALITY=audio",), "configs/notes.py", "runs/quickstart_audio"),
+        (("MODALITY=audio_video",), "configs/notes_and_digits.py", "runs/quickstart_audio_video"),
     ],
 )
 def test_each_modality_has_a_first_run(arguments, config, workdir):
@@ -38,4 +40,4 @@ def test_each_modality_has_a_first_run(arguments, config, workdir):
 def test_an_unknown_modality_is_reported(name):
     code, reported = dry_run("quickstart", f"MODALITY={name}")
     assert code != 0
-    assert f"MODALITY={name}: expected images or points" in reported
+    assert f"MODALITY={name}: expected images, points, audio or audio_video" in reported

@@ -101,7 +101,10 @@ def clothes(once):
 
 RAW_SOUND = {"kind": "raw", "sample_rate": 8000, "num_pieces": 16, "samples_per_piece": 80}
 FILM = {"frame_rate": 25.0, "num_frames": 4, "size": (16, 24), "patch": (2, 8, 8), "read_side": 20, "values": (-1.0, 1.0)}
+MEL_SOUND = {"kind": "mel", "sample_rate": 16_000, "num_frames": 4, "window": 512, "hop": 400, "num_bands": 8}
+MEL_SOUND |= {"band_edges": (100.0, 2000.0), "offset": 0.001, "mean": 0.0, "std": 1.0, "positions": "time_frequency"}
 PEOPLES = {"labels": None, "test_percent": 50.0, "max_bad": 0}
+SHORT_FILM = FILM | {"num_frames": 2, "frame_rate": 20.0}
 # Of each kind what makes its folder, if it has one, and its settings.
 SOURCES = {
     "audioset": (test_audioset.prepare_once, {"subset": "balanced", "audio": RAW_SOUND, "video": FILM}),
@@ -113,6 +116,8 @@ SOURCES = {
     "mnist5k_image_points": (None, {"grid": (32,)}),
     "mnist5k_points": (None, {"grid": (4, 8)}),
     "modelnet40": (test_modelnet40.prepare_once, {"grid": (32,)}),
+    "notes": (None, {"audio": MEL_SOUND, "video": None}),
+    "notes_and_digits": (None, {"sound_noise": 1.0, "film_noise": 0.1, "audio": MEL_SOUND, "video": SHORT_FILM}),
     "point_folder": (own("shapes", save_cloud), {"grid": (16,), "vertical": "y", "few_points": "mask"} | PEOPLES),
     "recording_folder": (own("films", save_film), {"audio": RAW_SOUND, "video": FILM} | PEOPLES),
 }

@@ -6,7 +6,7 @@ modulators and balance are left out.
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from jaxtyping import Float32, Int16
 from perceiver_jax.readers import BadFile
 from perceiver_jax.readers.optional import package
 from perceiver_jax.readers.resampling import QUALITY
-from perceiver_jax.readers.stored_samples import chunks
+from perceiver_jax.readers.stored_samples import MAX_RATE, chunks
 
 # Generators, by their numbers in the specification.
 _OFFSETS, _COARSE_OFFSETS = (0, 1, 2, 3), (4, 12, 45, 50)  # of start, end, loop's start and its end; coarse: of 32,768
@@ -23,6 +23,7 @@ _INSTRUMENT, _KEYS, _VELOCITIES, _COARSE_TUNING, _FINE_TUNING = 41, 43, 44, 51, 
 _SAMPLE, _MODE, _SCALE, _ROOT = 53, 54, 56, 58
 _LOOPED = (1, 3)  # modes
 _NO_KEY = 255
+_MAX_CENTS, _MIN_RATE, _MAX_RATE = 12_800, 50, 16 * MAX_RATE  # rates: at which recordings are played, in Hz
 _UNSIGNED = {_INSTRUMENT, _KEYS, _VELOCITIES, _SAMPLE, _MODE}
 _NAME = "S20"
 _TABLES = {
@@ -67,7 +68,7 @@ class SoundFont(NamedTuple):
     def recorded(self, bank: int, program: int, key: int, velocity: int) -> list[Recorded]:
         """What is heard of a key, all at once; nothing where there is no such program or it lacks the key."""
         found = []
-        for outer in self.presets[bank, program] if (bank, program) in self.presets else ():
+        for outer in self.presets.get((bank, program), ()):
             if not _plays(outer, key, velocity):
                 continue
             for inner in self.instruments[outer[_INSTRUMENT]]:
@@ -83,12 +84,10 @@ class SoundFont(NamedTuple):
         Fewer where a recording that is not looped ends.
         """
         parts = [self._resampled(one, seconds, rate) for one in self.recorded(bank, program, key, velocity)]
-        if not parts:
-            return None
-        whole = np.zeros(max(map(len, parts)), np.float32)
+        whole = np.zeros(max(map(len, parts), default=0), np.float32)
         for part in parts:
             whole[: len(part)] += part / np.float32(len(parts))
-        return whole
+        return whole if parts else None
 
     def _of_zones(self, outer: Zone, inner: Zone, key: int) -> Recorded:
         header = self.headers[inner[_SAMPLE]]
@@ -106,7 +105,10 @@ class SoundFont(NamedTuple):
         root = root if root >= 0 else int(header["key"]) if header["key"] != _NO_KEY else 60
         cents = _amount(inner, _SCALE, 100) * (key - root) + int(header["cents"])
         cents += sum(100 * _amount(zone, _COARSE_TUNING) + _amount(zone, _FINE_TUNING) for zone in (outer, inner))
-        return Recorded(start, end, (first, last) if looped else None, int(header["rate"]) * 2 ** (cents / 1200))
+        rate = int(header["rate"]) * 2 ** (cents / 1200) if abs(cents) <= _MAX_CENTS else math.inf
+        if not _MIN_RATE <= rate <= _MAX_RATE:
+            raise BadFile("rate", f"recording {number} is to be played {cents / 100:,g} semitones from where it was made")
+        return Recorded(start, end, (first, last) if looped else None, rate)
 
     def _resampled(self, recorded: Recorded, seconds: float, rate: int) -> Float32[np.ndarray, " samples"]:
         wanted = math.ceil(seconds * recorded.rate) + 1
@@ -127,10 +129,9 @@ def read_soundfont(data: bytes) -> SoundFont:
     if data[:4] != b"RIFF" or data[8:12] != b"sfbk":
         raise BadFile("not-a-soundfont", "is not a soundfont: it does not begin with RIFF and sfbk")
     found: dict[bytes, tuple[int, int]] = {}
-    for name, offset, length in chunks(io.BytesIO(data), len(data), "<"):
+    for name, offset, length in _chunks(data):
         if name == b"LIST":
-            part = data[offset - 8 : offset + length]
-            for inner, at, size in chunks(io.BytesIO(part), len(part), "<"):
+            for inner, at, size in _chunks(data[offset - 8 : offset + length]):
                 found[inner] = offset - 8 + at, size
     missing = [name.decode() for name in (b"smpl", *_TABLES) if name not in found]
     if missing:
@@ -142,6 +143,11 @@ def read_soundfont(data: bytes) -> SoundFont:
     presets = _zones(tables[b"phdr"], tables[b"pbag"], tables[b"pgen"], _INSTRUMENT, len(instruments))
     numbers = [(int(row["bank"]), int(row["program"])) for row in tables[b"phdr"][:-1]]
     return SoundFont(samples, dict(zip(numbers, presets, strict=True)), instruments, _checked(tables[b"shdr"], len(samples)))
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The parts of a file, or of a list in it with its head: both have twelve bytes in front."""
+    return chunks(io.BytesIO(data), len(data), "<")
 
 
 def _table(data: bytes, name: bytes, offset: int, length: int) -> np.ndarray:
@@ -157,8 +163,11 @@ def _zones(owners: np.ndarray, bags: np.ndarray, generators: np.ndarray, kind: i
 
     `kind` is the generator that names an instrument or a recording, of which there are `most`.
     """
-    for starts, whole, what in ((owners["bag"], len(bags), "zones"), (bags["generator"], len(generators), "generators")):
-        if (np.diff(starts.astype(int)) < 0).any() or starts[-1] >= max(whole, 1) + (what == "generators"):
+    for starts, most_starts, what in (
+        (owners["bag"], len(bags) - 1, "zones"),
+        (bags["generator"], len(generators), "generators"),
+    ):
+        if (np.diff(starts.astype(int)) < 0).any() or starts[-1] > most_starts:
             raise BadFile("counts", f"its {what} are not in a row, or more than there are")
     found = []
     for first, end in zip(owners["bag"][:-1].tolist(), owners["bag"][1:].tolist(), strict=True):
@@ -187,10 +196,14 @@ def _checked(headers: np.ndarray, num_samples: int) -> np.ndarray:
     headers = headers[:-1]
     inside = headers["type"] & _IN_ROM == 0
     start, end = headers["ends"][:, 0], headers["ends"][:, 1]
-    for number in np.flatnonzero(inside & ((end > num_samples) | (start > end) | (headers["rate"] == 0)))[:1]:
+    for number in np.flatnonzero(inside & ((end > num_samples) | (start > end) | _odd(headers["rate"])))[:1]:
         found = f"{start[number]:,} to {end[number]:,} at {headers['rate'][number]:,} Hz"
         raise BadFile("counts", f"recording {number} claims samples {found}; {num_samples:,} samples are there")
     return headers
+
+
+def _odd(rates: np.ndarray) -> np.ndarray:
+    return (rates == 0) | (rates > MAX_RATE)
 
 
 def _plays(zone: Zone, key: int, velocity: int) -> bool:
@@ -203,4 +216,4 @@ def _within(zone: Zone, kind: int, value: int) -> bool:
 
 
 def _amount(zone: Zone, kind: int, default: int = 0) -> int:
-    return zone[kind] if kind in zone else default
+    return zone.get(kind, default)

@@ -3,8 +3,8 @@
 python -m scripts.mixtures.write --soundfont FluidR3_GM.sf2 --drumkits /usr/share/hydrogen/data/drumkits --output DIR
     [--num_train 3000] [--num_eval 1000] [--seed 0]
 
-The soundfont is that of Debian's package fluid-soundfont-gm, the kits those of hydrogen-data and hydrogen-drumkits. Each clip
-of 4 seconds has 1 to 4 of 25 classes, at random times and gains. No instrument is in both splits. Then
+The soundfont is that of Debian's package fluid-soundfont-gm, the kits those of hydrogen-data and hydrogen-drumkits. Each
+clip of 4 seconds has 1 to 4 of 25 classes, at random times and gains. No instrument is in both splits. Then
 
 python -m scripts.prepare_audioset --segments DIR/balanced_train_segments.csv,DIR/eval_segments.csv
     --labels DIR/class_labels_indices.csv --clips DIR/clips --data_dir DATA --allow_partial
@@ -36,7 +36,7 @@ from scripts.mixtures import parts
 from scripts.mixtures.parts import CLASSES, RATE, Part
 from scripts.preparation import check_outside
 
-SECONDS = 4
+SECONDS, PEAK = 4, 0.9  # of a clip; its loudest sample
 MAX_CLASSES = 4  # of a clip
 DECIBELS = 12.0  # by which the softest class of a clip may be below the loudest
 SPACING = (0.15, 0.8)  # seconds from one sound of a class to the next
@@ -79,7 +79,18 @@ def main() -> None:
 
 
 def write(known: Sequence[Part], folder: Path, sizes: Mapping[str, int], seed: int) -> None:
-    """The clips, their lists and the list of classes. Raises Failure(DATA) where a split lacks a class, Stopped on request."""
+    """The clips, their lists and the list of classes.
+
+    Raises Failure(DATA) where a split lacks a class, Stopped on request.
+    """
+    parts_of = {
+        split: [[part for part in known if (part.label, part.split) == (i, split)] for i in range(len(CLASSES))]
+        for split in sizes
+    }
+    for split, by_class in parts_of.items():
+        for name, of_class in zip(CLASSES, by_class, strict=True):
+            if not of_class:
+                raise Failure(Code.DATA, f"no instrument of class {name} in split {split}")
     (folder / "clips").mkdir()
     with (folder / "class_labels_indices.csv").open("w", newline="") as file:
         rows = csv.writer(file)
@@ -88,16 +99,12 @@ def write(known: Sequence[Part], folder: Path, sizes: Mapping[str, int], seed: i
     with StopFlag() as stop, Progress(sum(sizes.values()), 0) as progress:
         done = 0
         for number, (split, size) in enumerate(sizes.items()):
-            by_class = [[part for part in known if (part.label, part.split) == (i, split)] for i in range(len(CLASSES))]
-            for i, of_class in enumerate(by_class):
-                if not of_class:
-                    raise Failure(Code.DATA, f"no instrument of class {CLASSES[i]} in split {split}")
             lines = []
             for index in range(size):
                 if stop.should_stop is not None:
                     raise Stopped(stop.should_stop, done, "the same command starts over")
                 rng = np.random.default_rng((seed, number, index))
-                labels, sound = mixture(by_class, rng)
+                labels, sound = mixture(parts_of[split], rng)
                 video, start = "".join(rng.choice(list(LETTERS), 11)), int(rng.integers(200))
                 path = folder / "clips" / f"Y{video}_{start}.wav"
                 package("soundfile").write(path, sound, RATE, "PCM_16")
@@ -131,7 +138,7 @@ def mixture(
             there = whole[first : first + len(sound)]
             there += gain * sound[: len(there)]
             time += rng.uniform(*SPACING)
-    return labels, whole * np.float32(0.9 / max(float(np.abs(whole).max()), 1e-6))
+    return labels, whole * np.float32(PEAK / max(float(np.abs(whole).max()), 1e-6))
 
 
 if __name__ == "__main__":

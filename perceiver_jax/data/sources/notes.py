@@ -1,6 +1,7 @@
 """Notes of 80 instruments: the 22 keys from C3 to A4, a second each, of the soundfont inside pretty_midi's wheel.
 
-Which key is it? Instruments in the test split are in no other. The soundfont, TimGM6mb, is under GPL-2; pretty_midi under MIT.
+Which key is it? Instruments in the test split are in no other. The soundfont, TimGM6mb, is under GPL-2; pretty_midi is under
+MIT.
 """
 
 import functools
@@ -76,21 +77,21 @@ class Notes:
 
     def load(self, split: Literal["train", "test"]) -> "Played":
         """The notes of a split, an instrument after the other; each is played when it is asked for."""
-        return Played(self.config.kind, list_notes(self.config.kind, split))
+        return Played(soundfont(self.config.kind), list_notes(self.config.kind, split))
 
 
 class Played:
     """Random access: the stream `audio` is a `Recording` of a note."""
 
-    def __init__(self, data_set: str, notes: list[Note]):
-        self._data_set, self._notes = data_set, notes
+    def __init__(self, path: Path, notes: list[Note]):
+        self._path, self._notes = path, notes
 
     def __len__(self) -> int:
         return len(self._notes)
 
     def __getitem__(self, index: int) -> Example:
         note = self._notes[index]
-        recording = HeldRecording(play(self._data_set, note, SECONDS), RATE, None, 1.0)
+        recording = HeldRecording(play(self._path, note, SECONDS), RATE, None, 1.0)
         return Example({"audio": recording}, self.labels(index), f"program {note.program}, key {note.key}")
 
     def labels(self, index: int) -> tuple[int, ...]:
@@ -110,20 +111,23 @@ def identity(data_set: str) -> str:
 
 def list_notes(data_set: str, split: str) -> list[Note]:
     """The notes of a split, those that the soundfont has. Raises Failure(DATA) where it cannot be read."""
-    font = _font(soundfont(data_set))
+    return _listed(soundfont(data_set), split)
+
+
+@functools.cache
+def _listed(path: Path, split: str) -> list[Note]:
+    font = _font(path)
     programs = [program for program in PROGRAMS if (program % 8 in HELD_OUT) == (split == "test")]
     every = [Note(program, key) for program in programs for key in KEYS]
     return [note for note in every if font.recorded(0, *note, VELOCITY)]
 
 
-def play(data_set: str, note: Note, seconds: float) -> Sound:
-    """A note's sound, `seconds` long at `RATE`, zeros where it has ended. Raises Failure(DATA) with the package's file."""
-    return _played(soundfont(data_set), note, seconds)
-
-
 @functools.cache
-def _played(path: Path, note: Note, seconds: float) -> Sound:
-    """All notes of a second together take 110 MB."""
+def play(path: Path, note: Note, seconds: float) -> Sound:
+    """A note of a soundfont, `seconds` long at `RATE`, zeros where it has ended; kept: all of a second together take 110 MB.
+
+    Raises Failure(DATA) where the soundfont cannot be read.
+    """
     sound = _font(path).note(0, *note, VELOCITY, seconds, RATE)
     whole = np.zeros(round(seconds * RATE), np.float32)
     whole[: len(sound)] = sound

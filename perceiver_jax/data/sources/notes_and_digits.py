@@ -1,7 +1,7 @@
 """A digit that moves over a noisy canvas while a note, in noise, is played whose key is tied to the digit.
 
-The construction of AV-MNIST (Vielzeuf et al. 2018, arXiv 1808.07391) with the motion of Moving MNIST (Srivastava et al. 2015,
-arXiv 1502.04681). Both parts are real, handwriting and instruments; that they belong together is ours. Digits and
+The construction of AV-MNIST (Vielzeuf et al. 2018, arXiv 1808.07391) with the motion of Moving MNIST (Srivastava et al.
+2015, arXiv 1502.04681). Both parts are real, handwriting and instruments; that they belong together is ours. Digits and
 instruments of the test split are in no other.
 """
 
@@ -70,6 +70,7 @@ class Performances:
 
     def __init__(self, config: Config, digits: ArrayExamples, programs: list[int], seed: int):
         self._config, self._digits, self._programs, self._seed = config, digits, programs, seed
+        self._soundfont = notes.soundfont(config.kind)
         self._streams = [stream.name for stream in config.streams()]
 
     def __len__(self) -> int:
@@ -79,7 +80,7 @@ class Performances:
         (label,) = self.labels(index)
         rng = np.random.default_rng((self._seed, index))
         note = Note(self._programs[rng.integers(len(self._programs))], LOWEST_KEY + label)
-        sound = noisy_sound(notes.play(self._config.kind, note, SECONDS), self._config.sound_noise, rng)
+        sound = noisy_sound(notes.play(self._soundfont, note, SECONDS), self._config.sound_noise, rng)
         frames = moving(self._digits[index].inputs["image"][..., 0], self._config.film_noise, rng)
         return Example(dict.fromkeys(self._streams, HeldRecording(sound, notes.RATE, frames, FRAME_RATE)), (label,))
 

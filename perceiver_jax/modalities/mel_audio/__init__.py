@@ -112,12 +112,18 @@ class MelAudio:
     ) -> None:
         """Draws figures 20 to 23: the spectrogram and maps of it, time to the right, low notes below."""
         upright = [(title, logits.reshape(len(logits), -1, self.stream.num_bands)) for title, logits in maps]
-        upright = [(title, logits.transpose(0, 2, 1)[:, ::-1]) for title, logits in upright]
-        draw_attention_maps(self._picture(inputs), upright, output, latents, overlay)
+        upright = [(title, evened(logits.transpose(0, 2, 1)[:, ::-1])) for title, logits in upright]
+        draw_attention_maps(evened(self._picture(inputs)[..., 0])[..., None], upright, output, latents, overlay)
 
     def _picture(self, inputs: Float32[np.ndarray, "*grid 1"]) -> Float32[np.ndarray, "bands frames 1"]:
         """The spectrogram in 0..1, upright."""
         return grey(inputs.reshape(-1, self.stream.num_bands).T[::-1])[..., None]
+
+
+def evened(pictures: Float[np.ndarray, "*some bands frames"]) -> Float[np.ndarray, "*some height width"]:
+    """Spectrograms with their bands or their frames repeated, so that neither side is twice as long as the other."""
+    bands, frames = pictures.shape[-2:]
+    return pictures.repeat(max(1, bands // frames), axis=-1).repeat(max(1, frames // bands), axis=-2)
 
 
 def masked(spectrogram: Spectrogram, config: SpecAugment, rng: np.random.Generator) -> Spectrogram:
