@@ -57,7 +57,7 @@ def decoded(held: "Streamed", container: Any) -> Iterator[Any]:
         try:
             frames = packet.decode()
         except av.InvalidDataError as found:
-            error = error or found
+            error = error or found.with_traceback(None)  # which would hold on to this frame, and so to the container
             continue
         for frame in frames:
             if error is not None and begun:
