@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import audioset
 from perceiver_jax.errors import Code, Failure
-from scripts.benchmark import peers, programs, shapes
+from perceiver_jax.settings.config import parse
+from scripts.benchmark import peers, programs, recordings, shapes
 from scripts.benchmark.contestants import Compiled
 from scripts.benchmark.plot import draw
 from scripts.benchmark.process import LEAST_ROUNDS, Built, Contestant, compare
@@ -160,6 +162,45 @@ def test_an_unknown_name_brings_the_nearest(name, near):
 def test_peers_that_are_not_installed_are_named_as_pip_calls_them(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "perceiver_pytorch" else name)
     assert (peers.missing("transformers"), peers.missing("perceiver-pytorch")) == ([], ["perceiver-pytorch"])
+
+
+# The input pipeline of recordings
+
+
+@pytest.mark.parametrize("name", ["ours", "library"])
+@pytest.mark.parametrize("kind", [*recordings.SOUNDS, "sound", "film"])
+def test_windows_of_a_recording_are_read(kind, name, monkeypatch):
+    lengths = []
+    monkeypatch.setattr(recordings, "_over_windows", lambda read: lengths.append(_length(read(3.1))))
+    recordings.Windows(name, kind)()
+    (length,) = lengths
+    expected = recordings.NUM_FRAMES if kind == "film" else round(recordings.WINDOW * recordings.SOUND_RATE)
+    assert abs(length - expected) <= (0 if name == "ours" else 0.08 * expected)  # a library gives whole frames
+
+
+def _length(read):
+    """How many samples, or frames of a film."""
+    if isinstance(read, tuple):  # soundfile's
+        read = read[0]
+    if isinstance(read, list):
+        return len(read) if read[0].ndim == 3 else sum(part.shape[-1] for part in read)
+    return len(read)
+
+
+@pytest.mark.parametrize("name", recordings.CONFIGS)
+def test_an_example_of_audioset_is_made(name, monkeypatch):
+    monkeypatch.setattr(recordings, "SECONDS", 2)
+    monkeypatch.setattr(recordings, "STARTS", [0.1])
+    built = recordings.Examples(name)()
+    built.step()
+    assert built.facts == {"examples": 1}
+
+
+def test_the_spectrogram_on_the_device_is_the_hosts():
+    stream = parse(audioset.get_config("mel_audio")).modalities["audio"]
+    sound = recordings.sound()[: 60 * 1024]
+    on_device = recordings.on_device(stream.stream, jnp.asarray(sound))
+    np.testing.assert_allclose(on_device, stream.spectrogram(sound), atol=1e-4)
 
 
 # Contestants: processes that need no JAX

@@ -42,7 +42,7 @@ class Windows:
     def _ours(self) -> Callable[[float], Any]:
         if self.kind == "film":
             file = mp4()
-            return lambda start: FileRecording(file).frames(start, NUM_FRAMES, FRAME_RATE, None)
+            return lambda start: FileRecording(file).frames(start, NUM_FRAMES, float(FRAME_RATE), None)
         file = mp4() if self.kind == "sound" else sound_file(self.kind)
         return lambda start: FileRecording(file).sound(start, WINDOW, SOUND_RATE)
 
@@ -68,7 +68,7 @@ class Examples:
         """Itself, its clip in memory."""
         modalities = parse(audioset.get_config(CONFIGS[self.name])).modalities
         clip = StoredRecording(
-            stored_recordings.encode_sound(sound()), stored_recordings.encode_film(film()), SECONDS, "clip"
+            stored_recordings.encode_sound(sound()), stored_recordings.encode_film(film()), float(SECONDS), "clip"
         )
 
         def example(start: float) -> list[np.ndarray]:
