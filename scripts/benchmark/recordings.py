@@ -150,6 +150,7 @@ def sound_file(kind: str) -> bytes:
     return file.getvalue()
 
 
+@functools.cache
 def mp4() -> bytes:
     """The sound as AAC and the film as H.264, with the encoder's own settings."""
     import av
