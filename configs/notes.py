@@ -44,8 +44,8 @@ def get_config() -> ConfigDict:
                     num_bands=128,  # each of 10 Hz at the lowest keys, of 50 Hz at the highest overtones
                     band_edges=(100.0, 3000.0),
                     offset=0.001,  # about the noise of the recordings
-                    mean=-0.6,  # of all values
-                    std=3.3,
+                    mean=-1.0,  # about those of all values
+                    std=3.0,
                     positions="time_frequency",
                 ),
                 video=None,

@@ -4,7 +4,7 @@ import librosa
 import numpy as np
 import pytest
 
-from perceiver_jax.modalities.mel_audio import MelAudio, MelAudioStream, masked
+from perceiver_jax.modalities.mel_audio import MelAudio, MelAudioStream, evened, masked
 from perceiver_jax.modalities.mel_audio.config import NoAugment, SpecAugment
 from perceiver_jax.modalities.mel_audio.spectrogram import log_mel, mel_matrix
 
@@ -134,3 +134,13 @@ def test_a_mixed_spectrogram_of_a_sound_and_silence_fades_towards_silence():
     mixed, portion = made.mixed(loud, silent, 0, np.random.default_rng(0))
     assert mixed.shape == (160, 1)
     np.testing.assert_allclose(mixed, portion * 2.0 + (1 - portion) * np.log(OFFSET), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("bands", "frames", "height", "width"), [(128, 7, 128, 126), (80, 60, 80, 60), (4, 30, 28, 30), (5, 5, 5, 5)]
+)
+def test_pictures_of_long_shapes_are_evened_by_repeats(bands, frames, height, width):
+    picture = np.random.default_rng(0).random((2, bands, frames))
+    found = evened(picture)
+    assert found.shape == (2, height, width)
+    np.testing.assert_array_equal(found[:, :: height // bands, :: width // frames], picture)

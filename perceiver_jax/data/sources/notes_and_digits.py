@@ -20,10 +20,10 @@ from perceiver_jax.readers.opencv import opencv
 from perceiver_jax.section import NonNegative
 
 SECONDS, FRAME_RATE = 1.5, 8.0  # longer than a run uses, so that it can take another part every time
-CANVAS, DIGIT = 32, 20  # pixels of a side
-SPEED = (4.0, 12.0)  # pixels a second
+CANVAS, DIGIT = 28, 22  # pixels of a side
+SPEED = (3.0, 8.0)  # pixels a second
 LOWEST_KEY = 60  # of the digit 0; every next digit is a semitone higher
-LEVEL = 0.1  # standard deviation of a note's sound
+LEVEL = 0.02  # standard deviation of a note's sound
 
 Frames = UInt8[np.ndarray, "T H W 3"]
 
@@ -107,7 +107,7 @@ def moving(digit: UInt8[np.ndarray, "28 28"], noise: float, rng: np.random.Gener
     film: Float32[np.ndarray, "T H W"] = np.zeros((count, CANVAS, CANVAS), np.float32)
     for frame, (top, left) in zip(film, places.tolist(), strict=True):
         frame[top : top + DIGIT, left : left + DIGIT] = small
-    # White lies at three quarters of the range and black at one, so that the noise of neither is cut off.
+    # Black and white lie a quarter of the range from its ends, so that little of their noise is cut off.
     film = 0.25 + film / 2 + np.float32(noise) * rng.standard_normal(film.shape, np.float32)
     grey = np.rint(np.clip(film, 0, 1) * 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=3)
