@@ -28,7 +28,7 @@ flags.DEFINE(command.PATH, "workdir", None, "Directory of the run.")
 _STEP = flags.DEFINE_integer("step", None, "Step of the checkpoint; default: the newest valid one.")
 _SPLIT = flags.DEFINE_string("split", "test", "Split of the data.")
 _DATA_DIR = flags.DEFINE(command.PATH, "data_dir", None, "Directory of the data; default: where they were in training.")
-_STREAMS = flags.DEFINE_list("streams", None, "Streams to evaluate with, the others zero; default: all.")
+_STREAMS = flags.DEFINE_list("streams", None, "Streams to evaluate with, the others dropped; default: all.")
 _VOTES = flags.DEFINE_integer(
     "votes",
     None,

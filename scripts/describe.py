@@ -12,6 +12,7 @@ from perceiver_jax import command
 from perceiver_jax.data.sources import Contents
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import say
+from perceiver_jax.report.tables import quantity, table
 from perceiver_jax.runs.problem import Problem, make
 from perceiver_jax.settings.config import Config
 
@@ -24,7 +25,6 @@ command.define_config()
 def main() -> None:
     config = command.config()
     problem = problem_of(config)
-    from perceiver_jax.report.tables import quantity, table
     from perceiver_jax.runs import accounting  # JAX from here on: a wrong config has ended by now
 
     model = config.model
@@ -38,6 +38,7 @@ def main() -> None:
         "streams": {spec.name: {"grid": list(spec.grid), "features": spec.num_features} for spec in config.inputs},
         "classes": len(problem.classes),
         "schedule": [list(use) for use in schedule],
+        "forms": accounting.core_forms(problem),
         "modules": accounting.module_parameters(problem),
     }
     if _JSON.value:
@@ -60,8 +61,22 @@ def main() -> None:
         say("\nschedule (module, weights it uses)")
         names = {"cross_attend": "cross_attend", "self_attends": f"{model.num_self_attends_per_block} x self_attend"}
         say(table(["position", "module", "weights"], [[i, names[u.kind], u.weights] for i, u in enumerate(schedule)]))
+        say(_forms(facts["forms"]))
     say("\nparameters by part")
     say(table(["part", "parameters"], [[name, f"{count:,}"] for name, count in facts["modules"].items()]))
+
+
+def _forms(found: dict) -> str:
+    """The forms in which cross-attends read the streams, and what they would cost in others."""
+    names = ("plain", "folded", "separated")
+    cell = lambda one, name: "-" if one[name] is None else quantity(one[name])  # noqa: E731
+    rows = [[name, one["chosen"], *(cell(one, form) for form in names)] for name, one in found["streams"].items()]
+    folds = any(one["chosen"] != "plain" for one in found["streams"].values())
+    why = f"those that fold cost {quantity(found['folding'])} more, once for all streams: " + (
+        "less than they save" if folds else "more than they would save"
+    )
+    title = "core of a cross-attend: FLOPs an example of each form (docs/fast_core.md), the fewest chosen"
+    return f"\n{title}\n{table(['stream', 'form', *names], rows)}\n{why}"
 
 
 def problem_of(config: Config) -> Problem:

@@ -77,7 +77,7 @@ def make_plan(clips: Path) -> dataset.Plan:
         example_bytes=audioset.example_bytes(itertools.chain(*listing.items.values()), _FRAME_SIDE.value),
     )
     features = functools.partial(audioset.features, classes.names)
-    return dataclasses.replace(plan, features=features, finish=coverage.finish)
+    return dataclasses.replace(plan, features=features, finish=coverage.finish, most_seconds=audioset.MOST_SECONDS)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import audioset
 from perceiver_jax.errors import Code, Failure
-from scripts.benchmark import peers, programs, shapes
+from perceiver_jax.settings.config import parse
+from scripts.benchmark import peers, programs, recordings, shapes
 from scripts.benchmark.contestants import Compiled
 from scripts.benchmark.plot import draw
 from scripts.benchmark.process import LEAST_ROUNDS, Built, Contestant, compare
@@ -22,6 +24,8 @@ from scripts.benchmark.suites import extrapolated, forward, memory, train_step
 SMALL = shapes.tiny(shapes.shapes()["small"])
 LEARNED = {"kind": "learned", "channels": 3, "init_scale": 1.0}
 OTHER = SMALL.changed("other", positions=LEARNED, head="query", sharing="none", arrangement="at_start")
+
+TWO = shapes.tiny(shapes.shapes()["audioset_mel_video"])
 
 
 def a_run(note, *sizes):
@@ -33,7 +37,7 @@ def assert_close(a, b):
         np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("shape", [SMALL, OTHER], ids=lambda shape: shape.name)
+@pytest.mark.parametrize("shape", [SMALL, OTHER, TWO], ids=lambda shape: shape.name)
 def test_plain_is_the_same_function_with_the_same_gradient(shape):
     with jax.enable_x64(True):
         ours, plain = (programs.program("forward", name, shape) for name in ("ours", "plain"))
@@ -55,9 +59,25 @@ def test_the_cores_are_the_same_function_with_the_same_gradient(core):
         assert_close(jax.jit(ours.function)(*arguments), jax.jit(plain.function)(*arguments))
 
 
-def test_the_imagenet_shape_is_the_papers_model():
-    params, _ = programs.program("forward", "ours", shapes.shapes()["imagenet"]).abstract
-    assert sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)) == 44_912_254
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("imagenet", 44_912_254),
+        ("audioset_raw", 107_419_677),
+        ("audioset_mel_video", 109_048_537 + 228 + 4),
+    ],  # its vectors apart
+)
+def test_shapes_are_the_papers_models(name, parameters):
+    params, _ = programs.program("forward", "ours", shapes.shapes()[name]).abstract
+    assert sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)) == parameters
+
+
+def test_peers_of_one_stream_are_not_run_at_two():
+    run = a_run(lambda text: None, TWO)
+    run.peers, asked = ["transformers", "perceiver-pytorch"], []
+    run.compare = lambda label, builds, at: asked.append([build.name for build in builds]) or []
+    train_step(run)
+    assert asked == [["ours", "plain", "transformers"]]
 
 
 def test_remat_changes_the_program_it_is_asked_of():
@@ -142,6 +162,45 @@ def test_an_unknown_name_brings_the_nearest(name, near):
 def test_peers_that_are_not_installed_are_named_as_pip_calls_them(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "perceiver_pytorch" else name)
     assert (peers.missing("transformers"), peers.missing("perceiver-pytorch")) == ([], ["perceiver-pytorch"])
+
+
+# The input pipeline of recordings
+
+
+@pytest.mark.parametrize("name", ["ours", "library"])
+@pytest.mark.parametrize("kind", [*recordings.SOUNDS, "sound", "film"])
+def test_windows_of_a_recording_are_read(kind, name, monkeypatch):
+    lengths = []
+    monkeypatch.setattr(recordings, "_over_windows", lambda read: lengths.append(_length(read(3.1))))
+    recordings.Windows(name, kind)()
+    (length,) = lengths
+    expected = recordings.NUM_FRAMES if kind == "film" else round(recordings.WINDOW * recordings.SOUND_RATE)
+    assert abs(length - expected) <= (0 if name == "ours" else 0.08 * expected)  # a library gives whole frames
+
+
+def _length(read):
+    """How many samples, or frames of a film."""
+    if isinstance(read, tuple):  # soundfile's
+        read = read[0]
+    if isinstance(read, list):
+        return len(read) if read[0].ndim == 3 else sum(part.shape[-1] for part in read)
+    return len(read)
+
+
+@pytest.mark.parametrize("name", recordings.CONFIGS)
+def test_an_example_of_audioset_is_made(name, monkeypatch):
+    monkeypatch.setattr(recordings, "SECONDS", 2)
+    monkeypatch.setattr(recordings, "STARTS", [0.1])
+    built = recordings.Examples(name)()
+    built.step()
+    assert built.facts == {"examples": 1}
+
+
+def test_the_spectrogram_on_the_device_is_the_hosts():
+    stream = parse(audioset.get_config("mel_audio")).modalities["audio"]
+    sound = recordings.sound()[: 60 * 1024]
+    on_device = recordings.on_device(stream.stream, jnp.asarray(sound))
+    np.testing.assert_allclose(on_device, stream.spectrogram(sound), atol=1e-4)
 
 
 # Contestants: processes that need no JAX

@@ -43,6 +43,7 @@ def test_json_has_the_promised_keys_and_types(imagenet):
         "streams": dict,
         "classes": int,
         "train_memory_bytes": int,
+        "forms": dict,
         "modules": dict,
     }
 
@@ -59,9 +60,29 @@ def test_json_reports_the_papers_best_model(imagenet):
     assert facts["schedule"] == [["cross_attend", 0], ["self_attends", 0], *block * 7]
 
 
+@pytest.mark.parametrize(
+    ("variant", "chosen"),
+    [
+        ("raw_audio", {"audio": "plain"}),
+        ("mel_audio", {"audio": "separated"}),
+        ("raw_audio_video", {"audio": "folded", "video": "separated"}),
+    ],
+)
+def test_the_form_in_which_each_stream_is_read_is_told_with_the_counts_that_chose_it(variant, chosen, printed, tmp_path):
+    place = f"--config.data.data_dir={tmp_path}"
+    facts = json.loads(printed("--config", f"{ROOT}/configs/audioset.py:{variant}", place, "--json"))
+    found, streams = facts["forms"], facts["forms"]["streams"]
+    assert {name: one["chosen"] for name, one in streams.items()} == chosen
+    folding = found["folding"] if set(chosen.values()) != {"plain"} else 0
+    cost = folding + sum(one[one["chosen"]] for one in streams.values())
+    assert cost <= sum(one["plain"] for one in streams.values())
+    assert cost <= found["folding"] + sum(one["folded"] for one in streams.values())
+
+
 def test_json_of_a_model_without_cross_attends_has_the_same_keys(imagenet, printed):
     facts = json.loads(printed("--config", f"{ROOT}/configs/imagenet_baselines.py:vit_b16", "--json"))
     assert facts.keys() == imagenet[0].keys()
+    assert facts["forms"] == {}
     assert (facts["schedule"], facts["inputs"]) == ([], {"tokens": 50_176, "channels": 261})
     assert facts["parameters"] == 137_292_520 == sum(facts["modules"].values())
 
@@ -94,7 +115,7 @@ def printed(monkeypatch, capsys):
 
 def test_the_table_shows_schedule_sizes_and_parts(printed):
     out = printed("--config", f"{ROOT}/configs/digits.py", "--config.model.num_blocks=3")
-    facts, schedule, parts = out.split("\n\n")
+    facts, schedule, forms, parts = out.split("\n\n")
     assert [line.split() for line in schedule.splitlines()[3:]] == [
         ["0", "cross_attend", "0"],
         ["1", "2", "x", "self_attend", "0"],
@@ -102,6 +123,10 @@ def test_the_table_shows_schedule_sizes_and_parts(printed):
         ["3", "2", "x", "self_attend", "0"],
         ["4", "2", "x", "self_attend", "0"],
     ]
+    assert [line.split() for line in forms.splitlines()[3:4]] == [
+        ["image", "separated", "457", "k", "716.8", "k", "256", "k"]  # 5 heads
+    ]
+    assert forms.splitlines()[-1] == "those that fold cost 78.4 k more, once for all streams: less than they save"
     assert [line.split()[0] for line in parts.splitlines()[3:]] == [
         "cross_attends/0",
         "cross_attends/1",

@@ -215,6 +215,6 @@ def crashing(item, data):
     """Ends the process for films."""
     import os
 
-    if item.path.endswith(".mp4"):
+    if item.form.files[0].name.endswith(".mp4"):
         os.abort()
     return audioset._convert(item, data, 32)

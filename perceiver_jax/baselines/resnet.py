@@ -18,7 +18,7 @@ from perceiver_jax.baselines.grid import GridArray
 from perceiver_jax.model.config import InputSpec
 from perceiver_jax.model.heads import Output
 from perceiver_jax.model.inputs import Streams
-from perceiver_jax.model.layers import activation_dtype, as_logits
+from perceiver_jax.model.layers import activation_dtype, widened
 from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.norm import EPSILON
 
@@ -118,7 +118,7 @@ class ResNet(nnx.Module):
         self.inputs = GridArray(config, inputs, rngs)
         self.stem = NormedConv(self.inputs.channels, config.stem_channels, sizes.STEM_SIZE, 2, dtype, rngs)
         self.blocks = nnx.List([Bottleneck(block, dtype, rngs) for block in config.blocks])
-        self.head = Linear(config.out_channels, num_outputs, dtype, rngs, zero=True)
+        self.head = Linear(config.out_channels, num_outputs, None, rngs, zero=True)
 
     def __call__(self, inputs: Streams, masks: Streams | None = None, capture: bool = False) -> Output:
         """Class logits. `capture` is for the attention of cross-attends: there are none."""
@@ -128,7 +128,7 @@ class ResNet(nnx.Module):
         block = nnx.remat(Bottleneck.__call__) if self.remat == "block" else Bottleneck.__call__
         for module in self.blocks:
             x = block(module, x)
-        return Output(as_logits(self.head(x.mean(axis=(1, 2)))), [])
+        return Output(self.head(widened(x.mean(axis=(1, 2)))), [])
 
 
 def _pooled(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:

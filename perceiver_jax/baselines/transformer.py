@@ -13,7 +13,7 @@ from perceiver_jax.model.attention import SelfAttend
 from perceiver_jax.model.config import InputSpec
 from perceiver_jax.model.heads import Output
 from perceiver_jax.model.inputs import Streams
-from perceiver_jax.model.layers import activation_dtype, as_logits, in_turn, stacked
+from perceiver_jax.model.layers import activation_dtype, in_turn, stacked, widened
 from perceiver_jax.model.linear import Linear
 
 
@@ -49,9 +49,9 @@ class Transformer(nnx.Module):
         self.inputs = GridArray(config, inputs, rngs)
         self.embed = Embed(self.inputs, 1, config.channels, dtype, rngs)
         self.layers = Layers(config, rngs)
-        self.head = Linear(config.channels, num_outputs, dtype, rngs, zero=True)
+        self.head = Linear(config.channels, num_outputs, None, rngs, zero=True)
 
     def __call__(self, inputs: Streams, masks: Streams | None = None, capture: bool = False) -> Output:
         """Class logits. `capture` is for the attention of cross-attends: there are none."""
         tokens = self.layers(self.embed(self.inputs(inputs, masks)))
-        return Output(as_logits(self.head(tokens.mean(axis=1))), [])
+        return Output(self.head(widened(tokens.mean(axis=1))), [])

@@ -11,7 +11,7 @@ from perceiver_jax.baselines.transformer import Layers
 from perceiver_jax.model.config import InputSpec
 from perceiver_jax.model.heads import Output
 from perceiver_jax.model.inputs import Streams
-from perceiver_jax.model.layers import activation_dtype, as_logits
+from perceiver_jax.model.layers import activation_dtype, widened
 from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.norm import LayerNorm
 
@@ -39,7 +39,7 @@ class Vit(nnx.Module):
         self.position_embedding = nnx.Param(init(rngs.params(), shape)) if config.position_embedding else None
         self.layers = Layers(config, rngs)
         self.norm = LayerNorm(config.channels, dtype)
-        self.head = Linear(config.channels, num_outputs, dtype, rngs, zero=True)
+        self.head = Linear(config.channels, num_outputs, None, rngs, zero=True)
 
     def __call__(self, inputs: Streams, masks: Streams | None = None, capture: bool = False) -> Output:
         """Class logits. `capture` is for the attention of cross-attends: there are none."""
@@ -49,4 +49,4 @@ class Vit(nnx.Module):
         if self.position_embedding is not None:
             tokens = tokens + self.position_embedding[...].astype(tokens.dtype)
         tokens = self.layers(tokens)
-        return Output(as_logits(self.head(self.norm(tokens[:, 0]))), [])
+        return Output(self.head(widened(self.norm(tokens[:, 0]))), [])

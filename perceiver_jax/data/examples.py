@@ -107,6 +107,8 @@ class Split:
             dropped = self._dropped(shared)
             moment = shared.random() if recorded else 0.0  # the same for all streams
         raw, label = self.read(index, moment)
+        if not raw.keys() - set(dropped):
+            dropped = ()  # it has no other stream
         own = dict(zip(modalities, rngs, strict=True))
         return Item({name: modalities[name].training(one, own[name]) for name, one in raw.items()}, label, dropped)
 

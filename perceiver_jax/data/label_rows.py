@@ -21,7 +21,7 @@ _FILES = {"file", "files", "filename", "filepath", "path", "name", "image", "ima
 _FILES |= {"imgname", "imgpath", "picture", "photo", "shape", "shapename", "shapefile", "mesh", "model", "fname"}
 _LABELS = {"label", "labels", "class", "classes", "classname", "category", "categories", "tag", "tags", "target", "what"}
 _DELIMITERS = ",\t;"
-_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_LINE = re.compile(r".+\n?|\n")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MARKS = {b"\xff\xfe\0\0": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # of the order of bytes, at the beginning
 
@@ -128,7 +128,7 @@ def _delimiter(text: str, suffixes: Sequence[str]) -> str:
 
 def lines(text: str, delimiter: str, where: str, expected: str) -> Iterator[tuple[int, list[str]]]:
     """The fields of each line that has any, and its number; raises Failure(DATA), with what a line is `expected` to be."""
-    each = (found.group() for found in _LINE.finditer(text))  # not StringIO: that has four bytes a character
+    each = map(re.Match.group, _LINE.finditer(text))  # not StringIO: that has four bytes a character
     reader, before = csv.reader(each, delimiter=delimiter, skipinitialspace=True), 0
     try:
         for fields in reader:

@@ -6,19 +6,28 @@ Pre-LayerNorm before every attention and every MLP, residuals around both, biase
 
 import itertools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from perceiver_jax.model import read
-from perceiver_jax.model.attend import attend, attention_logits, wiped
+from perceiver_jax.model import forms, read
+from perceiver_jax.model.attend import attend, attend_part, attention_logits, wiped
 from perceiver_jax.model.layers import Mlp
 from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.norm import LayerNorm
 from perceiver_jax.model.segment import Segment, anything_seen, whole_mask
 
 Logits = list[Float[Array, "B H N _"]]  # of one cross-attend before the softmax, by segment
+
+
+class Part(NamedTuple):
+    """What queries read from some of the inputs."""
+
+    values: Float[Array, "B H N K"]
+    log_denominator: Float[Array, "B H N"]  # of the softmax
+    logits: Logits | None  # where asked for
 
 
 def split_heads(x: Float[Array, "B S HK"], num_heads: int) -> Float[Array, "B H S K"]:
@@ -68,55 +77,67 @@ class CrossAttend(nnx.Module):
     def read(
         self, query: Float[Array, "B N C"], inputs: Sequence[Segment], capture: bool
     ) -> tuple[Float[Array, "B N C"], Logits | None]:
-        """All that touches the M inputs: what each query reads from them, in the form that counts fewer operations."""
-        form = self.read_folded if self.folds(query.shape[1], inputs) else self.read_plain
-        return form(query, inputs, capture)
-
-    def folds(self, num_queries: int, inputs: Sequence[Segment]) -> bool:
-        """Whether folding the projections into queries and results costs fewer operations than projecting the inputs.
-
-        Folded, each head scores all C channels instead of its own share: with many heads, or few inputs, projecting wins.
-        """
-        channels = inputs[0].channels
-        num_inputs = sum(segment.num_inputs for segment in inputs)
-        plain = 4 * num_inputs * channels * (channels + num_queries)
-        folded = 4 * num_queries * channels**2
-        return folded + sum(read.flops(self.num_heads * num_queries, segment) for segment in inputs) <= plain
+        """All that touches the M inputs: what each query reads from them, each segment in its form (`forms`)."""
+        chosen = forms.chosen(query.shape[1], self.num_heads, inputs)
+        if set(chosen) == {"plain"}:
+            return self.read_plain(query, inputs, capture)
+        inputs = [one.whole() if form == "folded" else one for one, form in zip(inputs, chosen, strict=True)]
+        if "plain" not in chosen:
+            return self.read_folded(query, inputs, capture)
+        plain = [one for one, form in zip(inputs, chosen, strict=True) if form == "plain"]
+        rest = [one for one, form in zip(inputs, chosen, strict=True) if form != "plain"]
+        both = self._plain(query, plain, capture), self._folded(query, rest, capture)
+        values, _ = read.merge([(part.values, part.log_denominator) for part in both])
+        values = merge_heads(wiped(values, anything_seen(inputs)))
+        if not capture:
+            return values, None
+        logits = {"plain": iter(both[0].logits), "folded": iter(both[1].logits)}
+        return values, [next(logits["plain" if form == "plain" else "folded"]) for form in chosen]
 
     def read_plain(
         self, query: Float[Array, "B N C"], inputs: Sequence[Segment], capture: bool
     ) -> tuple[Float[Array, "B N C"], Logits | None]:
         """As in the paper: keys and values of every input. The reference of `read_folded`."""
-        x = self.input_norm(jnp.concatenate([segment.array() for segment in inputs], axis=1))
-        query, key, value = (split_heads(y, self.num_heads) for y in (query, self.key(x), self.value(x)))
-        mask = whole_mask(inputs)
-        values = merge_heads(attend(query, key, value, mask))
-        if not capture:
-            return values, None
-        ends = list(itertools.accumulate(segment.num_inputs for segment in inputs))
-        return values, jnp.split(attention_logits(query, key, mask), ends[:-1], axis=-1)
+        part = self._plain(query, inputs, capture)
+        return merge_heads(part.values), part.logits
 
     def read_folded(
         self, query: Float[Array, "B N C"], inputs: Sequence[Segment], capture: bool
     ) -> tuple[Float[Array, "B N C"], Logits | None]:
         """The same without keys, values or the input array: see `read`."""
+        part = self._folded(query, inputs, capture)
+        return wiped(merge_heads(part.values), anything_seen(inputs)), part.logits
+
+    def _plain(self, query: Float[Array, "B N C"], inputs: Sequence[Segment], capture: bool) -> Part:
+        x = self.input_norm(jnp.concatenate([segment.array() for segment in inputs], axis=1))
+        query, key, value = (split_heads(y, self.num_heads) for y in (query, self.key(x), self.value(x)))
+        mask = whole_mask(inputs)
+        values, log_denominator = attend_part(query, key, value, mask)
+        if not capture:
+            return Part(values, log_denominator, None)
+        ends = list(itertools.accumulate(segment.num_inputs for segment in inputs))
+        return Part(values, log_denominator, jnp.split(attention_logits(query, key, mask), ends[:-1], axis=-1))
+
+    def _folded(self, query: Float[Array, "B N C"], inputs: Sequence[Segment], capture: bool) -> Part:
         batch, num_queries, channels = query.shape
-        heads = (channels, self.num_heads, -1)
+        heads, by_head = (channels, self.num_heads, -1), (self.num_heads, 1, -1)
         scale, offset = self.input_norm.scale[...], self.input_norm.bias[...]
         query = split_heads(query, self.num_heads) * (channels // self.num_heads) ** -0.5
         key, value = ((scale[:, None] * part.kernel[...]).reshape(heads) for part in (self.key, self.value))
         u = jnp.einsum("BHNK,CHK->BHNC", query, key.astype(query.dtype)).reshape(batch, -1, channels)
-        parts = [read.read(u, segment) for segment in inputs]
-        t = read.merge(parts).reshape(batch, self.num_heads, num_queries, channels)
+        t, log_denominator = read.merge([read.read(u, segment) for segment in inputs])
+        t = t.reshape(batch, self.num_heads, num_queries, channels)
         values = jnp.einsum("BHNC,CHK->BHNK", t, value.astype(t.dtype))
-        values = merge_heads(values) + (offset @ self.value.kernel[...] + self.value.bias[...]).astype(t.dtype)
-        values = wiped(values, anything_seen(inputs))
+        values = values + (offset @ self.value.kernel[...] + self.value.bias[...]).reshape(by_head).astype(t.dtype)
+        same_for_all = (offset @ self.key.kernel[...] + self.key.bias[...]).reshape(by_head)
+        constant = jnp.sum(
+            query * same_for_all, axis=-1, keepdims=True
+        )  # of all logits: a softmax ignores it, its parts do not
+        log_denominator = log_denominator.reshape(constant.shape[:-1]) + constant[..., 0]
         if not capture:
-            return values, None
-        same_for_all = (offset @ self.key.kernel[...] + self.key.bias[...]).reshape(self.num_heads, 1, -1)
-        constant = jnp.sum(query * same_for_all, axis=-1, keepdims=True)
+            return Part(values, log_denominator, None)
         shape = batch, self.num_heads, num_queries, -1
-        return values, [read.logits(u, segment).reshape(shape) + constant for segment in inputs]
+        return Part(values, log_denominator, [read.logits(u, segment).reshape(shape) + constant for segment in inputs])
 
 
 class SelfAttend(nnx.Module):

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from perceiver_jax.model.attention import CrossAttend
 from perceiver_jax.model.config import PerceiverConfig
-from perceiver_jax.model.layers import as_logits
+from perceiver_jax.model.layers import widened
 from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.segment import Segment
 
@@ -34,7 +34,6 @@ class Head(nnx.Module):
         config: PerceiverConfig,
         cross_attend: Callable[[int, int, int], CrossAttend],
         num_outputs: int,
-        dtype: jnp.dtype | None,
         rngs: nnx.Rngs,
     ):
         self.kind = config.head
@@ -42,7 +41,7 @@ class Head(nnx.Module):
             init = nnx.initializers.truncated_normal(config.latent_init_scale)
             self.query = nnx.Param(init(rngs.params(), (1, config.latent_channels)))
             self.cross_attend = cross_attend(config.latent_channels, 1, 1)  # one head, an MLP that does not widen
-        self.logits = Linear(config.latent_channels, num_outputs, dtype, rngs, zero=True)
+        self.logits = Linear(config.latent_channels, num_outputs, None, rngs, zero=True)
 
     def __call__(self, latents: Float[Array, "B N D"]) -> Float[Array, "B Y"]:
         """The logits, float32 or better."""
@@ -51,4 +50,4 @@ class Head(nnx.Module):
             pooled = self.cross_attend(query, [Segment(latents)])[0][:, 0]
         else:
             pooled = latents.mean(axis=1)
-        return as_logits(self.logits(pooled))
+        return self.logits(widened(pooled))

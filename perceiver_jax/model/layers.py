@@ -34,8 +34,8 @@ def activation_dtype(compute_dtype: str) -> jnp.dtype | None:
     return None if compute_dtype == "float32" else jnp.dtype(compute_dtype)
 
 
-def as_logits(x: Float[Array, "B Y"]) -> Float[Array, "B Y"]:
-    """Logits in float32 or better."""
+def widened(x: Float[Array, "B D"]) -> Float[Array, "B D"]:
+    """The array in float32 or better, from which logits are computed: in half precision many would be equal."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 

@@ -44,7 +44,7 @@ class Perceiver(nnx.Module):
         self.cross_attends = nnx.List([cross_attend(*sizes) for _ in count("cross_attend")])
         layers = config.num_self_attends_per_block
         self.self_attends = nnx.List([stacked(layers, self_attend, rngs) for _ in count("self_attends")])
-        self.head = Head(config, cross_attend, num_outputs, dtype, rngs)
+        self.head = Head(config, cross_attend, num_outputs, rngs)
 
     def __call__(self, inputs: Streams, masks: Masks | None = None, capture: bool = False) -> Output:
         """Class logits, and with `capture` the attention logits of every cross-attend by stream.

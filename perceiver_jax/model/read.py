@@ -23,7 +23,7 @@ import numpy as np
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
-from perceiver_jax.model.attend import wiped, with_something
+from perceiver_jax.model.attend import weighed, wiped, with_something
 from perceiver_jax.model.core import Inputs, Weights, attend_chunks, highest_logits, scores
 from perceiver_jax.model.segment import Segment, as_statistics
 from perceiver_jax.system.devices import INPUTS
@@ -75,7 +75,7 @@ def _read_part(u: Float[Array, "B Q C"], segment: Segment) -> tuple[Float[Array,
 def _read(u: Float[Array, "B Q C"], segment: Segment) -> tuple[Float[Array, "B Q C"], Float[Array, "B Q"]]:
     inputs = _inputs(segment)
     rows, width = inputs.scale.shape[1:]
-    chunk_bytes = CHUNK_BYTES.grid if _separable(segment) else CHUNK_BYTES.dense
+    chunk_bytes = CHUNK_BYTES.grid if segment.separable else CHUNK_BYTES.dense
     # A batch size left open, for export, counts as one example.
     batch = u.shape[0] if isinstance(u.shape[0], int) else 1
     chunk_rows = _chunk_rows(rows, width * batch * u.shape[1] * 4, chunk_bytes)
@@ -83,10 +83,7 @@ def _read(u: Float[Array, "B Q C"], segment: Segment) -> tuple[Float[Array, "B Q
     shift = jax.lax.stop_gradient(_shift(chunk_rows, u, weights, inputs, segment.channels))
     t, log_denominator = jax.vmap(functools.partial(attend_chunks, chunk_rows))(weights, inputs, shift)
     t = wiped(_join(t, segment).astype(u.dtype), segment.mask)
-    if segment.mask is not None:
-        anything = segment.mask.any(axis=1)[:, None]
-        log_denominator = jnp.where(anything, log_denominator, jnp.finfo(log_denominator.dtype).min)
-    return t, log_denominator
+    return t, weighed(log_denominator, segment.mask)
 
 
 def _shift(
@@ -102,15 +99,6 @@ def _shift(
     return jax.lax.cond(bound < SAFE_LOGIT, none, highest, weights, inputs)
 
 
-def flops(num_queries: int, segment: Segment) -> int:
-    """Operations of `read` for one example: two per multiply-add of the scores, as many of the sums."""
-    if not _separable(segment):
-        return 4 * num_queries * segment.num_inputs * segment.channels
-    tables = sum(segment.grid) * sum(table.shape[1] for table in segment.tables)
-    columns = segment.num_features + 1 + (segment.constants is not None)
-    return 4 * num_queries * (segment.num_inputs * (columns + len(segment.tables)) + tables)
-
-
 def logits(u: Float[Array, "B Q C"], segment: Segment) -> Float[Array, "B Q M"]:
     """u x̂^T, all of it; the lowest number where an input is not seen."""
     scored = jax.vmap(scores)(_split(as_statistics(u), segment), _inputs(segment))
@@ -119,13 +107,15 @@ def logits(u: Float[Array, "B Q C"], segment: Segment) -> Float[Array, "B Q M"]:
 
 
 def merge(
-    parts: list[tuple[Float[Array, "B Q C"], Float[Array, "B Q"]]],
-) -> Float[Array, "B Q C"]:
-    """The t of all segments together, from each one's t and log denominator."""
+    parts: list[tuple[Float[Array, "*queries C"], Float[Array, "*queries"]]],
+) -> tuple[Float[Array, "*queries C"], Float[Array, "*queries"]]:
+    """What is read of all parts together, from what is of each and its log denominator; and the log denominator of all."""
     if len(parts) == 1:
-        return parts[0][0]
-    shares = jax.nn.softmax(jnp.stack([denominator for _, denominator in parts]), axis=0)
-    return sum(share[..., None].astype(t.dtype) * t for share, (t, _) in zip(shares, parts, strict=True))
+        return parts[0]
+    denominators = jnp.stack([denominator for _, denominator in parts])
+    shares = jax.nn.softmax(denominators, axis=0)
+    t = sum(share[..., None].astype(t.dtype) * t for share, (t, _) in zip(shares, parts, strict=True))
+    return t, jax.nn.logsumexp(denominators, axis=0)
 
 
 def _chunk_rows(rows: int, row_bytes: int, chunk_bytes: int) -> int:
@@ -134,23 +124,19 @@ def _chunk_rows(rows: int, row_bytes: int, chunk_bytes: int) -> int:
     return -(-rows // chunks)
 
 
-def _separable(segment: Segment) -> bool:
-    return len(segment.tables) > 1
-
-
 def _inputs(segment: Segment) -> Inputs:
     """The segment's inputs, (B, R, W, ...): the first axis of a separable grid as rows, otherwise single inputs as rows."""
     mean, scale = segment.statistics()
     # Centred here rather than through `mean`: far from zero, the difference of two large products would lose digits.
     features = as_statistics(segment.features) - mean[..., None]
-    if segment.tables and not _separable(segment):  # one axis: its table is as large as the positions it makes
+    if segment.tables and not segment.separable:  # one axis: its table is as large as the positions it makes
         table = as_statistics(segment.tables[0])[:, np.argsort(segment.columns[0])]
         features = jnp.concatenate([features, table - mean[..., None]], -1)
     columns = [features, mean[..., None]]
     if segment.constants is not None:
         columns.append(jnp.ones_like(columns[-1]))
     batch = features.shape[0]
-    shape = (batch, segment.grid[0], -1) if _separable(segment) else (batch, segment.num_inputs, 1)
+    shape = (batch, segment.grid[0], -1) if segment.separable else (batch, segment.num_inputs, 1)
     seen = None if segment.mask is None else with_something(segment.mask).reshape(shape)
     columns = jnp.concatenate(columns, axis=-1)
     return Inputs(columns.reshape(*shape, columns.shape[-1]), scale.reshape(shape), seen)
@@ -160,7 +146,7 @@ def _parts(u: Float[Array, "B Q C"], segment: Segment) -> tuple[Array, Array, Ar
     """u by the channels of features (with a single table's), of the tables of several axes, and of constants."""
     first = segment.num_features
     width = sum(table.shape[1] for table in segment.tables)
-    if not _separable(segment):
+    if not segment.separable:
         first, width = first + width, 0
     return u[..., :first], u[..., first : first + width], u[..., first + width :]
 
@@ -185,7 +171,7 @@ def _split(u: Float[Array, "B Q C"], segment: Segment) -> Weights:
     if segment.constants is not None:
         columns.append(constants @ as_statistics(segment.constants)[:, None])
     columns = jnp.concatenate(columns, -1).mT
-    if not _separable(segment):
+    if not segment.separable:
         return Weights(columns, None, None)
     rows, *others = (table @ positions.mT for table in _wide_tables(segment))
     rest = others[0]

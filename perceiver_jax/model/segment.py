@@ -54,6 +54,15 @@ class Segment:
         constants = 0 if self.constants is None else self.constants.shape[-1]
         return self.num_features + sum(table.shape[1] for table in self.tables) + constants
 
+    @property
+    def separable(self) -> bool:
+        """Whether positions are of several axes: a single table is as large as the positions it makes."""
+        return len(self.tables) > 1
+
+    def whole(self) -> "Segment":
+        """The same inputs with every channel a feature."""
+        return Segment(self.array(), mask=self.mask)
+
     def array(self) -> Float[Array, "B M C"]:
         """The input array itself."""
         batch, dtype = self.features.shape[0], self.features.dtype

@@ -1,17 +1,18 @@
 """Where the samples of AIFF and AIFF-C files are, and in what form."""
 
 import struct
-from typing import BinaryIO
+from io import BufferedIOBase
 
 from perceiver_jax.readers import BadFile
 from perceiver_jax.readers.stored_samples import Samples, check_claims, chunks, data_there, floats, integers
 
-_INTEGERS, _FLOATS = (b"NONE", b"twos", b"sowt", b"raw ", b"in24", b"in32"), (b"fl32", b"fl64")
+_INTEGERS, _FLOATS = (b"NONE", b"twos", b"raw ", b"in24", b"in32"), (b"fl32", b"fl64")
+_LITTLE = (b"sowt", b"42n1", b"23ni")  # integers with the lowest byte first
 _LAWS = {b"ulaw": "ULAW", b"alaw": "ALAW"}
 _BIAS, _BITS = 16383, 63  # of the exponent and of the mantissa behind its first, in the 80-bit float of the rate
 
 
-def read_aiff(file: BinaryIO, size: int) -> Samples | str:
+def read_aiff(file: BufferedIOBase, size: int) -> Samples | str:
     """Where the samples are, or the name of the coding of those that are compressed; raises BadFile."""
     common, found = b"", None
     for name, offset, claimed in chunks(file, size, ">"):
@@ -36,12 +37,12 @@ def read_aiff(file: BinaryIO, size: int) -> Samples | str:
         width, subtype = 1, _LAWS[form.lower()]
     elif form.lower() in _FLOATS:
         subtype = floats(width)
-    elif form in _INTEGERS:
+    elif form in _INTEGERS + _LITTLE:
         subtype = integers(8 if width == 1 else bits, width, signed_bytes=form != b"raw ")
     else:
         return form.decode("latin-1").strip()
     length = there // (width * channels)
-    order = "LITTLE" if form == b"sowt" else "BIG"
+    order = "LITTLE" if form in _LITTLE else "BIG"
     return Samples(subtype, width, channels, rate, order, found[0], length, there != found[1])
 
 

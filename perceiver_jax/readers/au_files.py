@@ -1,7 +1,7 @@
 """Where the samples of AU files (Sun, NeXT) and of CAF files (Apple) are, and in what form."""
 
 import struct
-from typing import BinaryIO
+from io import BufferedIOBase
 
 from perceiver_jax.readers import BadFile
 from perceiver_jax.readers.stored_samples import Samples, check_claims, data_there, floats, integers
@@ -14,7 +14,7 @@ _UNKNOWN = 2**64 - 1  # CAF's number of bytes of a streamed file
 _MAX_CHUNKS = 10_000
 
 
-def read_au(file: BinaryIO, size: int) -> Samples | str:
+def read_au(file: BufferedIOBase, size: int) -> Samples | str:
     """Where the samples are, or the name of the coding of those that are compressed; raises BadFile."""
     head = file.read(24)
     if len(head) < 24:
@@ -35,7 +35,7 @@ def read_au(file: BinaryIO, size: int) -> Samples | str:
     return Samples(subtype, width, channels, rate, "BIG", offset, there // (width * channels), there != claimed)
 
 
-def read_caf(file: BinaryIO, size: int) -> Samples | str:
+def read_caf(file: BufferedIOBase, size: int) -> Samples | str:
     """As `read_au`, of a CAF file."""
     form, at = b"", 8
     for _ in range(_MAX_CHUNKS):
@@ -52,7 +52,7 @@ def read_caf(file: BinaryIO, size: int) -> Samples | str:
     raise BadFile("no-samples", "has a header and no samples")
 
 
-def _caf_samples(form: bytes, offset: int, claimed: int, size: int, file: BinaryIO) -> Samples | str:
+def _caf_samples(form: bytes, offset: int, claimed: int, size: int, file: BufferedIOBase) -> Samples | str:
     rate, kind, flags, packet, per_packet, channels, bits = struct.unpack(">d4s5I", form)
     check_claims(channels, round(rate) if 0 < rate < 2**32 else 0)
     claimed = 0 if claimed == _UNKNOWN else claimed - 4  # the first four bytes count edits

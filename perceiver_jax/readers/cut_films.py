@@ -1,7 +1,7 @@
 """Containers that broke off while they were copied: FFmpeg gives what is there, up to half of it, without a word."""
 
 import struct
-from typing import BinaryIO
+from io import BufferedIOBase
 
 from perceiver_jax.readers import BadFile
 from perceiver_jax.readers.media_bytes import Data, opened
@@ -27,7 +27,7 @@ def _promised(what: str, end: int, size: int) -> BadFile:
     return BadFile("truncated", f"{what} ends at byte {end:,}, and the file has {size:,}")
 
 
-def _check_boxes(file: BinaryIO, size: int) -> bool:
+def _check_boxes(file: BufferedIOBase, size: int) -> bool:
     """An MP4 is boxes, each with its size; one of them, moov, is the index, of what is in no fragments (moof)."""
     at, names = 0, set()
     for _ in range(_MAX_PARTS):
@@ -51,7 +51,7 @@ def _check_boxes(file: BinaryIO, size: int) -> bool:
     return b"moof" not in names
 
 
-def _check_segment(file: BinaryIO, size: int) -> bool:
+def _check_segment(file: BufferedIOBase, size: int) -> bool:
     """Matroska is a header and a segment, whose size may be unknown."""
     at = 0
     for expected in (_EBML, _SEGMENT):
@@ -69,7 +69,7 @@ def _check_segment(file: BinaryIO, size: int) -> bool:
     return False
 
 
-def _check_riff(file: BinaryIO, size: int) -> bool:
+def _check_riff(file: BufferedIOBase, size: int) -> bool:
     (length,) = struct.unpack("<I", file.read(8)[4:].ljust(4, b"\0"))
     if size < 8 + length < _STREAMED:
         raise _promised("its first part", 8 + length, size)

@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from perceiver_jax.readers import BadFile
-from perceiver_jax.readers.containers import MAX_PIXELS, Clock, Streamed, decoded, stream_of
+from perceiver_jax.readers.containers import MAX_PIXELS, Clock, Streamed, decoded, sought, stream_of
 from perceiver_jax.readers.screens import Frame, Pixels, Screen
 
+Number = float | int  # type checks take each by the word
 _MAX_TICK = 0.001  # seconds to which a container's times are rounded; an AVI counts frames, whose times are exact
 _ROUNDING = 1e-6  # seconds, beside half a tick
 _BACK = (0.5, 4.0, 32.0)  # seconds before a window to which is sought, in turn, until there is a frame to begin with
@@ -29,7 +30,7 @@ class Film:
     size: tuple[int, int]  # stored width and height, of the first frame
     times: tuple[float, ...]  # of the frames, where the container does not store them
 
-    def frames(self, start: float, count: int, rate: float, shorter_side: int | None) -> UInt8[np.ndarray, "T H W 3"]:
+    def frames(self, start: Number, count: int, rate: Number, shorter_side: int | None) -> UInt8[np.ndarray, "T H W 3"]:
         """The frames on screen at start + k / rate, for k in range(count); fewer where the film ends. Raises BadFile."""
         times = start + np.arange(count) / rate
         begins = [start - back for back in _BACK] if self.stream.seekable else []
@@ -61,17 +62,17 @@ class Film:
 
     def _decoded(self, container: Any, stream: Any, begin: float | None) -> Iterator[Frame]:
         """The frames in the order of their times: all, or from a key frame before `begin` on, if one is found."""
-        held, sought = self.stream, begin is not None
-        if sought:
-            container.seek(round((begin + held.zero) / stream.time_base), stream=stream)
+        held, awaits_key = self.stream, begin is not None
+        if begin is not None and not sought(held, container, begin):
+            return
         ratio = float(stream.sample_aspect_ratio or 1)
         squeeze = ratio if 1 / _MOST_SQUEEZED <= ratio <= _MOST_SQUEEZED else 1.0
         usual = float(1 / stream.average_rate) if stream.average_rate else 0.0
         clock = Clock(held.zero)
         for number, picture in enumerate(decoded(held, container)):
-            if sought and not picture.key_frame:  # what needs frames before it
+            if awaits_key and not picture.key_frame:  # what needs frames before it
                 continue
-            sought = False
+            awaits_key = False
             length = float((picture.duration or 0) * picture.time_base) or usual
             at = clock.place(picture.time, length)
             at = self.times[number] if number < len(self.times) else at
@@ -81,9 +82,7 @@ class Film:
 def _check_size(stream: Any) -> None:
     width, height = stream.width, stream.height
     if width * height > MAX_PIXELS:
-        raise BadFile(
-            "too-large", f"has frames of {width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read"
-        )
+        raise BadFile("too-large", f"has frames of {width} x {height} pixels; at most {MAX_PIXELS:,} are read")
 
 
 def _show(frame: Frame, until: float, times: Float64[np.ndarray, " count"], screen: Screen, shown: list[Pixels]) -> None:

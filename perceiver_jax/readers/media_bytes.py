@@ -3,8 +3,9 @@
 import contextlib
 import io
 from collections.abc import Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from perceiver_jax.readers import BadFile, stand_ins
 
@@ -27,7 +28,7 @@ Data = bytes | Path
 
 
 @contextlib.contextmanager
-def opened(data: Data) -> Iterator[tuple[BinaryIO, int]]:
+def opened(data: Data) -> Iterator[tuple[BufferedIOBase, int]]:
     """The bytes as a file, and how many they are; raises BadFile where the system does not give them."""
     try:
         with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as file:
@@ -41,7 +42,7 @@ def opened(data: Data) -> Iterator[tuple[BinaryIO, int]]:
 class Part(io.RawIOBase):
     """Some bytes of a file, as a file."""
 
-    def __init__(self, file: BinaryIO, offset: int, size: int):
+    def __init__(self, file: BufferedIOBase, offset: int, size: int):
         self._file, self._offset, self._size = file, offset, size
         file.seek(offset)
 
@@ -63,7 +64,7 @@ class Part(io.RawIOBase):
         self._file.seek(self._offset + max(0, start + place))
         return self.tell()
 
-    def readinto(self, buffer: Any) -> int:  # what cffi has as a buffer
+    def readinto(self, buffer: Any) -> int:
         """Fills the buffer, as far as the part has bytes."""
         block = self._file.read(max(0, min(len(buffer), self._size - self.tell())))
         buffer[: len(block)] = block
@@ -94,7 +95,7 @@ def kind_of(data: Data) -> str:
     return found
 
 
-def behind_tags(file: BinaryIO, size: int) -> int:
+def behind_tags(file: BufferedIOBase, size: int) -> int:
     """Where a file begins behind its ID3 tags: titles and covers."""
     at = 0
     for _ in range(_MAX_TAGS):

@@ -20,6 +20,7 @@ class Link(NamedTuple):
     offset: int
     size: int
     ends: bool  # whether its last page says that it is the last
+    last: int  # the sample with which the last page begins, in which libsndfile seeks amiss
 
 
 def links(data: bytes | mmap.mmap) -> list[Link]:
@@ -28,7 +29,7 @@ def links(data: bytes | mmap.mmap) -> list[Link]:
     Raises BadFile where there is none.
     """
     found: list[Link] = []
-    begins, at, previous, ended = 0, 0, None, False
+    begins, at, previous, ended, samples = 0, 0, None, False, [0, 0]
     while (at := data.find(_PAGE, at)) >= 0 and at + _HEAD <= len(data):
         flags, lengths = data[at + 5], data[at + _HEAD : at + _HEAD + data[at + 26]]
         body = at + _HEAD + len(lengths)
@@ -39,10 +40,11 @@ def links(data: bytes | mmap.mmap) -> list[Link]:
             if not data[body : body + 8].startswith(_READ_BY_SOUNDFILE) or (previous or 0) & _FIRST:
                 return []
             if at:
-                found.append(Link(begins, at - begins, ended))
-            begins = at
+                found.append(Link(begins, at - begins, ended, samples[-2]))
+            begins, samples = at, [0, 0]
+        samples = [*samples[-1:], max(samples[-1], int.from_bytes(data[at + 6 : at + 14], "little", signed=True))]
         at = body + sum(lengths)
         previous, ended = flags, bool(flags & _LAST) and at <= len(data)
     if previous is None:
         raise BadFile("truncated", "ends in its first page")
-    return [*found, Link(begins, len(data) - begins, ended)]
+    return [*found, Link(begins, len(data) - begins, ended, samples[-2])]

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from perceiver_jax.readers import BadFile, containers, cut_films, media_bytes, sounds
-from perceiver_jax.readers.films import Film
+from perceiver_jax.readers import BadFile, container_streams, containers, cut_films, media_bytes, sounds
+from perceiver_jax.readers.films import Film, Number
 from perceiver_jax.readers.resampling import resampled_window
 from perceiver_jax.readers.tracks import Track
 
@@ -20,6 +20,13 @@ from perceiver_jax.readers.tracks import Track
 _MORE_SOUNDS = ".aif .aiff .aifc .caf .au .snd .w64 .rf64 .wma .amr .ac3 .mp2 .wv .ape .tta"
 SOUNDS = tuple(f".wav .wave .flac .ogg .oga .opus .mp3 .m4a .m4b .aac .mka .weba {_MORE_SOUNDS}".split())
 FILMS = tuple(".mp4 .m4v .mov .webm .mkv .avi .ts .mts .m2ts .mpg .mpeg .vob .flv .wmv .asf .3gp .3g2 .ogv".split())
+
+_NOTES = {
+    "streamed-header": "does not say how long it is; all that is there is read",
+    "other-length": "says another length than it has; all that is there is read",
+    "cut-off": "breaks off; what is there is read",
+    "joined": "is several recordings one behind the other; all are read",
+}
 
 
 class Recording(ABC):
@@ -31,17 +38,19 @@ class Recording(ABC):
         """Its length: that of its longest stream."""
 
     @abstractmethod
-    def sound(self, start: float, seconds: float, rate: int) -> Float32[np.ndarray, " samples"] | None:
+    def sound(self, start: Number, seconds: Number, rate: int) -> Float32[np.ndarray, " samples"] | None:
         """Mono, the mean of the channels, +-1, at `rate`: the samples from `start` on, at most round(seconds * rate).
 
         Fewer where the recording's sound ends earlier; times before it begins are zeros. None where there is no sound.
         """
 
     @abstractmethod
-    def frames(self, start: float, count: int, rate: float, shorter_side: int | None) -> UInt8[np.ndarray, "T H W 3"] | None:
+    def frames(
+        self, start: Number, count: int, rate: Number, shorter_side: int | None
+    ) -> UInt8[np.ndarray, "T H W 3"] | None:
         """The frames on screen at start + k / rate, upright, of square pixels, RGB; fewer where the film ends.
 
-        The shorter side is resized to `shorter_side`; None: as it is. None where there is no film.
+        Where the shorter side is longer than `shorter_side`, frames are reduced to it. None where there is no film.
         """
 
 
@@ -63,7 +72,7 @@ class FileRecording(Recording):
             return sound, None, sound.seconds, notes
         has_index = cut_films.check_whole(self._data, kind)
         try:
-            found = containers.streams_of(self._data, kind, has_index)
+            found = container_streams.streams_of(self._data, kind, has_index)
         except BadFile as bad:
             raise BadFile("encoding", f"is in the coding {coding}, which is not read") if coding else bad from None
         sound = None if found.sound is None else Track(found.sound)
@@ -88,7 +97,14 @@ class FileRecording(Recording):
         """
         return self._parts[3]
 
-    def sound(self, start: float, seconds: float, rate: int) -> Float32[np.ndarray, " samples"] | None:
+    def remarks(self, rate: int | None) -> dict[str, str]:
+        """What a user should know of the file whose sound is read at a `rate`, by code, in words that follow its name."""
+        words = {code: _NOTES[code] for code in self.notes}
+        if rate is not None and self.sound_rate is not None and self.sound_rate < rate:
+            words["lower-rate"] = f"has {self.sound_rate:,} samples a second, resampled to {rate:,}"
+        return words
+
+    def sound(self, start: Number, seconds: Number, rate: int) -> Float32[np.ndarray, " samples"] | None:
         """As `Recording` has it."""
         found = self._parts[0]
         if found is None:
@@ -97,7 +113,9 @@ class FileRecording(Recording):
         count = min(round(seconds * rate), math.ceil((self.seconds + 1) * rate) - first)
         return resampled_window(found.read, found.rate, first, max(0, count), rate)
 
-    def frames(self, start: float, count: int, rate: float, shorter_side: int | None) -> UInt8[np.ndarray, "T H W 3"] | None:
+    def frames(
+        self, start: Number, count: int, rate: Number, shorter_side: int | None
+    ) -> UInt8[np.ndarray, "T H W 3"] | None:
         """As `Recording` has it."""
         found = self._parts[1]
         return None if found is None else found.frames(start, count, rate, shorter_side)

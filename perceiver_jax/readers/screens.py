@@ -28,7 +28,7 @@ class Frame(NamedTuple):
 
 
 class Screen:
-    """What the frames of a film are shown on: as large as the first one, or as wide or high as its shorter side is to be."""
+    """What the frames of a film are shown on: as large as the first one, or with its shorter side reduced."""
 
     def __init__(self, size: tuple[int, int], first: Frame, shorter_side: int | None):
         width, height = size if min(size) > 0 else (first.picture.width, first.picture.height)
@@ -36,7 +36,7 @@ class Screen:
         self._turn = _turn(first.picture)
         if self._turn[0]:
             wide, high = high, wide
-        scale = 1.0 if shorter_side is None else shorter_side / min(wide, high)
+        scale = 1.0 if shorter_side is None else min(1.0, shorter_side / min(wide, high))
         self.shape = (max(1, round(high * scale)), max(1, round(wide * scale)))  # height, width
         self._reformatter = package("av").video.reformatter.VideoReformatter()
 

@@ -21,6 +21,7 @@ from perceiver_jax.readers.optional import package
 from perceiver_jax.readers.stored_samples import Samples, check_claims
 from perceiver_jax.readers.wave_files import read_wave
 
+_BEFORE = 16_384  # samples that MP3 and Vorbis must have decoded before those that are wanted
 _BLOCK = 2**20  # numbers that are decoded at once
 _STORED: dict[str, Callable[..., Samples | str]] = {
     **{"wav": read_wave, "w64": read_wave, "aiff": read_aiff, "au": read_au, "caf": read_caf}
@@ -39,6 +40,7 @@ class Piece(NamedTuple):
     size: int
     length: int  # frames
     stored: Samples | None  # None: libsndfile finds out by itself
+    last: int = _UNKNOWN  # the last sample from which on may be read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +71,12 @@ def _blocks(data: Data, piece: Piece, start: int, end: int) -> Iterator[Float32[
     with _soundfile(data, piece) as file:
         kind = "float64" if file.subtype == "DOUBLE" else "float32"  # a larger number is then still told from infinity
         may_be_large = file.subtype in ("FLOAT", "DOUBLE") or file.format in ("OGG", "MP3")
-        file.seek(start)
+        before = _BEFORE if file.format in ("OGG", "MP3") else 0
         while start < end:
-            block = file.read(min(end - start, max(1, _BLOCK // file.channels)), kind, always_2d=True)
+            heard = max(0, min(start, piece.last) - before)
+            file.seek(heard)  # each read does so too: soundfile looks for where it is
+            count = min(end - start, max(1, _BLOCK // file.channels))
+            block = file.read(start - heard + count, kind, always_2d=True)[start - heard :]
             if not len(block):
                 raise BadFile("truncated", f"ends {end - start:,} samples before its header says")
             if piece.stored is not None and piece.stored.width == 8 and kind == "float32":
@@ -111,9 +116,9 @@ def _stored(data: Data, kind: str) -> Found:
     return Found(Sound(data, found.rate, (piece,)), ("streamed-header",) if found.streamed else ())
 
 
-def _whole(data: Data, size: int, offset: int = 0) -> Sound | None:
+def _whole(data: Data, size: int, offset: int = 0, last: int = _UNKNOWN) -> Sound | None:
     """The sound of a file, or of some bytes of it, as libsndfile finds it; None where it does not."""
-    piece = Piece(offset, size, 0, None)
+    piece = Piece(offset, size, 0, None, last)
     try:
         with _soundfile(data, piece) as file:
             check_claims(file.channels, file.samplerate)
@@ -133,7 +138,7 @@ def _ogg(data: Data) -> Found:
             links = ogg_pages.links(view)
     cut = bool(links) and not links[-1].ends
     notes = ("cut-off",) * cut + ("joined",) * (len(links) > 1)
-    sounds = [_whole(data, link.size, link.offset) for link in links]
+    sounds = [_whole(data, link.size, link.offset, link.last) for link in links]
     if cut and sounds[-1] is None:
         raise BadFile("truncated", "ends before its first sample")
     if not links or None in sounds:

@@ -5,10 +5,10 @@ behind it), gives none where the header of a streamed file says none, and takes 
 big-endian WAV as noise.
 """
 
-import io
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from io import BufferedIOBase
+from typing import NamedTuple
 
 from perceiver_jax.readers import BadFile
 
@@ -18,9 +18,6 @@ _MAX_CHUNKS = 10_000
 _GUID = 16  # bytes of Wave64's names of parts, of which the first four are WAV's
 _INTEGERS = {2: "PCM_16", 3: "PCM_24", 4: "PCM_32", 8: "PCM_32"}  # of 8 bytes the upper 4 are taken
 _FLOATS = {4: "FLOAT", 8: "DOUBLE"}
-
-
-File = BinaryIO | io.BytesIO
 
 
 class Samples(NamedTuple):
@@ -60,7 +57,7 @@ def floats(width: int) -> str:
     return _FLOATS[width]
 
 
-def chunks(file: File, size: int, order: str, wide: bool = False) -> Iterator[tuple[bytes, int, int]]:
+def chunks(file: BufferedIOBase, size: int, order: str, wide: bool = False) -> Iterator[tuple[bytes, int, int]]:
     """The parts of a file, of Wave64 if `wide`: their name, where their contents begin, how many bytes they claim to have.
 
     Raises BadFile where one that is gone past claims more than the file has.
@@ -79,7 +76,7 @@ def chunks(file: File, size: int, order: str, wide: bool = False) -> Iterator[tu
     raise BadFile("header", f"has more than {_MAX_CHUNKS:,} parts")
 
 
-def data_there(claimed: int, offset: int, size: int, order: str, file: File) -> int:
+def data_there(claimed: int, offset: int, size: int, order: str, file: BufferedIOBase) -> int:
     """The bytes of samples from `offset` on, of which the header claims a number; raises BadFile where it lies."""
     there = max(0, size - offset)
     if not there or (not claimed and _is_chunk(offset, size, order, file)):
@@ -91,7 +88,7 @@ def data_there(claimed: int, offset: int, size: int, order: str, file: File) -> 
     return claimed
 
 
-def _is_chunk(offset: int, size: int, order: str, file: File) -> bool:
+def _is_chunk(offset: int, size: int, order: str, file: BufferedIOBase) -> bool:
     """Whether there is a part of a file, rather than samples."""
     file.seek(offset)
     name, length = struct.unpack(order + "4sI", file.read(8).ljust(8, b"\xff"))

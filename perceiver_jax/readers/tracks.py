@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Num
 
 from perceiver_jax.readers import BadFile
-from perceiver_jax.readers.containers import Clock, Streamed, decoded, stream_of
+from perceiver_jax.readers.containers import Clock, Streamed, decoded, sought, stream_of
 from perceiver_jax.readers.mixing import mono
 from perceiver_jax.readers.stored_samples import check_claims
 
@@ -58,30 +58,30 @@ class Track:
         """The samples from `first` to before `last`, fewer where the sound ends; zeros where it has gaps. Raises BadFile."""
         begin = first / self.rate
         if begin > _FAR and self.stream.seekable:
-            with self._open() as (container, stream):
-                container.seek(round((begin - _BEFORE + self.stream.zero) / stream.time_base), stream=stream)
-                frames = self._placed(container, sought=True)
-                ahead = next(frames, None)
+            with self._open() as (container, _):
+                can_seek = sought(self.stream, container, begin - _BEFORE)
+                frames = self._placed(container, after_seek=True)
+                ahead = next(frames, None) if can_seek else None
                 if ahead is not None and ahead[0] <= first - _BEFORE * self.rate / 2:
                     return _window(itertools.chain([ahead], frames), first, last)
         with self._open() as (container, _):
-            return _window(self._placed(container, sought=False), first, last)
+            return _window(self._placed(container, after_seek=False), first, last)
 
     def _open(self) -> contextlib.AbstractContextManager[tuple[Any, Any]]:
         return stream_of(self.stream, {"err_detect": "crccheck"})
 
-    def _placed(self, container: Any, sought: bool) -> Iterator[tuple[int, Any]]:
+    def _placed(self, container: Any, after_seek: bool) -> Iterator[tuple[int, Any]]:
         """The frames from where the container is on, with the number of the first sample of each."""
         (rate, anchor, length), place = self._form, None
         frames = self._frames(container)
-        if sought:
+        if after_seek:
             next(frames, None)  # Matroska's encoder delay is taken from it once more
         for frame, at in frames:
             if frame.sample_rate != rate:
                 raise BadFile("encoding", f"its sampling rate changes from {rate:,} to {frame.sample_rate:,} Hz")
             stamp = round(at * rate)
             if place is None or abs(stamp - place) > _GAP * rate:
-                exact = anchor + round((stamp - anchor) / length) * length if sought and length else stamp
+                exact = anchor + round((stamp - anchor) / length) * length if after_seek and length else stamp
                 place = exact if abs(exact - stamp) <= _ROUNDED * rate else stamp
             yield place, frame
             place += frame.samples

@@ -1,7 +1,7 @@
 """Where the samples of a WAV file and of its kin (RIFX, RF64, BW64, Wave64) are, and in what form."""
 
 import struct
-from typing import BinaryIO
+from io import BufferedIOBase
 
 from perceiver_jax.readers import BadFile
 from perceiver_jax.readers.stored_samples import Samples, check_claims, chunks, data_there, floats, integers
@@ -22,7 +22,7 @@ _NAMES = {
 _FORM_BYTES = 64  # of its description that are looked at
 
 
-def read_wave(file: BinaryIO, size: int) -> Samples | str:
+def read_wave(file: BufferedIOBase, size: int) -> Samples | str:
     """Where the samples are, or the name of the coding of those that are compressed; raises BadFile."""
     start = file.read(4)
     order = ">" if start == b"RIFX" else "<"

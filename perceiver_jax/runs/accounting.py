@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.extend import core
 
-from perceiver_jax.model import factory
+from perceiver_jax.model import factory, forms
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.training import optim
 
@@ -49,6 +49,30 @@ def executed_flops(problem: Problem) -> int:
     run = lambda params, inputs, masks: nnx.merge(graph, params)(inputs, masks).logits  # noqa: E731
     program = jax.make_jaxpr(run)(params, *example_shapes(problem, 1))
     return program_flops(program.jaxpr)
+
+
+def core_forms(problem: Problem) -> dict[str, Any]:
+    """The form in which a cross-attend reads each stream, and the operations for one example that chose it (`forms`).
+
+    `folding`, what the forms that fold cost once for all streams, and `streams`: by name `plain`, `folded`, `separated`
+    (None without a grid of several axes), and `chosen`. Empty for a model without cross-attends.
+    """
+    model = problem.config.model
+    if not model.schedule:
+        return {}
+    graph, params = nnx.split(abstract_model(problem))
+    sizes = model.num_latents, model.num_cross_attend_heads
+    found: dict[str, Any] = {}
+
+    def count(params: Any, inputs: Any, masks: Any) -> None:
+        arrays = nnx.merge(graph, params).inputs
+        segments = arrays(inputs, masks)
+        rows = zip(segments, forms.chosen(*sizes, segments), strict=True)
+        each = [forms.counts(*sizes, segment)._asdict() | {"chosen": form} for segment, form in rows]
+        found.update(folding=forms.folding(sizes[0], arrays.channels), streams=dict(zip(arrays.names, each, strict=True)))
+
+    jax.eval_shape(count, params, *example_shapes(problem, 1))
+    return found
 
 
 _FREE = """

@@ -29,5 +29,10 @@ def _examples(problem: Problem, batch: Batch) -> Iterator[tuple[str, list[Pictur
             inputs = batch["inputs"][name][i]
             if name in batch["masks"]:
                 inputs = inputs.reshape(-1, inputs.shape[-1])[batch["masks"][name][i]]
-            pictures.append(np.asarray(problem.modalities[name].shown(inputs, SIDE)))
+            there = inputs.size > 0  # otherwise the example has no such stream: a white square
+            pictures.append(
+                np.asarray(problem.modalities[name].shown(inputs, SIDE))
+                if there
+                else np.full((SIDE, SIDE, 3), 255, np.uint8)
+            )
         yield words, pictures

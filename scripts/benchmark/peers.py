@@ -5,7 +5,6 @@
 (here of width 1, as shipped 4); a LayerNorm before the head; other numbers of bands' frequencies.
 """
 
-import functools
 import importlib.util
 import math
 from collections.abc import Callable
@@ -13,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from perceiver_jax.model.config import FourierPositions
+from perceiver_jax.model.config import FourierPositions, InputSpec
 from perceiver_jax.model.positions import axis_table, channel_order
+from perceiver_jax.model.schedule import num_weights
+from perceiver_jax.section import of_stream
 from perceiver_jax.system.processor import num_cores
 from scripts.benchmark.shapes import LEARNING_RATE, Shape
 
@@ -26,6 +27,11 @@ def missing(peer: str) -> list[str]:
     return [name for name in PACKAGES[peer] if importlib.util.find_spec(name.replace("-", "_")) is None]
 
 
+def fits(peer: str, shape: Shape) -> bool:
+    """Whether a peer can be set to a shape: `perceiver-pytorch` reads one stream."""
+    return peer == "transformers" or len(shape.inputs) == 1
+
+
 def build(peer: str, operation: str, shape: Shape) -> tuple[Callable[[], float], int]:
     """The step of a peer, which gives its loss or the root mean square of its logits, and its operations, matmuls alone."""
     import torch
@@ -35,24 +41,25 @@ def build(peer: str, operation: str, shape: Shape) -> tuple[Callable[[], float],
     torch.set_num_threads(num_cores())
     torch.manual_seed(0)
     model = {"transformers": _transformers, "perceiver-pytorch": _perceiver_pytorch}[peer](shape)
-    features = torch.randn(shape.batch, *shape.grid, shape.num_features)
+    sizes = [(shape.batch, *spec.grid, spec.num_features) for spec in shape.inputs]
+    features = [torch.randn(size) for size in sizes]
     labels = torch.arange(shape.batch) % shape.num_classes
     optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE)
 
     def forward() -> float:
         with torch.inference_mode():
-            return model(features).square().mean().sqrt().item()
+            return model(*features).square().mean().sqrt().item()
 
     def train_step() -> float:
         optimizer.zero_grad(set_to_none=True)
-        loss = torch.nn.functional.cross_entropy(model(features), labels)
+        loss = torch.nn.functional.cross_entropy(model(*features), labels)
         loss.backward()
         optimizer.step()
         return loss.item()
 
     step = {"forward": forward, "train_step": train_step}[operation]
     with FlopCounterMode(display=False) as counter:
-        model(features) if operation == "forward" else step()  # it cannot count in inference mode
+        model(*features) if operation == "forward" else step()  # it cannot count in inference mode
     return step, counter.get_total_flops()
 
 
@@ -62,9 +69,11 @@ def _transformers(shape: Shape) -> Any:
     from transformers import PerceiverConfig
     from transformers.models.perceiver.modeling_perceiver import PerceiverLayer
 
-    model, positions = shape.model, _position_array(shape)
+    model, positions = shape.model, [_position_array(shape, spec) for spec in shape.inputs]
+    widths = [spec.num_features + own.shape[-1] for spec, own in zip(shape.inputs, positions, strict=True)]
     config = PerceiverConfig(hidden_act="gelu_pytorch_tanh", attention_probs_dropout_prob=0.0)
-    latent_channels, channels = model.latent_channels, shape.num_features + positions.shape[-1]
+    latent_channels = model.latent_channels
+    channels = max(widths) + (model.modality_vectors.channels if model.modality_vectors else 0)
 
     def layer(cross: bool) -> Any:
         width, heads = (channels, model.num_cross_attend_heads) if cross else (latent_channels, model.num_self_attend_heads)
@@ -86,17 +95,23 @@ def _transformers(shape: Shape) -> Any:
         def __init__(self):
             super().__init__()
             self.latents = torch.nn.Parameter(0.02 * torch.randn(model.num_latents, latent_channels))
-            self.cross_attends = torch.nn.ModuleList(layer(True) for _ in range(model.num_weights("cross_attend")))
+            self.cross_attends = torch.nn.ModuleList(layer(True) for _ in range(num_weights(model.schedule, "cross_attend")))
             layers = model.num_self_attends_per_block
-            blocks = ([layer(False) for _ in range(layers)] for _ in range(model.num_weights("self_attends")))
+            blocks = ([layer(False) for _ in range(layers)] for _ in range(num_weights(model.schedule, "self_attends")))
             self.self_attends = torch.nn.ModuleList(torch.nn.ModuleList(block) for block in blocks)
             self.logits = torch.nn.Linear(latent_channels, shape.num_classes)
-            self.register_buffer("positions", torch.from_numpy(positions))
+            self.positions = torch.nn.ParameterList(torch.from_numpy(own) for own in positions).requires_grad_(False)
+            vectors = [0.02 * torch.randn(channels - width) for width in widths]  # empty where there is one stream
+            self.vectors = torch.nn.ParameterList(vectors)
 
-        def forward(self, features: Any) -> Any:
-            rows = features.reshape(len(features), -1, features.shape[-1])
-            inputs = torch.cat([rows, self.positions.expand(len(rows), -1, -1)], dim=-1)
-            latents = self.latents.expand(len(rows), -1, -1)
+        def forward(self, *features: Any) -> Any:
+            batch, streams = len(features[0]), []
+            for own, positions, vector in zip(features, self.positions, self.vectors, strict=True):
+                rows = own.reshape(batch, -1, own.shape[-1])
+                same = torch.cat([positions, vector.expand(len(positions), -1)], dim=-1)
+                streams.append(torch.cat([rows, same.expand(batch, -1, -1)], dim=-1))
+            inputs = torch.cat(streams, dim=1)
+            latents = self.latents.expand(batch, -1, -1)
             for use in model.schedule:
                 if use.kind == "cross_attend":
                     latents = self.cross_attends[use.weights](latents, inputs=inputs)[0]
@@ -113,18 +128,19 @@ def _perceiver_pytorch(shape: Shape) -> Any:
     from perceiver_pytorch import Perceiver
     from perceiver_pytorch.perceiver_pytorch import FeedForward, PreNorm
 
-    model, positions = shape.model, shape.positions
+    model, (spec,) = shape.model, shape.inputs
+    positions = of_stream(model.positions, spec.name)
     fourier = isinstance(positions, FourierPositions)
     perceiver = Perceiver(
         num_freq_bands=positions.num_bands if fourier else 1,
-        max_freq=max(shape.grid),
+        max_freq=max(spec.grid),
         depth=model.num_blocks,
-        input_channels=shape.num_features,
-        input_axis=len(shape.grid),
+        input_channels=spec.num_features,
+        input_axis=len(spec.grid),
         num_latents=model.num_latents,
         latent_dim=model.latent_channels,
         cross_heads=model.num_cross_attend_heads,
-        cross_dim_head=shape.num_features + _position_array(shape).shape[-1],
+        cross_dim_head=spec.num_features + _position_array(shape, spec).shape[-1],
         latent_heads=model.num_self_attend_heads,
         latent_dim_head=model.latent_channels // model.num_self_attend_heads,
         num_classes=shape.num_classes,
@@ -138,14 +154,13 @@ def _perceiver_pytorch(shape: Shape) -> Any:
     return perceiver
 
 
-@functools.cache
-def _position_array(shape: Shape) -> np.ndarray:
-    """The position channels of every input, (M, channels)."""
-    positions, axes = shape.positions, len(shape.grid)
+def _position_array(shape: Shape, spec: InputSpec) -> np.ndarray:
+    """The position channels of every input of a stream, (M, channels)."""
+    positions, axes = of_stream(shape.model.positions, spec.name), len(spec.grid)
     if not isinstance(positions, FourierPositions):
-        return np.zeros((math.prod(shape.grid), 0), np.float32)
-    places = np.indices(shape.grid).reshape(axes, -1)
-    lengths = zip(shape.grid, positions.max_resolution, places, strict=True)
+        return np.zeros((math.prod(spec.grid), 0), np.float32)
+    places = np.indices(spec.grid).reshape(axes, -1)
+    lengths = zip(spec.grid, positions.max_resolution, places, strict=True)
     tables = [axis_table(length, positions.num_bands, mu)[place] for length, mu, place in lengths]
     order = np.argsort(np.concatenate(channel_order(axes, positions.num_bands)))
     return np.concatenate(tables, axis=1)[:, order].astype(np.float32)

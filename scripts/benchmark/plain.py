@@ -20,12 +20,11 @@ from perceiver_jax.model.perceiver import Perceiver
 Params = Mapping[str, Any]
 
 
-def perceiver(model: Perceiver, features: Float[Array, "B *grid F"]) -> Float[Array, "B Y"]:
-    """The class logits of a model of mean or query head."""
+def perceiver(model: Perceiver, features: Mapping[str, Float[Array, "B ..."]]) -> Float[Array, "B Y"]:
+    """The class logits of a model of mean or query head; features by stream."""
     config, params = model.config, nnx.to_pure_dict(nnx.state(model))
-    (segment,) = model.inputs(features)
-    inputs = segment.array()
-    latents = jnp.broadcast_to(params["latents"], (features.shape[0], *params["latents"].shape))
+    inputs = jnp.concatenate([segment.array() for segment in model.inputs(features)], axis=1)
+    latents = jnp.broadcast_to(params["latents"], (inputs.shape[0], *params["latents"].shape))
     for use in config.schedule:
         if use.kind == "cross_attend":
             latents = cross_attend(params["cross_attends"][use.weights], latents, inputs, config.num_cross_attend_heads)

@@ -22,6 +22,7 @@ from scripts.benchmark import plain
 from scripts.benchmark.shapes import LEARNING_RATE, Shape
 
 MATMUL_SIZE = 2048
+Features = dict[str, Array]  # by stream
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +70,11 @@ def _train_step(shape: Shape, ours: bool) -> Program:
     """(params, features, labels) -> (params after one update, loss)."""
     graph, params = _model(shape)
 
-    def loss(params: Any, features: Array, labels: Array) -> Float[Array, ""]:
+    def loss(params: Any, features: Features, labels: Array) -> Float[Array, ""]:
         logits = _logits(graph, ours, params, features)
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
-    def step(params: Any, features: Array, labels: Array) -> tuple[Any, Float[Array, ""]]:
+    def step(params: Any, features: Features, labels: Array) -> tuple[Any, Float[Array, ""]]:
         value, gradient = jax.value_and_grad(loss)(params, features, labels)
         return jax.tree.map(lambda p, g: p - LEARNING_RATE * g, params, gradient), value
 
@@ -87,7 +88,7 @@ def _core_value(shape: Shape, ours: bool) -> Program:
     graph, params = _model(shape)
     query = jax.ShapeDtypeStruct((shape.batch, shape.model.num_latents, _channels(shape)), jnp.float32)
 
-    def read(params: Any, query: Array, features: Array) -> Float[Array, "B N C"]:
+    def read(params: Any, query: Array, features: Features) -> Float[Array, "B N C"]:
         model = nnx.merge(graph, params)
         module, (segment,) = model.cross_attends[0], model.inputs(features)
         if ours:
@@ -106,11 +107,11 @@ def _core_gradient(shape: Shape, ours: bool) -> Program:
     """The same with the gradient of a scalar of it, as in training: to parameters and query, not to the inputs."""
     value = _core_value(shape, ours)
 
-    def scalar(params: Any, query: Array, features: Array) -> tuple[Float[Array, ""], Array]:
+    def scalar(params: Any, query: Array, features: Features) -> tuple[Float[Array, ""], Array]:
         result = value.function(params, query, features)
         return jnp.mean(jnp.square(result)), result
 
-    def gradient(params: Any, query: Array, features: Array) -> Any:
+    def gradient(params: Any, query: Array, features: Features) -> Any:
         (_, result), gradient = jax.value_and_grad(scalar, (0, 1), has_aux=True)(params, query, features)
         return result, gradient
 
@@ -137,18 +138,19 @@ def _channels(shape: Shape) -> int:
     return nnx.eval_shape(lambda: _make(shape)).inputs.channels
 
 
-def _features(shape: Shape) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((shape.batch, *shape.grid, shape.num_features), jnp.float32)
+def _features(shape: Shape) -> dict[str, jax.ShapeDtypeStruct]:
+    sizes = {spec.name: (shape.batch, *spec.grid, spec.num_features) for spec in shape.inputs}
+    return {name: jax.ShapeDtypeStruct(size, jnp.float32) for name, size in sizes.items()}
 
 
-def _logits(graph: Any, ours: bool, params: Any, features: Array) -> Float[Array, "B Y"]:
+def _logits(graph: Any, ours: bool, params: Any, features: Features) -> Float[Array, "B Y"]:
     model = nnx.merge(graph, params)
     return model(features).logits if ours else plain.perceiver(model, features)
 
 
-def _arguments(shape: Shape) -> tuple[Any, Array]:
+def _arguments(shape: Shape) -> tuple[Any, Features]:
     """Parameters, and features."""
-    return jax.tree.map_with_path(_parameter, _model(shape)[1]), _normal(_features(shape))
+    return jax.tree.map_with_path(_parameter, _model(shape)[1]), jax.tree.map(_normal, _features(shape))
 
 
 def _parameter(path: tuple[Any, ...], like: jax.ShapeDtypeStruct) -> Array:

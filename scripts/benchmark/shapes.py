@@ -1,13 +1,12 @@
 """The sizes that are measured: a model, the grid of its inputs, and a batch. Needs no JAX."""
 
 import dataclasses
-import math
 from collections.abc import Iterable
 from typing import Any
 
 from perceiver_jax.errors import Code, Failure, nearest
-from perceiver_jax.model.config import FourierPositions, InputSpec, PerceiverConfig, Positions
-from perceiver_jax.section import ONLY
+from perceiver_jax.model.config import FourierPositions, InputSpec, PerceiverConfig
+from perceiver_jax.section import of_stream
 
 LEARNING_RATE = 1e-4  # of the SGD in everybody's train step: the numbers stay where they are
 
@@ -18,34 +17,27 @@ class Shape:
 
     name: str
     model: PerceiverConfig
-    grid: tuple[int, ...]
-    num_features: int
+    inputs: tuple[InputSpec, ...]  # by stream, in alphabetical order, as the model has them
     num_classes: int
     batch: int
 
     @property
     def num_inputs(self) -> int:
         """M."""
-        return math.prod(self.grid)
-
-    @property
-    def inputs(self) -> tuple[InputSpec]:
-        """The inputs as the model sees them."""
-        return (InputSpec("inputs", self.grid, self.num_features),)
-
-    @property
-    def positions(self) -> Positions:
-        """How the inputs' positions are encoded."""
-        return self.model.positions[ONLY]
+        return sum(spec.num_inputs for spec in self.inputs)
 
     @property
     def size(self) -> str:
         """The sizes in one line: inputs and their axes or features, latents, blocks, batch."""
-        model, positions = self.model, self.positions
-        bands = f" + {positions.num_bands} bands" if isinstance(positions, FourierPositions) else ""
+        model = self.model
         blocks = f"{model.num_blocks} x (1 + {model.num_self_attends_per_block})"
-        inputs = f"{'x'.join(map(str, self.grid))}x{self.num_features}{bands}"
+        inputs = " and ".join(self._described(spec) for spec in self.inputs)
         return f"{inputs}, {model.num_latents} x {model.latent_channels}, {blocks}, batch {self.batch}"
+
+    def _described(self, spec: InputSpec) -> str:
+        positions = of_stream(self.model.positions, spec.name)
+        bands = f" + {positions.num_bands} bands" if isinstance(positions, FourierPositions) else ""
+        return f"{'x'.join(map(str, spec.grid))}x{spec.num_features}{bands}"
 
     def changed(self, name: str, **settings: Any) -> "Shape":
         """The shape with another name, other fields of its own, or other settings of its model."""
@@ -65,13 +57,31 @@ def shapes() -> dict[str, Shape]:
     small = _shape("small", (32, 32), 3, 10, 16, (128, 256), (2, 4), bands=32)
     # 1.28 s of sound as 480 pieces of 128 samples, and 64 bands of their time.
     audioset = _shape("audioset", (480,), 128 + 129, 527, 1, (512, 512), (2, 8), sharing="none")
+    raw = of_recordings("audioset_raw", audio=((480,), 128, 64))
+    mel_video = of_recordings("audioset_mel_video", audio=((60, 80), 1, 64), video=((16, 28, 28), 384, 16))
     # Points bring their positions with them: 64 bands of three coordinates.
     modelnet40 = _shape("modelnet40", (2000,), 3 * 129, 40, 8, (512, 1024), (2, 6))  # the paper's
     imagenet = _shape("imagenet", (224, 224), 3, 1000, 1, (512, 1024), (8, 6), bands=64)
     imagenet2 = dataclasses.replace(imagenet.with_blocks(2), name="imagenet2")
     # Raw pixels of 1024 x 1024: a million inputs, which no other implementation's cross-attends have the memory for.
     large = _shape("imagenet1024", (1024, 1024), 3, 1000, 1, (512, 1024), (8, 6), bands=64)
-    return {shape.name: shape for shape in (mnist5k, small, audioset, modelnet40, imagenet2, imagenet, large)}
+    return {
+        shape.name: shape for shape in (mnist5k, small, audioset, raw, modelnet40, imagenet2, mel_video, imagenet, large)
+    }
+
+
+def of_recordings(name: str, **streams: tuple[tuple[int, ...], int, int]) -> Shape:
+    """The paper's model of AudioSet, whole, for one example: of each stream its grid, features and bands."""
+    grid, num_features, bands = streams["audio"]
+    one = _shape(name, grid, num_features, 527, 1, (512, 1024), (2, 8), bands=bands, sharing="none")
+    if len(streams) == 1:
+        return one
+    return one.changed(
+        name,
+        inputs=tuple(InputSpec(stream, grid, num_features) for stream, (grid, num_features, _) in sorted(streams.items())),
+        modality_vectors={"channels": 4, "init_scale": 0.02},
+        positions={stream: _fourier(grid, bands) for stream, (grid, _, bands) in streams.items()},
+    )
 
 
 def image_core(side: int) -> Shape:
@@ -86,14 +96,15 @@ def point_core(num_inputs: int) -> Shape:
 
 def tiny(shape: Shape) -> Shape:
     """The shape shrunk until it runs in seconds; its contestants and its kind of inputs stay."""
-    positions = shape.positions
-    if isinstance(positions, FourierPositions):
-        positions = positions.model_copy(update={"num_bands": 2})
+    positions = {}
+    for name, one in shape.model.positions.items():
+        fourier = isinstance(one, FourierPositions)
+        positions[name] = (one.model_copy(update={"num_bands": 2}) if fourier else one).model_dump()
+    inputs = [(spec, tuple(min(length, 6) for length in spec.grid)) for spec in shape.inputs]
     blocks = min(shape.model.num_blocks, 2)
     return shape.changed(
         shape.name,
-        grid=tuple(min(length, 6) for length in shape.grid),
-        num_features=min(shape.num_features, 5),
+        inputs=tuple(spec._replace(grid=grid, num_features=min(spec.num_features, 5)) for spec, grid in inputs),
         num_classes=3,
         batch=min(shape.batch, 2),
         num_latents=4,
@@ -102,7 +113,7 @@ def tiny(shape: Shape) -> Shape:
         num_cross_attends=max(1, blocks),
         num_self_attends_per_block=1,
         num_self_attend_heads=2,
-        positions=positions.model_dump(),
+        positions=positions,
     )
 
 
@@ -135,7 +146,6 @@ def _shape(
     sharing: str = "paper",
 ) -> Shape:
     """A shape of the paper's layout: each block a cross-attend, then self-attends with 8 heads."""
-    fourier = {"kind": "fourier", "num_bands": bands, "max_resolution": tuple(float(length) for length in grid)}
     model = PerceiverConfig(
         kind="perceiver",
         num_latents=latents[0],
@@ -150,9 +160,13 @@ def _shape(
         num_self_attend_heads=8,
         widening_factor=1,
         modality_vectors=None,
-        positions=fourier if bands else {"kind": "none"},
+        positions=_fourier(grid, bands) if bands else {"kind": "none"},
         head="mean_linear",
         compute_dtype="float32",
         remat="none",
     )
-    return Shape(name, model, grid, num_features, num_classes, batch)
+    return Shape(name, model, (InputSpec("inputs", grid, num_features),), num_classes, batch)
+
+
+def _fourier(grid: tuple[int, ...], bands: int) -> dict[str, Any]:
+    return {"kind": "fourier", "num_bands": bands, "max_resolution": tuple(float(length) for length in grid)}

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
+from perceiver_jax.model.config import InputSpec
+from scripts.benchmark import peers, recordings
 from scripts.benchmark.contestants import Compiled, Model, Pipeline
 from scripts.benchmark.pictures import Pictures
 from scripts.benchmark.run import Row, Run, add_ratios
@@ -14,7 +16,7 @@ PLAIN_LAYERS = 24  # up to which a plain training step is compiled: memory and t
 LESS_BLOCKS = (2, 4)  # that it is measured with instead
 REMATS = ("ours", "ours_remat_block", "ours_remat_layer")
 SCALED = {  # of the shape `small` at batch 4, one at a time
-    "inputs": ("num_inputs", [{"grid": (side, side)} for side in (16, 32, 64, 128)]),
+    "inputs": ("num_inputs", [{"inputs": (InputSpec("inputs", (side, side), 3),)} for side in (16, 32, 64, 128)]),
     "latents": ("num_latents", [{"num_latents": n} for n in (64, 128, 256, 512)]),
     "blocks": ("num_blocks", [{"num_blocks": n, "num_cross_attends": n} for n in (2, 4, 8)]),
     "batch": ("batch", [{"batch": n} for n in (2, 4, 8, 16)]),
@@ -74,10 +76,16 @@ def compilation(run: Run) -> list[Row]:
 
 
 def input_pipeline(run: Run) -> list[Row]:
-    """Examples a second that the training batches of a config are made at, and photographs on one core as ImageNet's are."""
+    """Examples a second that the training batches of a config are made at; on one core photographs as ImageNet's are, and
+    recordings as AudioSet's: windows of their files, spectrograms, and whole examples."""
     rows = []
     compared = {config: [Pipeline(f"{n}_workers", config, n) for n in (0, 2)] for config in ("digits", "mnist5k")}
     compared["imagenet photographs"] = [Pictures(name) for name in ("ours", "pillow", "decode")]
+    for kind in (*recordings.SOUNDS, "sound", "film"):
+        label = f"1.28 s of {kind}" if kind in recordings.SOUNDS else f"1.28 s of mp4's {kind}"
+        compared[label] = [recordings.Windows(name, kind) for name in ("ours", "library")]
+    compared["spectrograms"] = [recordings.Spectrograms(name) for name in ("host", "device")]
+    compared["audioset examples"] = [recordings.Examples(name) for name in recordings.CONFIGS]
     for config, builds in compared.items():
         for row in run.compare(f"input_pipeline {config}", builds, {"config": config}):
             rate = {"examples_per_second": row["examples"] / row["median_seconds"]} if "median_seconds" in row else {}
@@ -127,7 +135,7 @@ SUITES = {
     "compile": Suite(
         compilation, 3, ("shape", "operation", "contestant", "trace_seconds", "compile_seconds", "ratio_compile")
     ),
-    "input_pipeline": Suite(input_pipeline, 1, ("config", "contestant", "examples_per_second", "cpu_seconds")),
+    "input_pipeline": Suite(input_pipeline, 3, ("config", "contestant", "examples_per_second", "cpu_seconds")),
     "scaling": Suite(scaling, 12, ("axis", "contestant", "slope")),
 }
 DEFAULT_SUITES = ("forward", "train_step", "memory", "input_pipeline")
@@ -154,8 +162,9 @@ def _too_deep(shape: Shape) -> bool:
 
 
 def _contestants(run: Run, shape: Shape, plain: list[str]) -> list[str]:
-    """Who is run at a shape: ours, and where its inputs are not too many, plain and the peers."""
-    return ["ours", *(plain + run.peers if shape.num_inputs <= PLAIN_INPUTS else [])]
+    """Who is run at a shape: ours, and where its inputs are not too many, plain and the peers that can be set to it."""
+    others = plain + [peer for peer in run.peers if peers.fits(peer, shape)]
+    return ["ours", *(others if shape.num_inputs <= PLAIN_INPUTS else [])]
 
 
 def _models(run: Run, operation: str, shape: Shape, names: Sequence[str]) -> list[Row]:

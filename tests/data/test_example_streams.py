@@ -11,6 +11,7 @@ from perceiver_jax.data.sources import Example, digits, mnist5k_image_points, po
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities.image.config import Affine
 from perceiver_jax.modalities.image.config import NoAugment as PlainPictures
+from perceiver_jax.modalities.points import PointCloud
 from perceiver_jax.modalities.points.config import NoAugment as PlainClouds
 from perceiver_jax.modalities.points.config import Points
 from tests.data.test_image_folder import AUGMENT as CROPS
@@ -211,6 +212,15 @@ def test_dropping_streams_changes_nothing_else():
         assert 0 < there.sum() < 32
         np.testing.assert_array_equal(batch["inputs"][stream][there], whole["inputs"][stream][there])
     np.testing.assert_array_equal(batch["labels"], whole["labels"])
+
+
+def test_the_only_stream_that_an_example_has_is_not_dropped(monkeypatch):
+    monkeypatch.setattr(PointCloud, "read", lambda self, given, name, moment=0.0: None)
+    config = mnist5k_image_points.Config(kind="mnist5k_image_points", grid=(32,), **BATCHES | {"batch_size": 32})
+    data = data_of(config, PLAIN, masked=("points",), views=views_of(image=0.7, points=0.2))
+    (batch,) = take(pipeline.train_batches(data, SEED, 0), 1)
+    assert batch["inputs"]["image"].reshape(32, -1).any(axis=1).all()
+    assert not batch["masks"]["points"].any()
 
 
 def test_evaluation_drops_nothing_of_itself():

@@ -20,6 +20,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.members import member
 from perceiver_jax.modalities.image.config import Affine, Inception, NoAugment, NoMix
 from perceiver_jax.system.signals import STOPS
+from perceiver_jax.tasks.multi_label import Config as MultiLabel
 from tests.problems import BATCHES, assert_equal, data_of, flat, joined, problem_of, take
 
 PLAIN = NoAugment(kind="none")
@@ -282,6 +283,15 @@ def test_a_slot_mixes_the_examples_of_its_two_places():
         assert 0 < as_drawn.sum() < 32  # the larger portion comes first
         assert (batch["portions"] >= 0.5).all()
         assert (batch["other_labels"].dtype, batch["portions"].dtype) == (np.int32, np.float32)
+
+
+def test_a_slot_of_many_labels_has_those_of_both_examples_and_their_portions():
+    tagged = data_of(config_of(), MIXED, task=MultiLabel(kind="multi_label"))
+    (batch,) = take(pipeline.train_batches(tagged, SEED, 0), 1)
+    single = train(1, MIXED_DATA)[0]
+    for name in ("labels", "other_labels"):
+        np.testing.assert_array_equal(batch[name], np.eye(10, dtype=np.float32)[single[name]])
+    np.testing.assert_array_equal(batch["portions"], single["portions"])
 
 
 def test_an_epoch_of_mixed_batches_sees_each_example_twice():

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from perceiver_jax.model.attend import attend, attention_logits
+from perceiver_jax.model.attend import attend, attend_part, attention_logits
 
 pytestmark = pytest.mark.usefixtures("optimised")  # digits are what optimisations may cost
 
@@ -40,6 +40,33 @@ def test_value_and_gradients_are_those_of_the_formula(shape, masked):
         pairs = zip(*(value_and_gradients(f, parts, mask, dresult) for f in (attend, plain)), strict=True)
         for ours, theirs in pairs:
             np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_denominator_and_its_gradients_are_the_logits_log_sum(shape):
+    with jax.enable_x64(True):
+        (query, key, value), mask, _ = arrays(shape, jnp.float64)
+
+        def formula(query, key):
+            return jax.nn.logsumexp(attention_logits(query, key, mask), axis=-1)
+
+        def value_and_pulled(function):
+            value, pull = jax.vjp(function, query, key)
+            return [value, *pull(jnp.cos(value))]
+
+        ours = value_and_pulled(lambda query, key: attend_part(query, key, value, mask)[1])
+        for a, b in zip(ours, value_and_pulled(formula), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
+
+
+def test_the_denominator_of_nothing_seen_is_the_lowest_number_without_gradient():
+    (query, key, value), _, _ = arrays((2, 1, 3, 4, 2), jnp.float32)
+    mask = jnp.array([[False] * 4, [True] * 4])
+    log, pull = jax.vjp(lambda *parts: attend_part(*parts, mask)[1], query, key, value)
+    assert (log[0] == jnp.finfo(jnp.float32).min).all()
+    for gradient in pull(jnp.ones_like(log)):
+        assert not gradient[0].any()
+        assert np.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float32, 2e-6), (jnp.bfloat16, 2e-2)])

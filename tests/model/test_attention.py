@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from perceiver_jax.model import forms
 from perceiver_jax.model.attend import attend, attention_logits
 from perceiver_jax.model.attention import CrossAttend, SelfAttend, merge_heads, split_heads
 from perceiver_jax.model.layers import Mlp
@@ -90,7 +91,7 @@ def test_a_cross_attend_is_the_papers_in_the_form_it_chooses(num_heads, num_inpu
     with jax.enable_x64(True):
         module, params = randomised(lambda: cross_attend(num_heads))
         segments = [Segment(jnp.asarray(inputs), mask=jnp.asarray(mask))]
-        assert module.folds(5, segments) == folds
+        assert forms.chosen(5, num_heads, segments) == ["folded" if folds else "plain"]
         run = jax.jit(lambda x: module(x, segments, capture=True))
         result, (logits,) = run(jnp.asarray(latents))
     expected, expected_logits = reference.cross_attend(latents, inputs, params, num_heads, mask)
@@ -121,28 +122,56 @@ MODELNET = ((2048,), 387, ())
 LATENTS = ((512,), 1024, ())
 
 
+VIDEO = ((16, 28, 28), 384, (33, 33, 33), 4)  # with the vector that makes sound and film equally wide
+MEL = ((60, 80), 1, (129, 129), 228)
+RAW = ((480,), 128, (129,), 230)
+RAW_ALONE = ((480,), 128, (129,))
+
+
+def asked_of_shapes(question, *inputs):
+    """What a question of segments is answered, nothing allocated."""
+    answers = []
+
+    def ask():
+        segments = []
+        for grid, num_features, tables, *constants in inputs:
+            features = jnp.zeros((1, *grid, num_features))
+            tables = tuple(jnp.zeros((n, width)) for n, width in zip(grid, tables, strict=False))
+            segments.append(Segment(features, tables, jnp.zeros(*constants) if constants else None))
+        answers.append(question(segments))
+
+    jax.eval_shape(ask)
+    return answers[0]
+
+
 @pytest.mark.parametrize(
-    ("num_queries", "num_heads", "inputs", "folds"),
+    ("num_queries", "num_heads", "inputs", "expected"),
     [
-        (512, 1, IMAGENET, True),  # 0.9 against 40.5 GFLOPs
-        (512, 8, IMAGENET, True),  # 5.6: the grid form is this cheap
-        (512, 1, LEARNED, True),  # 13.5 against 16.9
-        (512, 8, LEARNED, False),  # 107.7
-        (512, 1, MODELNET, True),  # 1.9 against 2.9
-        (512, 3, MODELNET, False),  # 5.2
-        (512, 8, MODELNET, False),  # 13.3
-        (1, 1, LATENTS, True),  # the query head: 0.006 against 2.1
+        (512, 1, [IMAGENET], ["separated"]),  # 0.9 against 40.5 GFLOPs
+        (512, 8, [IMAGENET], ["separated"]),  # 5.6: the grid form is this cheap
+        (512, 1, [LEARNED], ["folded"]),  # 13.5 against 16.9
+        (512, 8, [LEARNED], ["plain"]),  # 107.7
+        (512, 1, [MODELNET], ["folded"]),  # 1.9 against 2.9
+        (512, 3, [MODELNET], ["plain"]),  # 5.2
+        (512, 8, [MODELNET], ["plain"]),  # 13.3
+        (1, 1, [LATENTS], ["folded"]),  # the query head: 0.006 against 2.1
+        (512, 1, [RAW_ALONE], ["plain"]),  # 480 inputs: fewer than queries
+        (480, 1, [RAW_ALONE], ["folded"]),
+        (512, 1, [MEL, VIDEO], ["separated", "separated"]),
+        (512, 1, [RAW, VIDEO], ["folded", "separated"]),  # what folds the film's projections serves the sound too
+        (512, 2, [RAW, VIDEO], ["plain", "separated"]),
+        (512, 2, [MEL, LEARNED], ["separated", "plain"]),
+        (512, 8, [((2, 2), 3, (64, 64))], ["plain"]),
+        (1, 1, [((1, 3), 3, (64, 64))], ["folded"]),  # tables larger than the inputs that they save
     ],
 )
-def test_counted_operations_choose_the_form(num_queries, num_heads, inputs, folds):
-    grid, num_features, tables = inputs
-    shapes = [(1, *grid, num_features), *((n, width) for n, width in zip(grid, tables, strict=False))]
-    columns = tuple(tuple(range(sum(tables[:i]), sum(tables[: i + 1]))) for i in range(len(tables)))
-    module = nnx.eval_shape(lambda: cross_attend(num_heads, num_features + sum(tables)))
-    chosen = []
+def test_counted_operations_choose_the_form_of_each_segment(num_queries, num_heads, inputs, expected):
+    assert asked_of_shapes(lambda segments: forms.chosen(num_queries, num_heads, segments), *inputs) == expected
 
-    def choose(features, *tables):
-        chosen.append(module.folds(num_queries, [Segment(features, tables, columns=columns)]))
 
-    jax.eval_shape(choose, *(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes))
-    assert chosen == [folds]
+def test_the_operations_of_each_form():
+    raw, video = asked_of_shapes(lambda both: [forms.counts(512, 1, one) for one in both], RAW_ALONE, VIDEO)
+    assert raw == (4 * 480 * 257 * (257 + 512), 4 * 512 * 480 * 257, None)
+    separated = 4 * 512 * (12_544 * (384 + 2 + 3) + 72 * 99)
+    assert video == (4 * 12_544 * 487 * (487 + 512), 4 * 512 * 12_544 * 487, separated)
+    assert forms.folding(512, 487) == 4 * 512 * 487**2

@@ -387,3 +387,11 @@ def test_inputs_over_four_devices_are_never_gathered_and_give_the_same_gradients
 def test_a_batch_over_eight_devices_is_never_gathered_and_gives_the_same_gradient():
     """Only gradients are summed over the devices."""
     on_eight_devices(SHARDED)
+
+
+def test_logits_of_half_precision_are_not_rounded_to_it():
+    """Of many examples some would be equal, and no longer in an order."""
+    graph, state = build(**SHALLOW, compute_dtype="bfloat16")
+    state = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), state)
+    logits = forward((graph, state), example().astype(jnp.float32))
+    assert (logits != logits.astype(jnp.bfloat16).astype(jnp.float32)).all()

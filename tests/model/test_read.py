@@ -13,7 +13,7 @@ from flax import nnx
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from perceiver_jax.model import read
+from perceiver_jax.model import forms, read
 from perceiver_jax.model.attention import CrossAttend
 from perceiver_jax.model.config import FourierPositions, InputSpec
 from perceiver_jax.model.inputs import InputArray
@@ -146,6 +146,39 @@ def test_folded_equals_plain_in_values_logits_and_every_gradient(kinds, heads, b
         if mask is not None:
             features = gradients["features"]
             assert not features.reshape(*mask.shape, features.shape[-1])[~np.asarray(mask)].any()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "chosen"),
+    [
+        ((PICTURE, POINTS, LEARNED), ("separated", "plain", "folded")),
+        ((LEARNED, POINTS, PICTURE), ("plain", "plain", "folded")),
+        ((LEARNED, Kind((5, 3), (4, 4), 2, "all"), Kind((3, 2, 2), (3, 3, 3))), ("plain", "folded", "separated")),
+    ],
+)
+def test_segments_each_in_a_form_of_its_own_equal_plain_in_values_logits_and_every_gradient(kinds, chosen, monkeypatch):
+    monkeypatch.setattr(forms, "chosen", lambda *_: list(chosen))
+    with jax.enable_x64(True):
+        case = Case(*kinds, heads=3)
+        ours, theirs = (case.results(form, case.at("float64")) for form in ("read", "read_plain"))
+        query, segments = jnp.asarray(case.point["query"]), case.segments(case.at("float64"))
+        shape, logits = jax.eval_shape(lambda query: case.module().read(query, segments, capture=False), query)
+    assert_equal(ours, theirs, 1e-11)
+    assert (shape.shape, logits) == (query.shape, None)
+    for kind, gradients in zip(kinds, ours["gradients"]["segments"], strict=True):
+        assert kind.mask != "all" or not gradients["features"][0].any()
+
+
+@pytest.mark.parametrize("chosen", [("plain", "folded"), ("separated", "plain"), ("folded", "folded")])
+def test_an_example_that_sees_nothing_reads_zeros_in_every_form(chosen, monkeypatch):
+    monkeypatch.setattr(forms, "chosen", lambda *_: list(chosen))
+    case = Case(Kind((5, 3), (4, 4), 2, "all"), POINTS)
+    found = case.results("read", case.at("float32"))
+    assert not found["values"][0].any()
+    assert found["values"][1].any()
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+    for gradients in found["gradients"]["segments"]:
+        assert not gradients["features"][0].any()
 
 
 def test_float32_loses_no_more_than_its_rounding():

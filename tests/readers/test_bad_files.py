@@ -17,7 +17,7 @@ def reported(kind, code):
     return failure.value.hint
 
 
-@pytest.mark.parametrize("kind", ["picture", "shape"])
+@pytest.mark.parametrize("kind", ["picture", "shape", "recording"])
 @pytest.mark.parametrize("code", ["empty-file", "truncated", "damaged", "count-mismatch", "header"])
 def test_against_damage_a_whole_copy_helps(kind, code):
     assert reported(kind, code) == "replace it with an intact copy, or remove it"
@@ -39,6 +39,13 @@ def test_against_damage_a_whole_copy_helps(kind, code):
         ("shape", "transposed", "save the array transposed, a point a row: numpy.save(file, array.T)"),
         ("shape", "off-variant", "save it as OFF in text and in three dimensions, or download it again"),
         ("shape", "web-page", "download it again: what came is a page"),
+        ("recording", "not-a-recording", "save it as WAV or FLAC, a film as MP4 with H.264, or remove it"),
+        ("recording", "encoding", "save it as WAV or FLAC, a film as MP4 with H.264"),
+        ("recording", "rate", "save it as WAV or FLAC, a film as MP4 with H.264, at its true rate"),
+        ("recording", "channels", "save it as WAV or FLAC, a film as MP4 with H.264, with fewer channels"),
+        ("recording", "scale", "save it with samples from -1 to 1: these are whole numbers that were taken for floats"),
+        ("recording", "no-samples", "fetch it again, or remove it: nothing was recorded"),
+        ("recording", "no-frames", "fetch it again, or remove it: nothing was recorded"),
         ("shape", "pointer", "fetch the file that it stands for: git lfs pull"),
     ],
 )

@@ -6,16 +6,18 @@ from tests.readers import (
     battery,
     battery_archives,
     battery_binary_meshes,
+    battery_films,
     battery_glb,
     battery_labels,
     battery_meshes,
     battery_pictures,
     battery_points,
+    battery_sounds,
 )
 from tests.readers.battery import LARGE, MEGABYTES, SECONDS
 
 MESHES = (battery_meshes, battery_binary_meshes, battery_glb, battery_points)
-MODULES = (*MESHES, battery_pictures, battery_labels, battery_archives)
+MODULES = (*MESHES, battery_pictures, battery_labels, battery_archives, battery_sounds, battery_films)
 READERS = [reader for module in MODULES for reader in module.READERS]
 CONTENTS = {}
 FORMS = [pytest.param(reader, form, id=f"{reader.name}-{form}") for reader in READERS for form in reader.forms]

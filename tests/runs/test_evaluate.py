@@ -158,7 +158,7 @@ def test_the_confusion_matrix_counts_each_example_where_it_belongs(run):
     sums = evaluate(programs, variables, "test", StopFlag()).sums
     expected = np.zeros((10, 10))
     for batch in pipeline.eval_batches(programs.problem.data, "test"):
-        answers = np.argmax(programs.scores(variables, batch["inputs"], batch["masks"]), axis=1)
+        answers = np.argmax(programs.logits(variables, batch["inputs"], batch["masks"]), axis=1)
         np.add.at(expected, (batch["labels"], answers), batch["weights"])
     np.testing.assert_array_equal(sums["confusion"], expected)
     assert sums["accuracy"] == np.trace(expected)
@@ -290,8 +290,8 @@ def test_of_many_labels_the_mean_probability_of_the_votes_ranks(run):
     batches = list(pipeline.vote_batches(problem.data, "test", problem.config.seed, 3))
     views = [joined(batches[view::3]) for view in range(3)]
     labels = views[0]["labels"][:450]
-    forward = lambda view: programs.scores(variables, {"image": view["inputs/image"][:450]}, {})  # noqa: E731
-    each = [np.asarray(forward(view), np.float64) for view in views]
+    logits = [programs.logits(variables, {"image": view["inputs/image"][:450]}, {}) for view in views]
+    each = [np.asarray(problem.task.scores(one), np.float64) for one in logits]
     mean = np.mean(each, axis=0)
     assert found["mean_average_precision"] == pytest.approx(average_precision_score(labels, mean), rel=1e-4)
     assert found["mean_auc"] == pytest.approx(roc_auc_score(labels, mean), rel=1e-4)

@@ -26,6 +26,7 @@ PUBLISHED = {"balanced_train": 22_160, "unbalanced_train": 2_041_789, "eval": 20
 SHARDS = {"balanced_train": 64, "unbalanced_train": 768, "eval": 64}  # of the whole lists: all can be open at once
 PRELOAD = (__name__, "av", "cv2", "soundfile", "soxr", "tensorflow_datasets.proto.tf_example_pb2")
 NO_AUDIO, NO_VIDEO = "no-audio", "no-video"
+MOST_SECONDS = 120.0  # that a clip may take: 3 of a processor of its own, where its frames have 1080 lines
 TOLD_BELOW = 44_100  # samples a second: such sounds lack what can be heard of others
 LEAST_SECONDS, LONG_SECONDS = 0.5, 60.0
 NEAR_SECONDS = 2.0  # by which a file of the clip alone may be longer: cuts are made at packets and key frames
@@ -47,9 +48,7 @@ def num_shards(split: str, num_clips: int) -> int:
 
 def example_bytes(items: Iterable[Item], frame_side: int) -> int:
     """About how many bytes a record of 10 s has, the largest there are."""
-    films = any(
-        path.lower().endswith(FILMS) for item in items for path in (item.path, *(one.path for one in item.form.others))
-    )
+    films = any(file.name.lower().endswith(FILMS) for item in items for file in item.form.files)
     return SOUND_BYTES + (FILM_BYTES * frame_side**2 // 256**2 if films else 0)
 
 
@@ -79,7 +78,7 @@ class _Part(NamedTuple):
 def _convert(item: Item, data: bytes, frame_side: int) -> Example:
     """The record of one clip; raises BadFile."""
     del data  # the files are read a part at a time
-    parts = [_part(path, part, item.form) for path, part in _paths(item)]
+    parts = [_part(Path(item.path, file.name), file.part, item.form) for file in item.form.files]
     warnings = ["long-file"] if any(one.recording.seconds > LONG_SECONDS for one in parts) else []
     warnings += [note for one in parts for note in one.recording.notes]
     sound, film = _sound(parts, warnings), _Film(parts, frame_side)
@@ -92,12 +91,6 @@ def _convert(item: Item, data: bytes, frame_side: int) -> Example:
     streams = {"audio": b"" if sound is None else encode_sound(sound), "video": film.encoded}
     values = {**streams, "label": item.label, "name": item.key.encode(), "seconds": seconds}
     return Example(record(values), tuple(dict.fromkeys(warnings)), b"".join(streams.values()))
-
-
-def _paths(item: Item) -> list[tuple[Path, str]]:
-    """The files of a clip and what each is of its video, in the order in which they are asked for sound."""
-    folder = Path(item.path).parent
-    return [(Path(item.path), item.form.part), *((folder / other.path, other.part) for other in item.form.others)]
 
 
 def _part(path: Path, kind: str, clip: Clip) -> _Part:

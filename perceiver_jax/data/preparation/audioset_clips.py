@@ -24,7 +24,8 @@ _RANKS = {suffix: rank for rank, suffix in enumerate(SOUNDS + FILMS)}
 class File(NamedTuple):
     """A file that may hold a clip."""
 
-    path: str
+    folder: str
+    name: str
     size: int
     stamp: int  # modification time in ns
     part: str
@@ -32,9 +33,9 @@ class File(NamedTuple):
 
 @dataclasses.dataclass
 class Found:
-    """The files of each clip by its key, and what was remarkable about the folder."""
+    """The files of each clip, and what was remarkable about the folder."""
 
-    files: dict[str, tuple[File, ...]]  # in the order in which they are asked for sound
+    files: dict[Segment, tuple[File, ...]]  # in the order in which they are asked for sound
     ignored: list[str]  # neither sound nor film by their names
     notes: list[str]
 
@@ -45,7 +46,8 @@ def find(folder: Path, segments: Mapping[str, list[Segment]], template: str | No
     Raises Failure: DATA where the folder cannot be read, CONFIG for a template that is none.
     """
     match = by_names(segments) if template is None else by_template(segments, template)
-    found: dict[str, tuple[File, ...]] = {}
+    found: dict[Segment, tuple[File, ...]] = {}
+    folders: dict[str, str] = {}  # each path once: of two million files that is a fifth of the memory
     ignored, unlisted, elsewhere, irregular = [], _Few(), _Few(), _Few()
     for entry, below in _walk(folder):
         name = below + entry.name
@@ -61,9 +63,11 @@ def find(folder: Path, segments: Mapping[str, list[Segment]], template: str | No
         if state is None:
             irregular.add(name)
             continue
-        for key, part in clips:
-            file = File(entry.path, state.st_size, state.st_mtime_ns, part)
-            found[key] = tuple(sorted((*found[key], file), key=_rank)) if key in found else (file,)
+        for clip, part in clips:
+            file = File(
+                folders.setdefault(below, os.path.dirname(entry.path)), entry.name, state.st_size, state.st_mtime_ns, part
+            )
+            found[clip] = tuple(sorted((*found[clip], file), key=_rank)) if clip in found else (file,)
     texts = {
         "files are of no listed clip": unlisted,
         "files are of listed videos, but other parts of them": elsewhere,
@@ -73,9 +77,9 @@ def find(folder: Path, segments: Mapping[str, list[Segment]], template: str | No
     return Found(found, ignored, notes)
 
 
-def _rank(file: File) -> tuple[bool, int, str]:
+def _rank(file: File) -> tuple[bool, int, str, str]:
     """Files that begin where the clip does come first, then those of sound, then by name."""
-    return file.part != START, _RANKS[os.path.splitext(file.path)[1].lower()], file.path
+    return file.part != START, _RANKS[os.path.splitext(file.name)[1].lower()], file.name, file.folder
 
 
 class _Few:

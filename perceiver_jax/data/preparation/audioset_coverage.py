@@ -14,8 +14,8 @@ from perceiver_jax.data import example_index
 from perceiver_jax.data.example_index import STREAMS
 from perceiver_jax.data.preparation.audioset_classes import Classes
 from perceiver_jax.data.preparation.audioset_clips import File, Found
-from perceiver_jax.data.preparation.audioset_segments import Lists, Segment
-from perceiver_jax.data.preparation.items import Beside, Clip, Item, Unit
+from perceiver_jax.data.preparation.audioset_segments import Lists
+from perceiver_jax.data.preparation.items import Clip, ClipFile, Item, Unit
 from perceiver_jax.data.preparation.listing import Listing
 from perceiver_jax.data.preparation.shard import ShardRecord
 from perceiver_jax.errors import Code, Failure, printable, some
@@ -116,38 +116,40 @@ class Coverage:
 
 
 def list_clips(lists: Lists, found: Found, classes: Classes) -> tuple[Listing, Coverage]:
-    """The listed clips that have a file, and what there is to say about all."""
-    listing = Listing({split: len(segments) for split, segments in lists.segments.items()}, ignored=found.ignored)
-    missing: dict[str, list[str]] = {}
-    counts = {split: [0] * len(classes.mids) for split in lists.segments}
+    """The listed clips that have a file, and what there is to say about all. Empties `lists` and `found`: they are large."""
+    listed = {split: len(segments) for split, segments in lists.segments.items()}
+    listing = Listing(listed, ignored=found.ignored)
+    missing: dict[str, list[str]] = {split: [] for split in listed}
+    counts = {split: [0] * len(classes.mids) for split in listed}
     several = []
     for split, segments in lists.segments.items():
-        missing[split] = []
-        for segment in segments:
+        segments.reverse()
+        while segments:
+            segment = segments.pop()
+            key = segment.key
             for label in segment.labels:
                 counts[split][label] += 1
-            if segment.key not in found.files:
-                missing[split].append(segment.key)
+            if segment not in found.files:
+                missing[split].append(key)
                 continue
-            files = found.files[segment.key]
-            if len(files) > 1 and len({os.path.splitext(file.path)[1] for file in files}) < len(files):
-                several.append(segment.key)
-            listing.items[split].append(_item(segment, files))
+            files = found.files.pop(segment)
+            if len({os.path.splitext(file.name)[1] for file in files}) < len(files):
+                several.append(key)
+            folder = files[0].folder
+            of_clip = tuple(ClipFile(_name(one, folder), *one[2:]) for one in files[:MAX_FILES])
+            clip = Clip(segment.start, segment.end, of_clip)
+            listing.items[split].append(Item(key, segment.labels, folder, 0, 0, 0, clip))
     notes = [*lists.notes, *found.notes]
     if several:
-        notes.append(
-            f"{len(several):,} clips have several files of one kind; the first is taken: {some(sorted(several), SHOWN)}"
-        )
-    listed = {split: len(segments) for split, segments in lists.segments.items()}
+        shown = some(sorted(several), SHOWN)
+        notes.append(f"{len(several):,} clips have several files of one kind; the first is taken: {shown}")
     lists_of = lists.unknown, lists.unlabelled, lists.duplicates
     return listing, Coverage(classes, listed, counts, missing, *lists_of, notes)
 
 
-def _item(segment: Segment, files: Sequence[File]) -> Item:
-    first, folder = files[0], os.path.dirname(files[0].path)
-    others = [Beside(os.path.relpath(one.path, folder), one.size, one.stamp, one.part) for one in files[1:MAX_FILES]]
-    clip = Clip(segment.start, segment.end, first.part, tuple(others))
-    return Item(segment.key, segment.labels, first.path, 0, first.size, first.stamp, clip)
+def _name(file: File, folder: str) -> str:
+    """A file's path from a folder."""
+    return file.name if file.folder == folder else os.path.relpath(os.path.join(file.folder, file.name), folder)
 
 
 def _examples(unit: Unit, record: ShardRecord) -> list[tuple[list[str], tuple[int, ...]]]:

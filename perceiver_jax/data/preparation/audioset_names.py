@@ -12,8 +12,8 @@ from perceiver_jax.readers.recordings import FILMS, SOUNDS
 # must be the whole video, of which several clips are listed.
 START, EITHER, WHOLE = "start", "either", "whole"
 
-Match = Callable[[str], tuple[list[tuple[str, str]], bool]]
-"""From a path below the folder, without its suffix, to the keys and parts of its clips, and whether its video is listed."""
+Match = Callable[[str], tuple[list[tuple[Segment, str]], bool]]
+"""From a path below the folder, without its suffix, to its clips, what it is of each, and whether its video is listed."""
 
 _TIME = r"(\d+(?:\.\d+)?)(ms|s)?"
 _NAME = rf"([A-Za-z0-9_-]{{11}})(?:[_-]{_TIME}(?:[_-]{_TIME})?)?(?:\.[A-Za-z]\w*)?"
@@ -32,7 +32,7 @@ def by_names(segments: Mapping[str, list[Segment]]) -> Match:
             before = videos[segment.video]
             videos[segment.video] = [*before, segment] if isinstance(before, list) else [before, segment]
 
-    def match(stem: str) -> tuple[list[tuple[str, str]], bool]:
+    def match(stem: str) -> tuple[list[tuple[Segment, str]], bool]:
         listed = False
         for pattern in _NAMES:
             parsed = pattern.fullmatch(stem.rpartition("/")[2])
@@ -42,9 +42,9 @@ def by_names(segments: Mapping[str, list[Segment]]) -> Match:
             of_video = of_video if isinstance(of_video, list) else [of_video]
             if not parsed[2]:
                 part = EITHER if len(of_video) == 1 else WHOLE
-                return [(segment.key, part) for segment in of_video], True
+                return [(segment, part) for segment in of_video], True
             starts = _starts(parsed[2], parsed[3])
-            clips = [(one.key, START) for start in starts for one in of_video if one.start == start]
+            clips = [(one, START) for start in starts for one in of_video if one.start == start]
             if clips:
                 return clips[:1], True
         return [], listed
@@ -63,11 +63,11 @@ def by_template(segments: Mapping[str, list[Segment]], template: str) -> Match:
     one, other = (Segment("-" * 11, start, 9000, (), 0) for start in (0, 1000))
     has_start = _filled(plain, one, SPLITS[0]) != _filled(plain, other, SPLITS[0])
 
-    def match(stem: str) -> tuple[list[tuple[str, str]], bool]:
+    def match(stem: str) -> tuple[list[tuple[Segment, str]], bool]:
         known = [name for name in (stem, stem.rpartition("/")[2]) if name in names]
         found = names[known[0]] if known else []
         part = START if has_start else EITHER if len(found) == 1 else WHOLE
-        return [(segment.key, part) for segment in found], bool(found)
+        return [(segment, part) for segment in found], bool(found)
 
     return match
 

@@ -107,7 +107,7 @@ def _segments(path: Path, numbers: Mapping[str, int], lists: Lists, allow_partia
             else:
                 lists.unknown[mid] += 1
         known = tuple(sorted(labels))
-        segment = Segment(video, start, end, same.setdefault(known, known), line)
+        segment = Segment(video, *(same.setdefault(one, one) for one in (start, end, known)), line)
         if known:
             yield segment
         else:
@@ -183,10 +183,18 @@ def _remove_leaked(lists: Lists, drop: bool) -> None:
 
 def _remove_repeated(lists: Lists, drop: bool) -> None:
     """Leaves of clips that are listed twice the first; raises Failure(DATA) unless it may."""
+    videos: set[str] = set()
+    several: set[str] = set()  # videos with several clips: of two million, few
+    for segments in lists.segments.values():
+        for segment in segments:
+            (several if segment.video in videos else videos).add(segment.video)
     seen: dict[tuple[str, int], tuple[str, int]] = {}
     for split, segments in lists.segments.items():
         kept = []
         for segment in segments:
+            if segment.video not in several:
+                kept.append(segment)
+                continue
             here = split, segment.line
             first = seen.setdefault((segment.video, segment.start), here)
             if first is here:

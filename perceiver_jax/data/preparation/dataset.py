@@ -45,6 +45,7 @@ class Plan:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of the conversion, kept with the data set
     example_bytes: int | None = None  # what an item becomes; None: about its own size
     ignored: Sequence[str] = ()  # what else the source holds, by name
+    most_seconds: float | None = None  # that an item may take; None: as long as a picture
     finish: Finish | None = None  # what else is written beside the shards
 
     @property
@@ -163,7 +164,7 @@ def _write(
 ) -> dict[str, ShardRecord]:
     """The records of the units' shards, by name, once they are there."""
     _check_space(plan, units, folder)
-    return Pool(folder, plan.recipe, plan.convert, plan.preload, num_workers, mark).run(units, observe)
+    return Pool(folder, plan.recipe, plan.convert, plan.preload, num_workers, mark, plan.most_seconds).run(units, observe)
 
 
 def _already(plan: Plan, final: Path) -> Path:

@@ -29,22 +29,21 @@ class Row(NamedTuple):
     array: str
 
 
-class Beside(NamedTuple):
-    """A further file of an item, in another stream of it."""
+class ClipFile(NamedTuple):
+    """A file of a clip, or another in which a stream of it may be."""
 
-    path: str  # from the folder of the item's own
+    name: str  # from the folder of the item
     size: int
-    stamp: int
-    part: str
+    stamp: int  # modification time in ns when it was listed
+    part: str  # what it is of the video: `audioset_names` explains
 
 
 class Clip(NamedTuple):
-    """A part in time of a video, which `audioset_names` explains; its files are opened by what converts it."""
+    """A part in time of a video; its files are opened by what converts it. The item's path is the folder of the first."""
 
     start: int  # ms
     end: int
-    part: str  # what the item's file is of the video
-    others: tuple[Beside, ...]
+    files: tuple[ClipFile, ...]
 
 
 class Item(NamedTuple):
@@ -134,15 +133,13 @@ def read(item: Item, files: "Files") -> bytes:
 
 def _unchanged(item: Item, clip: Clip) -> bytes:
     """Looks whether the files of a clip are those that were listed; reads nothing."""
-    folder = os.path.dirname(item.path)
-    files = [(item.path, item.size, item.stamp)]
-    files += [(os.path.join(folder, other.path), other.size, other.stamp) for other in clip.others]
-    for path, size, stamp in files:
+    for file in clip.files:
+        path = os.path.join(item.path, file.name)
         try:
             state = os.stat(path)
         except OSError as error:
             raise _unreadable(error) from None
-        if (state.st_size, state.st_mtime_ns) != (size, stamp):
+        if (state.st_size, state.st_mtime_ns) != (file.size, file.stamp):
             raise _changed(path)
     return b""
 

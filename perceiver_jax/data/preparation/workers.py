@@ -40,14 +40,22 @@ class _Running:
 class Pool:
     """Writes the shards of units into `folder`, `num_workers` at a time; `preload` names what `convert` imports.
 
-    The names of what is unfinished begin with `mark`.
+    The names of what is unfinished begin with `mark`. An item that takes more than `most_seconds`, DECODE_SECONDS where it
+    is None, is bad.
     """
 
     def __init__(
-        self, folder: Path, recipe: str, convert: Convert, preload: Sequence[str], num_workers: int, mark: str = ""
+        self,
+        folder: Path,
+        recipe: str,
+        convert: Convert,
+        preload: Sequence[str],
+        num_workers: int,
+        mark: str = "",
+        most_seconds: float | None = None,
     ):
         self._folder, self._recipe, self._convert, self._num_workers = folder, recipe, convert, num_workers
-        self._mark = mark
+        self._mark, self._most_seconds = mark, DECODE_SECONDS if most_seconds is None else most_seconds
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([__name__, "array_record.python.array_record_module", *preload])
         self._running: dict[Connection, _Running] = {}
@@ -117,13 +125,13 @@ class Pool:
         if running.decoding < 0 or not (running.overdue or died in _CRASHES):
             raise Failure(Code.MEMORY, f"a worker process was killed (exit code {-died})", running.unit.shard,
                           hint="fewer --num_workers, each needs about 300 MB; the same command resumes")  # fmt: skip
-        bad = ("decode-timeout", f"takes more than {DECODE_SECONDS:.0f} s to decode") if running.overdue else \
+        bad = ("decode-timeout", f"takes more than {self._most_seconds:.0f} s to decode") if running.overdue else \
               ("decoder-crash", f"ends its decoder by {signal.Signals(died).name}")  # fmt: skip
         self._skip[running.unit.shard][running.unit.items[running.decoding].key] = bad
 
     def _end_overdue(self) -> None:
         for running in self._running.values():
-            if running.decoding >= 0 and time.monotonic() - running.since > DECODE_SECONDS:
+            if running.decoding >= 0 and time.monotonic() - running.since > self._most_seconds:
                 running.overdue = True
                 running.process.kill()
 

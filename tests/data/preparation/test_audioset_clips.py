@@ -28,7 +28,7 @@ def touch(folder, *names):
 
 def files(found):
     """By clip the files' names and what they are of their videos."""
-    return {key: [(os.path.basename(file.path), file.part) for file in each] for key, each in found.files.items()}
+    return {clip.key: [(file.name, file.part) for file in each] for clip, each in found.files.items()}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_namings_in_use_are_known(tmp_path, name, part):
     assert files(found) == {"abcdefghijk_30000": [(os.path.basename(name), part)]}
     assert (found.ignored, found.notes) == ([], [])
     ((file,),) = found.files.values()
-    assert (file.path, file.size) == (f"{tmp_path}/{name}", len(name.encode()))
+    assert (os.path.join(file.folder, file.name), file.size) == (f"{tmp_path}/{name}", len(name.encode()))
 
 
 @pytest.mark.parametrize("name", ["abcdefghijk_30.500.wav", "abcdefghijk_30.5_40.5.wav", "Yabcdefghijk_30500.wav"])

@@ -7,7 +7,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from perceiver_jax.data.preparation import audioset
 from perceiver_jax.data.preparation.audioset_names import EITHER, START, WHOLE
-from perceiver_jax.data.preparation.items import Beside, Clip, Item
+from perceiver_jax.data.preparation.items import Clip, ClipFile, Item
 from perceiver_jax.data.stored_recordings import StoredRecording
 from perceiver_jax.readers import BadFile
 from tests.data.preparation.clips import number_of, tone, write_film, write_wav
@@ -15,9 +15,9 @@ from tests.data.preparation.clips import number_of, tone, write_film, write_wav
 
 def converted(*files, start=0.0, end=1.0, side=32):
     """The recording made of some files, each with what it is of its video, and the warnings."""
-    (first, part), *others = files
-    beside = tuple(Beside(path.name, 0, 0, part) for path, part in others)
-    item = Item("key_0", (2, 5), str(first), 0, 0, 0, Clip(round(start * 1000), round(end * 1000), part, beside))
+    folder = files[0][0].parent
+    of_clip = tuple(ClipFile(path.name, 0, 0, part) for path, part in files)
+    item = Item("key_0", (2, 5), str(folder), 0, 0, 0, Clip(round(start * 1000), round(end * 1000), of_clip))
     example = audioset.converter(side)(item, b"")
     feature = tf_example_pb2.Example.FromString(example.record).features.feature
     assert list(feature["label"].int64_list.value) == [2, 5]
@@ -209,5 +209,5 @@ def test_a_lower_rate_is_told_by_its_number(tmp_path):
 
 def test_the_same_files_give_the_same_bytes(tmp_path):
     write_film(tmp_path / "a.mp4")
-    item = Item("key_0", (1,), str(tmp_path / "a.mp4"), 0, 0, 0, Clip(0, 1000, START, ()))
+    item = Item("key_0", (1,), str(tmp_path), 0, 0, 0, Clip(0, 1000, (ClipFile("a.mp4", 0, 0, START),)))
     assert len({audioset.converter(32)(item, b"").record for _ in range(6)}) == 1
