@@ -44,7 +44,9 @@ def compose(
 ) -> layout.Canvas:
     """The layout, pixel by pixel. Raises Failure(NUMERICS) for a map with NaN."""
     side, longest = min(CELL, max(LEAST_CELL, layout.WIDTH // len(frames))), max(maps[0][1].shape[2:])
-    side = max(side // longest, 1) * longest  # so that frames stand above their maps
+    for _ in range(2):  # so that frames stand above their maps; small ones grow by whole numbers alone
+        side = max(side // longest, 1) * longest
+        side = max(layout.scaled(frames[0], side).shape[:2])
     bands = [("frames", _row(list(frames), side), layout.GREY)]
     for number, (title, logits) in enumerate(maps):
         for latent in np.flatnonzero(np.isnan(logits).any(axis=(1, 2, 3)))[:1]:
