@@ -32,8 +32,8 @@ def get_config() -> ConfigDict:
                 widening_factor=1,
                 modality_vectors=dict(channels=4, init_scale=0.02),
                 positions=dict(
-                    audio=dict(kind="fourier", num_bands=16, max_resolution=(8.0, 64.0)),
-                    video=dict(kind="fourier", num_bands=4, max_resolution=(2.0, 7.0, 7.0)),
+                    audio=dict(kind="fourier", num_bands=16, max_resolution=(8.0, 40.0)),
+                    video=dict(kind="fourier", num_bands=4, max_resolution=(4.0, 7.0, 7.0)),
                 ),
                 head="mean_linear",
                 compute_dtype="float32",
@@ -41,22 +41,22 @@ def get_config() -> ConfigDict:
             ),
             data=dict(
                 kind="notes_and_digits",
-                sound_noise=10.0,
-                film_noise=0.2,
+                sound_noise=6.0,
+                film_noise=0.15,
                 audio=dict(
                     kind="mel",
                     sample_rate=16_000,
                     num_frames=8,
                     window=4096,  # bins of 4 Hz: the lowest keys are 16 Hz apart
                     hop=2000,
-                    num_bands=64,
-                    band_edges=(200.0, 2000.0),
+                    num_bands=40,
+                    band_edges=(200.0, 1200.0),
                     offset=0.001,
-                    mean=3.8,  # of all values
-                    std=0.5,
+                    mean=3.2,  # of all values
+                    std=0.4,
                     positions="time_frequency",
                 ),
-                video=dict(frame_rate=8.0, num_frames=8, size=(28, 28), patch=(4, 4, 4), read_side=28, values=(-1.0, 1.0)),
+                video=dict(frame_rate=8.0, num_frames=8, size=(28, 28), patch=(2, 4, 4), read_side=28, values=(-1.0, 1.0)),
                 batch_size=64,
                 eval_batch_size=250,
                 validation_examples=0,
@@ -66,9 +66,7 @@ def get_config() -> ConfigDict:
             ),
             views=dict(num_evaluation=1, stream_dropout=dict(audio=0.3, video=0.3), dropped="zeroed"),
             augment=dict(
-                audio=dict(
-                    kind="spec_augment", frequency_masks=1, frequency_mask=8, time_masks=1, time_mask=2, mixup_alpha=None
-                ),
+                audio=dict(kind="none"),
                 video=dict(kind="none", evaluation_crop=1.0),
             ),
             optim=dict(

@@ -642,7 +642,7 @@ def test_commands_are_read_from_blocks_of_no_language_in_any_order():
 
 @pytest.mark.parametrize("line", written_commands())
 def test_a_command_that_is_written_down_can_be_typed(end_of, line):
-    first, *words = shlex.split(line)
+    first, *words = shlex.split(re.sub(r"\$\w+", "1", line))  # the variables of a job are numbers
     if first == "make":
         targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
         assert set(words) <= set(targets)

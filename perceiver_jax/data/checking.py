@@ -76,6 +76,8 @@ def _checked(files: Files, index: int, modalities: Mapping[str, Modality]) -> se
     try:
         example = files[index]
         raw = raw_inputs(modalities, example.inputs, example.name, 0.0)
+        if any(modality.seconds for modality in modalities.values()):
+            raw_inputs(modalities, example.inputs, example.name, 1.0)  # its end may be missing
         features = {name: modalities[name].evaluation(one, 0) for name, one in raw.items()}
     except Failure as failure:
         return failure if failure.where else dataclasses.replace(failure, where=files.file(index))

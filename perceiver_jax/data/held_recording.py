@@ -5,7 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from perceiver_jax.readers.opencv import opencv
+from perceiver_jax.readers.opencv import reduced
 from perceiver_jax.readers.recordings import Recording
 from perceiver_jax.readers.resampling import resampled_window
 
@@ -43,9 +43,4 @@ class HeldRecording(Recording):
             return None
         wanted = [math.floor((start + k / rate) * self._frame_rate + _ROUNDING) for k in range(count)]
         there = self._frames[[number for number in wanted if number < len(self._frames)]]
-        height, width = self._frames.shape[1:3]
-        if shorter_side is None or min(height, width) <= shorter_side:
-            return there
-        scale, cv2 = shorter_side / min(height, width), opencv()
-        size = round(width * scale), round(height * scale)
-        return np.array([cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in there], np.uint8)
+        return np.stack([reduced(one, shorter_side) for one in there]) if len(there) else there

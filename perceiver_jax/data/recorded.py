@@ -12,8 +12,6 @@ from perceiver_jax.modalities.raw_audio import RawAudioStream
 from perceiver_jax.modalities.video import VideoStream
 from perceiver_jax.section import Count, Positive, Section, Tiny
 
-Size = tuple[Annotated[Count, Tiny(32)], Annotated[Count, Tiny(32)]]
-
 
 class RawSound(Section):
     """The waveform in pieces."""
@@ -87,7 +85,7 @@ class Film(Section):
 
     frame_rate: Positive  # frames a second
     num_frames: Count
-    size: Size  # pixels: height and width of the frames that the model sees
+    size: Annotated[tuple[Count, Count], Tiny(32)]  # pixels: height and width of the frames that the model sees
     patch: tuple[Count, Count, Count]  # frames, rows and columns of each input
     read_side: Annotated[Count, Tiny(36)]  # pixels to which the shorter side of larger frames is reduced when they are read
     values: tuple[float, float]  # of black and of white, as the model sees them

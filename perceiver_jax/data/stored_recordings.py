@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.readers.opencv import opencv
+from perceiver_jax.readers.opencv import opencv, reduced
 from perceiver_jax.readers.optional import package
 from perceiver_jax.readers.recordings import Recording
 from perceiver_jax.readers.resampling import resampled_window
@@ -85,7 +85,7 @@ class StoredRecording(Recording):
         wanted = [max(0, math.floor((start + k / rate) * FRAME_RATE + _ROUNDING)) for k in range(count)]
         found = dict(self._decoded(wanted[0], wanted[-1])) if wanted else {}
         needed = set(wanted)
-        shown = {number: _reduced(found[number], shorter_side) for number in needed & found.keys()}
+        shown = {number: reduced(found[number], shorter_side) for number in needed & found.keys()}
         there = [shown[number] for number in wanted if number in shown]
         return np.stack(there) if there else np.zeros((0, 1, 1, 3), np.uint8)
 
@@ -119,11 +119,3 @@ class StoredRecording(Recording):
                         return
         except av.FFmpegError as error:
             raise self._damaged("film", f"{error.strerror}") from None
-
-
-def _reduced(frame: UInt8[np.ndarray, "H W 3"], shorter_side: int | None) -> UInt8[np.ndarray, "h w 3"]:
-    height, width = frame.shape[:2]
-    if shorter_side is None or min(height, width) <= shorter_side:
-        return frame
-    scale, cv2 = shorter_side / min(height, width), opencv()
-    return cv2.resize(frame, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)

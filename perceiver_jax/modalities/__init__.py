@@ -4,6 +4,8 @@ A modality is a file or folder here whose MEMBER is a class with what `Modality`
 that need no JAX.
 """
 
+import multiprocessing
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
@@ -12,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Num, UInt8
 from pydantic import Field
 
-from perceiver_jax.readers.recordings import Recording
+from perceiver_jax.readers.recordings import FileRecording, Recording
 from perceiver_jax.section import Count, Section
 
 Features = Num[np.ndarray, "..."]  # (*grid, F), or of a masked stream (n, F): as many inputs as the example has
@@ -26,6 +28,22 @@ class Stream(Section):
     grid: Annotated[tuple[Count, ...], Field(min_length=1)]  # the lengths of its axes; their product is M
     channels: Annotated[int, Field(ge=0)]  # of each input; coordinates that the modality adds come after them
     masked: bool  # whether an example may have fewer inputs than the grid; the others are then masked
+
+
+NAMED = 5  # recordings of which the same is told
+_TOLD: dict[str, list[str]] = {}  # the names of recordings of which something has been told, by what
+
+
+def tell(recording: Recording, name: str, rate: int | None = None) -> None:
+    """Says on stderr what a user should know of a file whose sound is read at a `rate`: of the first `NAMED`, each once."""
+    if not isinstance(recording, FileRecording) or multiprocessing.parent_process() is not None:  # workers would all say so
+        return
+    for code, words in recording.remarks(rate).items():
+        names = _TOLD.setdefault(code, [])
+        if name not in names and len(names) < NAMED:
+            names.append(name)
+            more = "; of others it is not said" if len(names) == NAMED else ""
+            print(f"note: {name} {words}{more}", file=sys.stderr)
 
 
 def start_of(recording: Recording, moment: float, seconds: float) -> float:

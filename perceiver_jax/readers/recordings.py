@@ -21,6 +21,13 @@ _MORE_SOUNDS = ".aif .aiff .aifc .caf .au .snd .w64 .rf64 .wma .amr .ac3 .mp2 .w
 SOUNDS = tuple(f".wav .wave .flac .ogg .oga .opus .mp3 .m4a .m4b .aac .mka .weba {_MORE_SOUNDS}".split())
 FILMS = tuple(".mp4 .m4v .mov .webm .mkv .avi .ts .mts .m2ts .mpg .mpeg .vob .flv .wmv .asf .3gp .3g2 .ogv".split())
 
+_NOTES = {
+    "streamed-header": "does not say how long it is; all that is there is read",
+    "other-length": "says another length than it has; all that is there is read",
+    "cut-off": "breaks off; what is there is read",
+    "joined": "is several recordings one behind the other; all are read",
+}
+
 
 class Recording(ABC):
     """Sound and film of one recording, on one clock that begins at 0."""
@@ -89,6 +96,13 @@ class FileRecording(Recording):
         `streamed-header`, `other-length` than its header says, `cut-off`, `joined` of several.
         """
         return self._parts[3]
+
+    def remarks(self, rate: int | None) -> dict[str, str]:
+        """What a user should know of the file whose sound is read at a `rate`, by code, in words that follow its name."""
+        words = {code: _NOTES[code] for code in self.notes}
+        if rate is not None and self.sound_rate is not None and self.sound_rate < rate:
+            words["lower-rate"] = f"has {self.sound_rate:,} samples a second, resampled to {rate:,}"
+        return words
 
     def sound(self, start: Number, seconds: Number, rate: int) -> Float32[np.ndarray, " samples"] | None:
         """As `Recording` has it."""

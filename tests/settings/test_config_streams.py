@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from configs import digits, image_folder, imagenet, mnist5k_points, point_folder
+from configs import audioset, digits, image_folder, imagenet, mnist5k_points, point_folder
 from perceiver_jax.model.config import InputSpec
 from perceiver_jax.section import of_stream
 from perceiver_jax.settings.config import dump, lasting, parse, read
@@ -274,3 +274,9 @@ def test_a_fault_of_streams_ends_training_before_jax(tmp_path):
         "error[2] model.modality_vectors None: they make image, points equally wide; the authors' have 4 channels\n"
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_tiny_frames_are_small_and_still_of_whole_patches():
+    run = parse(audioset.get_config(), shrink=True)
+    assert run.data.video.size == (32, 32)
+    assert {stream.name: stream.grid for stream in run.inputs} == {"audio": (60, 80), "video": (16, 4, 4)}

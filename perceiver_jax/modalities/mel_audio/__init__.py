@@ -10,7 +10,7 @@ from jaxtyping import Float, Float32, UInt8
 from pydantic import Field
 
 from perceiver_jax import readers
-from perceiver_jax.modalities import Stream, start_of
+from perceiver_jax.modalities import Stream, start_of, tell
 from perceiver_jax.modalities.mel_audio.config import AugmentConfig, NoAugment, SpecAugment
 from perceiver_jax.modalities.mel_audio.spectrogram import log_mel
 from perceiver_jax.modalities.raw_audio import mixup
@@ -62,6 +62,7 @@ class MelAudio:
     def read(self, given: Recording, name: str, moment: float) -> Spectrogram | None:
         """The spectrogram of the part at a moment; None where there is no sound; raises Failure(DATA) with the name."""
         with readers.named("recording", name):
+            tell(given, name, self.stream.sample_rate)
             sound = given.sound(start_of(given, moment, self.seconds), self.seconds, self.stream.sample_rate)
         return None if sound is None or not len(sound) else self.spectrogram(sound)
 

@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32, Shaped, UInt8
 from pydantic import model_validator
 
 from perceiver_jax import readers
-from perceiver_jax.modalities import Stream, start_of
+from perceiver_jax.modalities import Stream, start_of, tell
 from perceiver_jax.modalities.image.crop import Box, centre_box, random_box
 from perceiver_jax.modalities.video.colour import changed, mean_colour, random_colour
 from perceiver_jax.modalities.video.config import AugmentConfig, Film, NoAugment
@@ -68,6 +68,7 @@ class Video:
         """The frames of the part at a moment; None where there are none; raises Failure(DATA) with the name."""
         stream = self.stream
         with readers.named("recording", name):
+            tell(given, name)
             start = start_of(given, moment, self.seconds)
             frames = given.frames(start, stream.num_frames, stream.frame_rate, stream.read_side)
         return frames if frames is not None and len(frames) else None
