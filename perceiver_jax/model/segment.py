@@ -60,8 +60,11 @@ class Segment:
         return len(self.tables) > 1
 
     def whole(self) -> "Segment":
-        """The same inputs with every channel a feature."""
-        return Segment(self.array(), mask=self.mask)
+        """The same inputs with no position apart from its input.
+
+        A single table is as it is: it is not apart, and devices that share the inputs hold a part of it each.
+        """
+        return Segment(self.array(), mask=self.mask) if self.separable else self
 
     def array(self) -> Float[Array, "B M C"]:
         """The input array itself."""
