@@ -148,7 +148,7 @@ def _parse_flags(argv: list[str]) -> list[str]:
     except flags.UnrecognizedFlagError as error:
         first = error.flagname.partition(".")[0]
         takes_config = "config" in flags.FLAGS and first in config_lib.Config.model_fields
-        hint = f"--config.{error.flagname}=VALUE" if takes_config else ""
+        hint = f"--config.{error.flagname}=VALUE" if takes_config else _file_hint(error.flagname, argv)
         raise Failure(Code.CONFIG, str(error).replace(" ?", "?"), hint=hint) from error
     except flags.Error as error:
         raise Failure(Code.CONFIG, str(error).removeprefix("ERROR:: ").replace(" ?", "?")) from error
@@ -156,6 +156,12 @@ def _parse_flags(argv: list[str]) -> list[str]:
         raise Failure(Code.CONFIG, f"--config.{next(iter(found))}: this command takes no config")
     _overrides.update(found)
     return unused
+
+
+def _file_hint(name: str, argv: list[str]) -> str:
+    """What to type for a file whose name was taken for a flag."""
+    given = next((word for word in argv if word.lstrip("-").partition("=")[0] == name), "")
+    return f"./{given}" if given and os.path.lexists(given) else ""
 
 
 def _flagfiles(argv: list[str]) -> tuple[list[str], list[str]]:

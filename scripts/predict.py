@@ -41,6 +41,7 @@ _TOP = flags.DEFINE_integer("top", 5, "How many classes to name.", lower_bound=1
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object per file, or part, one per line, instead of a table.")
 _EVERY = flags.DEFINE_string("every", None, "Classify a recording part after part, one beginning each 1s, 500ms or 1min.")
 
+LEAST_SECONDS = 0.01  # of --every
 UNITS = {"": 1.0, "s": 1.0, "ms": 0.001, "min": 60.0}
 
 
@@ -54,53 +55,70 @@ def main(given: list[Path]) -> None:
         timeline.seconds_of(run)
     files = listed(given, _FILES.value, run, functools.partial(print, file=sys.stderr))
     bad: list[Failure] = []
-    with Progress(len(files), 0) as progress:
-        rows = predicted(files, run, bad, progress) if every is None else over_time(files, run, every, bad, progress)
+    rows = predicted(files, run, bad) if every is None else over_time(files, run, every, bad)
     if rows and not _JSON.value:
         say(table(["file", *["time"] * (every is not None), "class", "probability"], rows))
     check_left_out(bad, len(files))
 
 
 def interval(text: str) -> float:
-    """The seconds of --every; raises Failure(CONFIG) for what is none."""
+    """The seconds of --every; raises Failure(CONFIG) for what is none, or less than LEAST_SECONDS."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?) *(ms|s|min|)", text)
-    if match is None or float(match[1]) == 0:
-        raise Failure(Code.CONFIG, f"--every: {printable(repr(text))}", expected="a time above 0, such as 1s, 500ms or 1min")
-    return float(match[1]) * UNITS[match[2]]
+    seconds = 0.0 if match is None else float(match[1]) * UNITS[match[2]]
+    if seconds < LEAST_SECONDS:
+        expected = f"a time such as 1s, 500ms or 1min, at least {LEAST_SECONDS * 1000:.0f}ms"
+        raise Failure(Code.CONFIG, f"--every: {printable(repr(text))}", expected=expected)
+    return seconds
 
 
-def predicted(files: Sequence[Path], run: TrainedRun, bad: list[Failure], progress: Progress) -> list[list[str]]:
+def predicted(files: Sequence[Path], run: TrainedRun, bad: list[Failure]) -> list[list[str]]:
     """Classifies each file as a whole; the rows of a table, or with --json none."""
-    examples = readable(files, run, run.views_of, bad, progress)
-    first = list(itertools.islice(examples, 1))  # before JAX: that none can be read is reported at once
     rows: list[list[str]] = []
-    for file, views in itertools.chain(first, examples):
-        answers = run.problem.task.answers(run.scores_of(views, file), _TOP.value)
-        if _JSON.value:
-            say(json.dumps({"file": str(file), "step": run.step, "classes": listed_classes(answers)}))
-        else:
-            rows += named_rows([printable(str(file), 400)], answers)
+    with Progress(len(files), 0) as progress:
+        examples = readable(files, run, run.views_of, bad, progress)
+        first = list(itertools.islice(examples, 1))  # before JAX: that none can be read is reported at once
+        for file, views in itertools.chain(first, examples):
+            answers = run.problem.task.answers(run.scores_of(views, file), _TOP.value)
+            if _JSON.value:
+                say(json.dumps({"file": str(file), "step": run.step, "classes": listed_classes(answers)}))
+            else:
+                rows += named_rows([printable(str(file), 400)], answers)
     return rows
 
 
-def over_time(
-    files: Sequence[Path], run: TrainedRun, every: float, bad: list[Failure], progress: Progress
-) -> list[list[str]]:
+def over_time(files: Sequence[Path], run: TrainedRun, every: float, bad: list[Failure]) -> list[list[str]]:
     """Classifies each file part after part, and draws it; the rows of a table, or with --json none."""
     output = run.workdir.plots if flags.FLAGS["output"].value is None else Path(flags.FLAGS["output"].value)
     pictures = {file: output / f"{name}_scores.png" for file, name in named_apart(files).items()}
     check_spared(pictures.values(), files)
+    with Progress(len(files), 0) as progress:
+        opened = dict(readable(files, run, lambda given: timeline.timeline(run, given, every), bad, progress))
     rows: list[list[str]] = []
-    for file, parts in readable(files, run, lambda given: list(timeline.timeline(run, given, every)), bad, progress):
-        for i, (start, scores) in enumerate(parts):
-            answers = run.problem.task.answers(scores, _TOP.value)
-            if _JSON.value:
-                classes = listed_classes(answers)
-                say(json.dumps({"file": str(file), "step": run.step, "time": round(start, 6), "classes": classes}))
-            else:
-                rows += named_rows(["" if i else printable(str(file), 400), f"{start:g} s"], answers)
-        draw(run, parts, pictures[file], file)
+    with Progress(sum(len(parts.starts) for parts in opened.values()), 0) as progress:
+        counter = itertools.count(1)
+        for file, parts in opened.items():
+            found = []
+            try:
+                for start, scores in timeline.scores(run, parts):
+                    found.append((start, scores))
+                    rows += said(file, run, start, scores, first=len(found) == 1)
+                    progress.update(next(counter), {})
+            except Failure as failure:  # after what could be read
+                bad.append(failure)
+                progress.note(str(failure))
+            if found:
+                draw(run, found, pictures[file], file)
     return rows
+
+
+def said(file: Path, run: TrainedRun, start: float, scores: np.ndarray, first: bool) -> list[list[str]]:
+    """The rows of one part; with --json it is printed at once."""
+    answers = run.problem.task.answers(scores, _TOP.value)
+    if _JSON.value:
+        classes = listed_classes(answers)
+        say(json.dumps({"file": str(file), "step": run.step, "time": round(start, 6), "classes": classes}))
+        return []
+    return named_rows([printable(str(file), 400) if first else "", f"{round(start, 3):g} s"], answers)
 
 
 def draw(run: TrainedRun, parts: Sequence[tuple[float, np.ndarray]], picture: Path, file: Path) -> None:

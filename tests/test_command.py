@@ -658,3 +658,10 @@ def test_commands_are_written_down():
     commands = written_commands()
     assert len(commands) >= 30
     assert not any(line.endswith("\\") for line in commands)
+
+
+def test_a_file_whose_name_was_taken_for_a_flag_is_told_how_to_give_it(end_of, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-0.wav").touch()
+    code, out, err = end_of(lambda *files: None, "-0.wav", takes_files=True)
+    assert (code, out, err) == (2, "", "error[2] Unknown command line flag '0.wav'\n  try: ./-0.wav\n")

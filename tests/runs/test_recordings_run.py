@@ -9,7 +9,7 @@ import soundfile
 from perceiver_jax.errors import Code
 from perceiver_jax.readers.recordings import FileRecording
 from perceiver_jax.runs.load import load
-from perceiver_jax.runs.timeline import starts, timeline
+from perceiver_jax.runs.timeline import scores, starts, timeline
 from tests.launch import SMALL
 from tests.recordings import write_film
 
@@ -85,38 +85,46 @@ def test_a_prediction_is_the_mean_over_the_views_of_evaluation(place):
 def test_a_recording_is_classified_part_after_part(place, launcher, tmp_path):
     sound = place / "films/low/unseen.wav"  # 1 s, in parts of 0.16
     found = printed(launcher, "scripts.predict", place, "--every", "200ms", "--output", tmp_path, sound)
-    assert [one["time"] for one in found] == [0, 0.2, 0.4, 0.6, 0.8]
+    assert [one["time"] for one in found] == [0, 0.2, 0.4, 0.6, 0.8, 0.84]  # the last ends where the sound does
     assert len({json.dumps(one["classes"]) for one in found}) > 1
     assert (tmp_path / "unseen_scores.png").read_bytes().startswith(b"\x89PNG")
     command = launcher.start("scripts.predict", "--workdir", place / "run", "--every", "0.5s", "--top", "1", sound)
     assert command.wait() == 0
     header, _, *rows = [line.split() for line in command.stdout.splitlines()]
     assert header == ["file", "time", "class", "probability"]
-    assert [row[-5:-3] for row in rows] == [["0", "s"], ["0.5", "s"]]
+    assert [row[-5:-3] for row in rows] == [["0", "s"], ["0.5", "s"], ["0.84", "s"]]
     assert command.stderr == f"{place / 'run/plots/unseen_scores.png'}\n"
 
 
 def test_the_parts_are_those_that_the_moments_are_of(place):
     run, file = load(place / "run"), place / "films/high/0.mkv"
-    times, scores = zip(*timeline(run, file, 0.1), strict=True)
-    assert times == pytest.approx([0.1 * number for number in range(len(times))])
-    assert 0.1 < FileRecording(file).seconds - times[-1] - 0.16 + 0.1 <= 0.2  # the next would not be whole
-    np.testing.assert_array_equal(scores[0], run.scores_of([run.inputs_at(run.opened(file), 0.0)], file))
+    times, each = zip(*scores(run, timeline(run, file, 0.1)), strict=True)
+    assert times[:3] == pytest.approx((0, 0.1, 0.2))
+    assert times[-1] == pytest.approx(FileRecording(file).seconds - 0.16)
+    for moment, found in ((0.0, each[0]), (1.0, each[-1])):
+        np.testing.assert_array_equal(found, run.scores_of([run.inputs_at(run.opened(file), moment)], file))
 
 
 @pytest.mark.parametrize(
     ("length", "part", "every", "expected"),
-    [(10.0, 1.28, 4.0, [0, 4, 8]), (1.0, 1.28, 0.1, [0]), (1.28, 1.28, 1.0, [0]), (2.28, 1.28, 0.5, [0, 0.5, 1])],
+    [
+        (10.0, 1.28, 4.0, [0, 4, 8, 8.72]),
+        (10.0, 2.0, 4.0, [0, 4, 8]),
+        (1.0, 1.28, 0.1, [0]),
+        (1.28, 1.28, 1.0, [0]),
+        (2.28, 1.28, 0.5, [0, 0.5, 1]),
+        (2.0, 1.28, 1.0, [0, 0.72]),
+    ],
 )
-def test_parts_are_whole_but_for_a_single_one(length, part, every, expected):
-    assert starts(length, part, every) == expected
+def test_parts_cover_the_recording_to_its_end(length, part, every, expected):
+    assert starts(length, part, every) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("every", ["0s", "1h", "-1", "1,5", "", "s"])
+@pytest.mark.parametrize("every", ["0s", "1h", "-1", "1,5", "", "s", "9ms"])
 def test_a_wrong_time_is_refused_with_the_right_forms(place, every, launcher):
     command = launcher.start("scripts.predict", "--workdir", place / "run", f"--every={every}", "a.wav")
     assert command.wait() == Code.CONFIG
-    expected = "expected: a time above 0, such as 1s, 500ms or 1min"
+    expected = "expected: a time such as 1s, 500ms or 1min, at least 10ms"
     assert command.stderr == f"error[2] --every: {every!r}\n  {expected}\n"
 
 
