@@ -3,6 +3,7 @@
 The clock begins with whichever begins first, sound or film; with the film where the sound begins less than 0.05 s before it.
 """
 
+import dataclasses
 import functools
 import math
 from abc import ABC, abstractmethod
@@ -54,6 +55,23 @@ class Recording(ABC):
         """
 
 
+@dataclasses.dataclass(frozen=True)
+class _Counted:
+    """An MP3: as long as libsndfile counts it, less the encoder's filling, but read by PyAV, which seeks without a word."""
+
+    seconds: float
+    track: Track
+
+    @property
+    def rate(self) -> int:
+        """Samples a second."""
+        return self.track.rate
+
+    def read(self, first: int, last: int) -> Float32[np.ndarray, " samples"]:
+        """As a track has it."""
+        return self.track.read(first, last)
+
+
 class FileRecording(Recording):
     """A user's file as a `Recording`: opened in each call, closed behind it, and picklable.
 
@@ -64,10 +82,13 @@ class FileRecording(Recording):
         self._data = data
 
     @functools.cached_property
-    def _parts(self) -> tuple[sounds.Sound | Track | None, Film | None, float, tuple[str, ...]]:
+    def _parts(self) -> tuple[sounds.Sound | _Counted | Track | None, Film | None, float, tuple[str, ...]]:
         """The sound, the film, the seconds and the notes."""
         kind = media_bytes.kind_of(self._data) or containers.format_of(self._data)
         sound, notes, coding = sounds.open_sound(self._data, kind)
+        if kind == "mp3" and sound is not None:
+            track = Track(container_streams.streams_of(self._data, kind, has_index=False).sound)
+            return _Counted(sound.seconds, track), None, sound.seconds, notes
         if sound is not None:
             return sound, None, sound.seconds, notes
         has_index = cut_films.check_whole(self._data, kind)

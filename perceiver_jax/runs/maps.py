@@ -26,12 +26,14 @@ def draw_maps(
     """Draws one example's maps, of cross-attends counted from 1 and latents counted from 0; None: as many as fit.
 
     Each stream has a picture of its own, drawn by its modality: `output`, or with several streams that name and the
-    stream's. Returns what was written.
+    stream's; a stream of which the example has nothing has none. Returns what was written.
     """
     written = []
     every = attention_maps(programs, variables, inputs, masks, cross_attends)
     for stream, modality in programs.problem.modalities.items():
         seen = masks[stream][0] if stream in masks else slice(None)
+        if stream in masks and not seen.any():
+            continue
         maps = zip(cross_attends, (maps[stream][:, seen] for maps in every), strict=True)
         shown = inputs[stream][0].reshape(-1, inputs[stream].shape[-1])[seen] if stream in masks else inputs[stream][0]
         path = programs.problem.picture_of(output, stream)

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from perceiver_jax.errors import Code, Failure
@@ -109,6 +110,18 @@ def test_libraries_say_nothing(capfd):
     for data in (BOTH, BOTH[:9000], BOTH[:5000] + bytes(400) + BOTH[5400:], saved(tone(1), 44_100, format="MP3")[:4000]):
         with contextlib.suppress(BadFile):
             read(FileRecording(data))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_parts_of_an_mp3_are_read_without_a_word_and_equal_the_whole(rate, capfd):
+    noise = np.random.default_rng(0).normal(scale=0.1, size=rate)
+    recording = FileRecording(saved(noise, rate, format="MP3"))
+    whole = recording.sound(0, 1, rate)
+    assert len(whole) == rate
+    for first in range(0, rate, rate // 40):
+        part = recording.sound(first / rate, 0.1, rate)
+        np.testing.assert_allclose(part, whole[first : first + len(part)], atol=1e-6)
     assert capfd.readouterr() == ("", "")
 
 
