@@ -145,11 +145,10 @@ def test_a_file_that_cannot_be_read_is_named_and_costs_itself(place, launcher, t
     assert f"error[3] {files[1]}: does not exist" in command.stderr
 
 
-def test_maps_are_drawn_over_each_stream(place, launcher, tmp_path):
-    command = launcher.start(
-        "scripts.attention_maps", "--workdir", place / "run", "--output", tmp_path, place / "films/low/1.mkv"
-    )
+def test_maps_are_drawn_over_each_stream_that_a_recording_has(place, launcher, tmp_path):
+    files = [place / "films" / name for name in ("low/1.mkv", "high/silent.mp4", "low/unseen.wav")]
+    command = launcher.start("scripts.attention_maps", "--workdir", place / "run", "--output", tmp_path, *files)
     assert command.wait() == 0, command.stderr
-    written = [tmp_path / "1_audio.png", tmp_path / "1_video.png"]
+    written = [tmp_path / f"{name}.png" for name in ("1_audio", "1_video", "silent_video", "unseen_audio")]
     assert command.stdout.splitlines() == list(map(str, written))
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
