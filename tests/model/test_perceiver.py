@@ -3,6 +3,8 @@
 import re
 import subprocess
 import sys
+import traceback
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,12 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.sharding import NamedSharding, PartitionSpec
 
 from perceiver_jax.model import repeat
 from perceiver_jax.model.config import FourierPositions, InputSpec, LearnedPositions, NoPositions, PerceiverConfig
 from perceiver_jax.model.inputs import InputArray
 from perceiver_jax.model.perceiver import Perceiver
 from perceiver_jax.model.schedule import Use, runs
+from perceiver_jax.system import devices
 from tests.launch import on_devices
 
 GRID, FEATURES, CLASSES = (3, 5), 2, 4
@@ -177,7 +181,7 @@ def test_gradients_of_shared_weights_add_up_over_the_places_that_use_them():
 @pytest.mark.usefixtures("float64")
 def test_remat_changes_neither_values_nor_gradients():
     def results(remat):
-        graph, state = build(remat=remat, num_cross_attends=1)
+        graph, state = build(remat=remat, **SHALLOW | {"num_self_attends_per_block": 2})
         slope = jax.value_and_grad(lambda state: jnp.sin(nnx.merge(graph, state)(example()).logits).sum())
         return jax.tree.leaves(jax.jit(slope)(state))
 
@@ -193,10 +197,10 @@ def test_blocks_in_a_loop_give_what_blocks_written_out_give(sharing, monkeypatch
     def results(written_out):
         monkeypatch.setattr(repeat, "WRITTEN_OUT", written_out)
         count = 4 if sharing == "paper" else 3  # the first cross-attend of the paper's is apart
-        graph, state = build(sharing=sharing, num_blocks=count, num_cross_attends=count)
+        graph, state = build(sharing=sharing, num_blocks=count, num_cross_attends=count, num_self_attends_per_block=1)
         slope = jax.value_and_grad(lambda state: jnp.sin(nnx.merge(graph, state)(example()).logits).sum())
-        program = str(jax.make_jaxpr(slope)(state))
-        return jax.tree.leaves(jax.jit(slope)(state)), looping(program)
+        traced = jax.jit(slope).trace(state)
+        return jax.tree.leaves(traced.lower().compile()(state)), looping(traced.jaxpr)
 
     (loop, looped), (written_out, unlooped) = results(2), results(8)
     assert looped
@@ -241,10 +245,11 @@ def test_remat_keeps_less_for_the_backward_pass():
 
 
 def test_remat_saves_memory_once_compiled():
-    """XLA may compute a thing once where it was asked for twice: 6 blocks of 4 layers need less than a quarter."""
+    """XLA may compute a thing once where it was asked for twice: 12 blocks of 3 layers need less than a quarter."""
 
     def temporary_bytes(remat):
-        graph, state = build(remat=remat, num_blocks=6, num_self_attends_per_block=4, num_latents=64, latent_channels=32)
+        blocks = {"num_blocks": 12, "num_cross_attends": 12, "num_self_attends_per_block": 3, "sharing": "all"}  # in a loop
+        graph, state = build(remat=remat, **blocks, num_latents=64, latent_channels=32)
         slope = jax.grad(lambda state, x: jnp.sin(nnx.merge(graph, state)(x).logits).sum())
         lowered = jax.jit(slope).lower(state, jnp.zeros((4, *GRID, FEATURES)))
         return lowered.compile().memory_analysis().temp_size_in_bytes
@@ -312,81 +317,84 @@ def test_features_on_another_grid_are_refused():
         jax.eval_shape(lambda features: model(features).logits, jax.ShapeDtypeStruct((1, 5, 3, FEATURES), jnp.float32))
 
 
-SHARDED = """
-import jax, numpy as np
-from flax import nnx
-from jax.sharding import NamedSharding, PartitionSpec
-from perceiver_jax.system import devices
-from tests.model import test_perceiver as t
+def batch_over_devices() -> None:
+    """A batch over eight devices: only gradients are summed over them."""
+    mesh = devices.make_mesh(1, 1, {})
+    whole, split = NamedSharding(mesh, PartitionSpec()), devices.batch_sharding(mesh, 1)
+    for positions in (FOURIER, LEARNED):
+        graph, state = build(positions=positions, **SHALLOW)
+        gradient = jax.grad(lambda state, x, mask, graph=graph: jnp.sin(nnx.merge(graph, state)(x, mask).logits).sum())
+        x = np.random.default_rng(0).normal(size=(16, *GRID, FEATURES))
+        mask = np.arange(15) < np.arange(16)[:, None] + 1
+        compiled = jax.jit(gradient, in_shardings=(whole, split, split)).lower(state, x, mask).compile()
+        assert moved_in(compiled) == []
+        assert "all-reduce" in compiled.as_text()
+        ours = compiled(*jax.device_put((state, x, mask), (whole, split, split)))
+        alone = jax.jit(gradient)(*jax.device_put((state, x, mask), jax.devices()[0]))
+        assert_near(ours, alone)
 
-assert jax.device_count() == 8
-mesh = devices.make_mesh(1, 1, {})
-whole, split = NamedSharding(mesh, PartitionSpec()), devices.batch_sharding(mesh, 1)
-for positions in (t.FOURIER, t.LEARNED):
-    graph, state = t.build(positions=positions, **t.SHALLOW)
-    gradient = jax.grad(lambda state, x, mask: jax.numpy.sin(nnx.merge(graph, state)(x, mask).logits).sum())
-    x = np.random.default_rng(0).normal(size=(16, *t.GRID, t.FEATURES))
-    mask = np.arange(15) < np.arange(16)[:, None] + 1
-    compiled = jax.jit(gradient, in_shardings=(whole, split, split)).lower(state, x, mask).compile()
-    for moves in ("all-gather", "all-to-all", "collective-permute"):
-        assert moves not in compiled.as_text(), moves
-    assert "all-reduce" in compiled.as_text()
-    ours = compiled(*jax.device_put((state, x, mask), (whole, split, split)))
-    alone = jax.jit(gradient)(*jax.device_put((state, x, mask), jax.devices()[0]))
-    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(alone)):
+
+def inputs_over_devices() -> None:
+    """Inputs over four of eight: each reads its rows, merged by the logarithms of the softmax's denominators."""
+    mesh = devices.make_mesh(1, 4, {})
+    # The head's query reads 5 latents, which each device has.
+    for positions, masked in ((FOURIER, False), (FOURIER, True), (LEARNED, True)):
+        graph, state = build(grid=(8, 5), positions=positions, head="query", **SHALLOW)
+        x = np.random.default_rng(0).normal(size=(4, 8, 5, FEATURES))
+        ends = np.array([[0], [10], [25], [40]])  # nothing to see; nothing on some devices
+
+        def sine(state, x, mask, graph=graph):
+            return jnp.sin(nnx.merge(graph, state)(x, mask).logits).sum()
+
+        def sine_of_parts(state, x, mask, sine=sine):
+            with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+                return sine(state, x, mask)
+
+        slope, alone = (jax.jit(jax.value_and_grad(one, argnums=(0, 1))) for one in (sine_of_parts, sine))
+        masks = [np.random.default_rng(1).random((4, 40)) < 0.7, np.arange(40) < ends] if masked else [None]
+        place = lambda x: jax.device_put(x, devices.batch_sharding(mesh, x.ndim))  # noqa: E731
+        placed = [[jax.tree.map(place, given) for given in (x, mask)] for mask in masks]
+        compiled = slope.lower(state, *placed[0]).compile()
+        assert moved_in(compiled) == []
+        for mask, given in zip(masks, placed, strict=True):
+            assert_near(compiled(state, *given), alone(state, x, mask))
+
+
+def moved_in(compiled: Any) -> list[str]:
+    """How a program moves what is not a sum between devices."""
+    return [how for how in ("all-gather", "all-to-all", "collective-permute") if how in compiled.as_text()]
+
+
+def assert_near(ours: Any, theirs: Any) -> None:
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
-"""
 
 
-PARTS = """
-import jax, numpy as np
-from flax import nnx
-from perceiver_jax.system import devices
-from tests.model import test_perceiver as t
-
-assert jax.device_count() == 8
-mesh = devices.make_mesh(1, 4, {})
-# The head's query reads 5 latents, which each device has.
-for positions, masked in ((t.FOURIER, False), (t.FOURIER, True), (t.LEARNED, True)):
-    graph, state = t.build(grid=(8, 5), positions=positions, head="query", **t.SHALLOW)
-    x = np.random.default_rng(0).normal(size=(4, 8, 5, t.FEATURES))
-    ends = np.array([[0], [10], [25], [40]])  # nothing to see; nothing on some devices
-
-    def sine(state, x, mask):
-        return jax.numpy.sin(nnx.merge(graph, state)(x, mask).logits).sum()
-
-    def sine_of_parts(state, x, mask):
-        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-            return sine(state, x, mask)
-
-    slope, alone = (jax.jit(jax.value_and_grad(one, argnums=(0, 1))) for one in (sine_of_parts, sine))
-    masks = [np.random.default_rng(1).random((4, 40)) < 0.7, np.arange(40) < ends] if masked else [None]
-    place = lambda x: jax.device_put(x, devices.batch_sharding(mesh, x.ndim))
-    placed = [[jax.tree.map(place, given) for given in (x, mask)] for mask in masks]
-    compiled = slope.lower(state, *placed[0]).compile()
-    for moves in ("all-gather", "all-to-all", "collective-permute"):
-        assert moves not in compiled.as_text(), moves
-    for mask, given in zip(masks, placed, strict=True):
-        for a, b in zip(jax.tree.leaves(compiled(state, *given)), jax.tree.leaves(alone(state, x, mask)), strict=True):
-            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
-"""
+def write_failures(folder: Path) -> None:
+    """Leaves what is wrong with each of both, nothing where all is well."""
+    assert jax.device_count() == 8
+    for ask in (batch_over_devices, inputs_over_devices):
+        try:
+            ask()
+        except AssertionError:
+            (folder / ask.__name__).write_text(traceback.format_exc())
+        else:
+            (folder / ask.__name__).touch()
 
 
-def on_eight_devices(script: str) -> None:
-    environment = on_devices(8) | {"JAX_ENABLE_X64": "1"}
-    command = [sys.executable, "-c", script]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr[-3000:]
+@pytest.mark.parametrize("ask", [batch_over_devices, inputs_over_devices])
+def test_on_eight_devices_nothing_is_gathered_and_gradients_are_the_same(ask, once):
+    """Both in one process: half of either is its start."""
 
+    def make(folder):
+        folder.mkdir()
+        call = "import sys; from tests.model import test_perceiver as t; t.write_failures(t.Path(sys.argv[1]))"
+        environment = on_devices(8) | {"JAX_ENABLE_X64": "1"}
+        command = [sys.executable, "-c", call, folder]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+        assert result.returncode == 0, result.stderr[-3000:]
 
-def test_inputs_over_four_devices_are_never_gathered_and_give_the_same_gradients():
-    """Each reads its rows, and what it read is merged by the logarithms of the softmax's denominators."""
-    on_eight_devices(PARTS)
-
-
-def test_a_batch_over_eight_devices_is_never_gathered_and_gives_the_same_gradient():
-    """Only gradients are summed over the devices."""
-    on_eight_devices(SHARDED)
+    assert (once("eight_devices", make) / ask.__name__).read_text() == ""
 
 
 def test_logits_of_half_precision_are_not_rounded_to_it():

@@ -28,7 +28,8 @@ TWO = {"positions": {"image": FOURIER, "sound": LEARNED}, "modality_vectors": VE
 
 def build(inputs=BOTH, dtype: Any = jnp.float32, **changes: Any) -> tuple[nnx.GraphDef, nnx.State]:
     """A model's graph and random parameters that move every output."""
-    graph, state = nnx.split(nnx.eval_shape(lambda: Perceiver(config(**changes), inputs, CLASSES, nnx.Rngs(0))))
+    fields = SHALLOW | changes
+    graph, state = nnx.split(nnx.eval_shape(lambda: Perceiver(config(**fields), inputs, CLASSES, nnx.Rngs(0))))
     rng = np.random.default_rng(1)
     return graph, jax.tree.map(lambda leaf: jnp.asarray(0.5 * rng.normal(size=leaf.shape), dtype), state)
 
@@ -78,7 +79,7 @@ def test_a_single_stream_has_no_vector_and_goes_by_name_or_without():
 
 
 def test_attention_logits_are_by_stream():
-    captured = run(build(**TWO), example(*BOTH), capture=True).attention_logits
+    captured = run(build(**TWO, num_cross_attends=2, arrangement="at_start"), example(*BOTH), capture=True).attention_logits
     assert [{name: x.shape for name, x in one.items()} for one in captured] == [
         {"image": (3, 1, 5, 15), "sound": (3, 1, 5, 7)}
     ] * 2
@@ -116,7 +117,7 @@ EVERY_READ = [(1, 2**19, 0.5), (1, 2**19, 50.0), (1, 300, 0.5), (1, 300, 50.0), 
 def test_a_mask_of_all_inputs_gives_the_same_bits_as_none(heads, chunk_bytes, scale, monkeypatch):
     """In both forms, in chunks that are filled up too, and whichever shift the logits' sizes ask for."""
     monkeypatch.setattr(read, "CHUNK_BYTES", read.ChunkBytes(chunk_bytes, chunk_bytes))
-    graph, state = build(**TWO, **SHALLOW, num_cross_attend_heads=heads)
+    graph, state = build(**TWO, num_cross_attend_heads=heads)
     state, inputs = jax.tree.map(lambda leaf: scale * leaf, state), example(*BOTH)
     forward = jax.jit(lambda state, *a: nnx.merge(graph, state)(*a).logits, compiler_options=AS_SHIPPED)
     np.testing.assert_array_equal(forward(state, inputs, full(inputs)), forward(state, inputs, None))
@@ -126,7 +127,7 @@ def test_a_mask_of_all_inputs_gives_the_same_bits_as_none(heads, chunk_bytes, sc
 def test_a_mask_of_all_inputs_gives_the_same_gradients_as_none(heads):
     """But for the order in which XLA adds up that of the inputs' norm."""
     with jax.enable_x64(True):
-        graph, state = build(dtype=jnp.float64, **TWO, **SHALLOW, num_cross_attend_heads=heads)
+        graph, state = build(dtype=jnp.float64, **TWO, num_cross_attend_heads=heads)
         inputs = example(*BOTH, dtype=jnp.float64)
         slope = jax.jit(jax.grad(lambda s, x, m: jnp.sin(nnx.merge(graph, s)(x, m).logits).sum(), argnums=(0, 1)))
         chex.assert_trees_all_close(slope(state, inputs, full(inputs)), slope(state, inputs, None), rtol=1e-11, atol=1e-12)
@@ -183,7 +184,7 @@ def test_a_stream_that_an_example_does_not_see_is_as_good_as_absent(heads, missi
 
 def test_masks_pass_blocks_in_loops():
     """More blocks than are written out without a gradient, and with one."""
-    graph, state = build(**TWO, num_blocks=4, num_cross_attends=4)
+    graph, state = build(**TWO, num_blocks=3, num_cross_attends=3, sharing="all")
     inputs = example(*BOTH)
     masks = {"sound": full(inputs)["sound"].at[:, 3:].set(False)}
     slope = jax.jit(jax.value_and_grad(lambda state: nnx.merge(graph, state)(inputs, masks).logits.sum()))

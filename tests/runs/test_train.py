@@ -250,9 +250,41 @@ def test_a_config_trains_saves_resumes_and_ends_as_it_did(name, launcher, tmp_pa
     assert again["state_sha256"] == result["state_sha256"]
 
 
+def elsewhere(config):
+    """What a run of the config would learn from data of ten classes."""
+    return make(config, Contents(tuple("0123456789"), {"train": 1_000_000, "test": 1_000}), "")
+
+
+def few(fields):
+    """A number of 2 and more as 2: what there is, but not how much of it, decides of which operations a step is made."""
+    if isinstance(fields, dict):
+        return {name: few(value) for name, value in fields.items()}
+    if isinstance(fields, tuple):
+        return tuple(few(value) for value in fields)
+    return (min(fields, 2) if isinstance(fields, int) else bool(fields)) if isinstance(fields, int | float) else fields
+
+
+def structure(config):
+    """What a step is made of."""
+    problem = elsewhere(config)
+    sections = [few(section.model_dump()) for section in (config.model, config.optim, config.task)]
+    return repr((sections, [(one.name, len(one.grid), one.num_coordinates) for one in problem.inputs], problem.mixes))
+
+
+STRUCTURES = {structure(config): name for name, config in ELSEWHERE.items()}.values()  # one config of each
+
+
 @pytest.mark.parametrize("config", ELSEWHERE.values(), ids=ELSEWHERE)
-def test_a_config_without_data_here_traces(config):
-    problem = make(config, Contents(tuple("0123456789"), {"train": 1_000_000, "test": 1_000}), "")
+def test_a_config_without_data_here_makes_a_state(config):
+    leaves = jax.tree.leaves(Programs(elsewhere(config)).abstract_state.params)
+    assert sum(leaf.size for leaf in leaves) > 1_000
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_a_config_without_data_here_traces(name):
+    """One of those that differ in numbers alone."""
+    config = ELSEWHERE[name]
+    problem = elsewhere(config)
     made, size = Programs(problem), config.data.batch_size
     inputs, masks = accounting.example_shapes(problem, size)
     blank = np.asarray(problem.task.blank())

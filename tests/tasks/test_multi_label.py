@@ -181,12 +181,12 @@ def test_a_score_that_is_nan_leaves_no_number():
     assert found["classes_with_examples"] == 2
 
 
-def test_the_measures_of_20_371_examples_of_527_classes_take_less_than_5_s():
+def test_the_measures_of_4_074_examples_of_527_classes_take_less_than_1_s():
     rng = np.random.default_rng(0)
-    scores, labels = rng.normal(size=(20_371, 527)).astype(np.float32), rng.random((20_371, 527)) < 0.004
+    scores, labels = rng.normal(size=(4_074, 527)).astype(np.float32), rng.random((4_074, 527)) < 0.004
     began = time.process_time()
     rankings(scores, labels)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 1  # a fifth of AudioSet's evaluation
 
 
 # The area under the curve, and d'
