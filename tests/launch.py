@@ -1,6 +1,6 @@
 """Runs of the real commands, cheap enough for many: each is a process of its own, forked from one that has imported JAX.
 
-Half of a small run is imports, paid here once.
+Half of a small run is imports, and a fifth of the rest what is alike in all (`warm`), paid here once.
 """
 
 import ast
@@ -13,11 +13,8 @@ import runpy
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
-
-import numpy as np
 
 from configs.digits import get_config
 from perceiver_jax.runs.problem import Problem, resolve
@@ -184,13 +181,11 @@ def _serve() -> None:
     import orbax.checkpoint  # noqa: F401
     import tensorboardX  # noqa: F401
 
-    import perceiver_jax.model.perceiver
     import perceiver_jax.runs.train  # noqa: F401
-    from perceiver_jax.report.examples import SIDE, draw_examples
+    from tests import warm
 
-    with tempfile.TemporaryDirectory() as folder:  # so that no run has to look for fonts
-        draw_examples([("a", [np.zeros((SIDE, SIDE, 3), np.uint8)])], Path(folder, "a.png"), "a")
-
+    warm.draw()
+    warm.trace(problem_of(*SMALL))
     rest_collector()
     codes: dict[int, int] = {}
     for line in sys.stdin:

@@ -16,7 +16,7 @@ from tests.readers.recording_files import chunk, film, saved, tone, wave, wave_f
 
 RATE, SECONDS = 8000, 0.2
 SOUND = tone(SECONDS, RATE, 300.0) + tone(SECONDS, RATE, 1100.0, 0.2)
-MUSIC = tone(0.05, 48_000)
+MUSIC = tone(0.1, 48_000)
 MOST = 4 * len(SOUND)  # samples that a changed header may make of them
 
 
