@@ -48,6 +48,10 @@ class Failure(Exception):
         return "\n".join(lines + [f"  {name}: {text}" for name, text in rest.items() if text])
 
 
+class MissingPackage(Failure):
+    """A package that is not installed: no fault of the file that needs it."""
+
+
 class Stopped(Exception):
     """A run that a signal ended in good order; `code` is the exit code of that signal, `then` says how to resume."""
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from perceiver_jax.data.batch import masked_streams
 from perceiver_jax.data.examples import raw_inputs
 from perceiver_jax.data.folder_source import Files, FolderSource
-from perceiver_jax.errors import Code, Failure
+from perceiver_jax.errors import Code, Failure, MissingPackage
 from perceiver_jax.modalities import Modality
 from perceiver_jax.tasks import Task
 
@@ -34,8 +34,8 @@ def check_files(
 ) -> Checked:
     """Reads every file once; reports those that cannot be read. `observe` is called with how many are done; it may raise.
 
-    Raises Failure(DATA) where they are more than the config's `max_bad`, and, before any is read, for labels that the
-    task cannot learn.
+    Raises Failure(DATA) where they are more than the config's `max_bad`, where a package that they need is missing, and,
+    before any is read, for labels that the task cannot learn.
     """
     splits = [source.load(split) for split in source.contents().num_examples]
     files = [(split, index) for split in splits for index in range(len(split))]
@@ -79,6 +79,8 @@ def _checked(files: Files, index: int, modalities: Mapping[str, Modality]) -> se
         if any(modality.seconds for modality in modalities.values()):
             raw_inputs(modalities, example.inputs, example.name, 1.0)  # its end may be missing
         features = {name: modalities[name].evaluation(one, 0) for name, one in raw.items()}
+    except MissingPackage:
+        raise
     except Failure as failure:
         return failure if failure.where else dataclasses.replace(failure, where=files.file(index))
     grids = {name: modalities[name].stream.grid for name in masked_streams(modalities)}

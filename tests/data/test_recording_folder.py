@@ -1,5 +1,7 @@
 """Folders of recordings: sound and film of one part in time, the same whatever reads them, absent where they are absent."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from perceiver_jax.data.sources.recording_folder import Config
 from perceiver_jax.errors import Failure
 from perceiver_jax.modalities.raw_audio import NoAugment as Plain
 from perceiver_jax.modalities.video.config import NoAugment as Whole
+from perceiver_jax.readers import optional
 from tests.problems import BATCHES, data_of, take, views_of
 from tests.readers.recording_files import RATE, film, numbers, saved
 
@@ -116,6 +119,15 @@ def test_a_file_that_cannot_be_read_is_found_before_training(folder, damage):
     made = data(folder)
     with pytest.raises(Failure, match=r"train/a/1.mkv"):
         check_files(made.source, made.modalities, made.task, lambda done: None, print)
+
+
+def test_a_missing_package_is_no_fault_of_the_files(folder, monkeypatch):
+    made = data(folder, max_bad=10)
+    monkeypatch.setitem(sys.modules, "av", None)
+    optional.package.cache_clear()
+    with pytest.raises(Failure, match="need the package av"):
+        check_files(made.source, made.modalities, made.task, lambda done: None, print)
+    optional.package.cache_clear()
 
 
 def test_a_recording_without_any_of_the_streams_is_found_before_training(folder):
