@@ -88,7 +88,13 @@ def predicted(files: Sequence[Path], run: TrainedRun, bad: list[Failure]) -> lis
 
 def over_time(files: Sequence[Path], run: TrainedRun, every: float, bad: list[Failure]) -> list[list[str]]:
     """Classifies each file part after part, and draws it; the rows of a table, or with --json none."""
-    output = run.workdir.plots if flags.FLAGS["output"].value is None else Path(flags.FLAGS["output"].value)
+    given = flags.FLAGS["output"].value
+    output = run.workdir.plots if given is None else Path(given)
+    if given is not None:
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise disk.unusable(f"--output {output}", output, error) from error
     pictures = {file: output / f"{name}_scores.png" for file, name in named_apart(files).items()}
     check_spared(pictures.values(), files)
     with Progress(len(files), 0) as progress:

@@ -96,6 +96,14 @@ def test_a_recording_is_classified_part_after_part(place, launcher, tmp_path):
     assert command.stderr == f"{place / 'run/plots/unseen_scores.png'}\n"
 
 
+def test_a_folder_for_pictures_that_cannot_be_one_is_told_first(place, launcher, tmp_path):
+    (tmp_path / "file").touch()
+    given = ["--every=1s", "--output", tmp_path / "file", place / "films/low/1.mkv"]
+    command = launcher.start("scripts.predict", "--workdir", place / "run", *given)
+    assert command.wait() == Code.WORKDIR
+    assert command.stderr.startswith(f"error[6] --output {tmp_path / 'file'}")
+
+
 def test_the_parts_are_those_that_the_moments_are_of(place):
     run, file = load(place / "run"), place / "films/high/0.mkv"
     times, each = zip(*scores(run, timeline(run, file, 0.1)), strict=True)

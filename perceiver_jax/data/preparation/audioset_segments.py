@@ -67,7 +67,7 @@ def split_of(word: str) -> tuple[str, Path]:
     for split in ("unbalanced_train", "balanced_train", "eval"):
         if split in name:
             return split, Path(word).expanduser()
-    hint = f"--segments=SPLIT={word}, SPLIT one of {', '.join(SPLITS)}"
+    hint = f"--segments=SPLIT={path or word}, SPLIT one of {', '.join(SPLITS)}"
     raise Failure(Code.CONFIG, f"--segments {word}", "which split is it? Its name does not say", hint=hint)
 
 
