@@ -223,11 +223,10 @@ def test_the_split_of_a_list_is_told_by_its_name_or_given(word, split, path):
     assert (found[0], str(found[1])) == (split, path)
 
 
-@pytest.mark.parametrize("word", ["eval/mine.csv", "train=mine.csv"])
-def test_a_list_of_no_split_is_refused(word):
-    with pytest.raises(
-        Failure, match=f"--segments=SPLIT={word}, SPLIT one of balanced_train, unbalanced_train, eval"
-    ) as caught:
+@pytest.mark.parametrize(("word", "path"), [("eval/mine.csv", "eval/mine.csv"), ("train=mine.csv", "mine.csv")])
+def test_a_list_of_no_split_is_refused(word, path):
+    hint = f"--segments=SPLIT={path}, SPLIT one of balanced_train, unbalanced_train, eval"
+    with pytest.raises(Failure, match=hint) as caught:
         audioset_segments.split_of(word)
     assert caught.value.code is Code.CONFIG
 
