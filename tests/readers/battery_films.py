@@ -16,7 +16,7 @@ FRAMES, SIZE = 8, (32, 32)
 
 
 def read(data):
-    """The frames of a film by the shorter side of 32."""
+    """The frames of a film, the shorter side at most 32."""
     return FileRecording(data).frames(0.0, 100, 25.0, 32)
 
 
@@ -27,7 +27,7 @@ def same(frames, other):
 
 def possible(frames, data=b""):
     """Whether something is a film at all, or none."""
-    return frames is None or (frames.dtype == np.uint8 and min(frames.shape[1:3]) == 32 and frames.shape[3] == 3)
+    return frames is None or (frames.dtype == np.uint8 and 0 < min(frames.shape[1:3]) <= 32 and frames.shape[3] == 3)
 
 
 def first_of(frames):
