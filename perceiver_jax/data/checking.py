@@ -75,9 +75,10 @@ def _checked(files: Files, index: int, modalities: Mapping[str, Modality]) -> se
     """
     try:
         example = files[index]
-        raw = raw_inputs(modalities, example.inputs, example.name, 0.0)
+        names = dict.fromkeys(modalities, example.name)
+        raw = raw_inputs(modalities, example.inputs, names, 0.0)
         if any(modality.seconds for modality in modalities.values()):
-            raw_inputs(modalities, example.inputs, example.name, 1.0)  # its end may be missing
+            raw_inputs(modalities, example.inputs, names, 1.0)  # its end may be missing
         features = {name: modalities[name].evaluation(one, 0) for name, one in raw.items()}
     except MissingPackage:
         raise

@@ -47,7 +47,7 @@ def write(folder: Path, split: str, examples: Iterable[tuple[Sequence[str], Sequ
 
 
 def read(folder: Path, split: str, length: int) -> Index:
-    """The index of a split of so many examples; raises Failure(DATA) where it is missing or damaged."""
+    """The index of a split of `length` examples; raises Failure(DATA) where it is missing or damaged."""
     paths = _path(folder, split, "streams"), _path(folder, split, "labels")
     try:
         return _read(*paths, length, *(path.stat().st_mtime_ns for path in paths))

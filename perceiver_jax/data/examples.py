@@ -92,7 +92,11 @@ class Split:
         """One example's raw inputs by stream, and its label; raises Failure(DATA), naming it, where they are wrong."""
         example = self._published[self._first + index]
         name = example.name or f"example {self._first + index} of split {self._split}"
-        raw = raw_inputs(self.data.modalities, example.inputs, name, moment)
+        missing = self.data.modalities.keys() - example.inputs.keys()
+        if missing:
+            found = ", ".join(sorted(example.inputs)) or "none"
+            raise Failure(Code.DATA, f"{name}: stream {min(missing)} is missing", found=found)
+        raw = raw_inputs(self.data.modalities, example.inputs, dict.fromkeys(example.inputs, name), moment)
         labels = [self.data.numbers[label] for label in example.labels]
         return raw, self.data.task.encode(labels, name)
 
@@ -156,28 +160,22 @@ class Split:
 
 
 def raw_inputs(
-    modalities: Mapping[str, Modality], given: Mapping[str, object], name: str, moment: float
+    modalities: Mapping[str, Modality], given: Mapping[str, object], names: Mapping[str, str], moment: float
 ) -> dict[str, object]:
     """One example's raw inputs, by those streams that it has at a moment; raises Failure(DATA) where it has none.
 
+    `names` are what messages call what is given, by stream.
+
     Where all its streams have ended by then, they are taken from the beginning.
     """
-    missing = modalities.keys() - given.keys()
-    if missing:
-        found = ", ".join(sorted(given)) or "none"
-        raise Failure(Code.DATA, f"{name}: stream {min(missing)} is missing", found=found)
-    read = {stream: modality.read(given[stream], name, moment) for stream, modality in modalities.items()}
+    read = {stream: modality.read(given[stream], names[stream], moment) for stream, modality in modalities.items()}
     raw = {stream: one for stream, one in read.items() if one is not None}
     if not raw and moment > 0:
-        return raw_inputs(modalities, given, name, 0.0)
+        return raw_inputs(modalities, given, names, 0.0)
     if not raw:
-        raise without_streams(name, modalities)
+        name, found = " ".join(dict.fromkeys(names.values())), f"no {' and no '.join(modalities)}"
+        raise Failure(Code.DATA, "no-stream", name, found=found, hint="remove it, or replace it")
     return raw
-
-
-def without_streams(name: str, streams: Collection[str]) -> Failure:
-    """The failure for an example that has none of the streams."""
-    return Failure(Code.DATA, "no-stream", name, found=f"no {' and no '.join(streams)}", hint="remove it, or replace it")
 
 
 def moment_of(view: int, views: ViewsConfig) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Num, UInt8
 from pydantic import Field
 
+from perceiver_jax import readers
 from perceiver_jax.readers.recordings import FileRecording, Recording
 from perceiver_jax.section import Count, Section
 
@@ -44,6 +45,16 @@ def tell(recording: Recording, name: str, rate: int | None = None) -> None:
             names.append(name)
             more = "; of others it is not said" if len(names) == NAMED else ""
             print(f"note: {name} {words}{more}", file=sys.stderr)
+
+
+def sound_at(
+    recording: Recording, name: str, moment: float, seconds: float, rate: int
+) -> Float32[np.ndarray, " samples"] | None:
+    """The samples of a part of a recording; None where it has no sound then; raises Failure(DATA) with the name."""
+    with readers.named("recording", name):
+        tell(recording, name, rate)
+        sound = recording.sound(start_of(recording, moment, seconds), seconds, rate)
+    return sound if sound is not None and len(sound) else None
 
 
 def start_of(recording: Recording, moment: float, seconds: float) -> float:

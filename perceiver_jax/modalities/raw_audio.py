@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 from pydantic import Field
 
-from perceiver_jax import readers
-from perceiver_jax.modalities import Stream, start_of, tell
+from perceiver_jax.modalities import Stream, sound_at
 from perceiver_jax.readers.recordings import FILMS, SOUNDS, FileRecording, Recording
 from perceiver_jax.report.maps import draw_attention_maps, squared
 from perceiver_jax.report.sounds import waveform
@@ -65,10 +64,7 @@ class RawAudio:
 
     def read(self, given: Recording, name: str, moment: float) -> Waveform | None:
         """The samples of the part at a moment; None where there is no sound; raises Failure(DATA) with the name."""
-        with readers.named("recording", name):
-            tell(given, name, self.stream.sample_rate)
-            sound = given.sound(start_of(given, moment, self.seconds), self.seconds, self.stream.sample_rate)
-        return sound if sound is not None and len(sound) else None
+        return sound_at(given, name, moment, self.seconds, self.stream.sample_rate)
 
     def read_file(self, data: bytes | Path, name: str) -> FileRecording:
         """The recording in a user's file."""

@@ -14,7 +14,7 @@ _SEEKABLE = ("mov", "matroska", "mpegts")
 _NO_STORED_TIMES = "avi"  # of pictures: they follow one another
 _STILLS = ("mjpeg", "png", "bmp", "gif", "webp", "jpeg2000", "tiff")  # codecs of covers
 _NEAR = 0.05  # seconds: a film that begins so little behind the sound begins the clock
-_FAR = 0.2  # seconds: FFmpeg's guess of a stream's start may differ so much from its first packet
+_FAR = 0.2  # seconds: FFmpeg's guess of a stream's start may differ from its first packet by this much
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Streams:
     size: tuple[int, int]  # of the film's frames: width, height
     times: tuple[float, ...]  # of the film's frames in a container that does not store them
     seconds: float
-    joined: bool  # whether its clock begins anew within it
+    joined: bool  # whether its clock starts again partway
 
 
 @dataclasses.dataclass

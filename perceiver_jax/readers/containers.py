@@ -17,7 +17,7 @@ from perceiver_jax.readers.optional import package
 
 _PROBED = ("mp3", "aac", "ac3", "eac3", "mpeg", "mpegts", "amr", "dts", "flac")  # what bytes without a mark may be
 MAX_PIXELS = 9_500_000  # of a frame: 4K; a few bytes can claim billions, and decoders hold up to 16 of them
-_JUMP = 1.0  # seconds: a clock that goes back so much begins anew, where files were put one behind the other
+_JUMP = 1.0  # seconds: a clock that goes back by more has started again: files were joined
 # Of packets or frames without a size of the whole: the last may be cut, or have something else behind it.
 _OPEN_ENDED = ("mpegts", "flv", "mpeg", "asf", "mp3", "aac", "ac3", "eac3", "amr", "dts")
 
@@ -121,7 +121,7 @@ def samples_of(data: Data, kind: str) -> tuple[int, int, bool]:
 
 
 class Clock:
-    """The times of one stream on a recording's clock, which goes on where the file's own begins anew."""
+    """The times of one stream on a recording's clock, which continues where the file's own starts again."""
 
     def __init__(self, zero: float):
         self._shift, self.end, self.jumped = -zero, None, False

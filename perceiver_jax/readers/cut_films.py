@@ -7,7 +7,7 @@ from perceiver_jax.readers import BadFile
 from perceiver_jax.readers.media_bytes import Data, opened
 
 _SEGMENT, _EBML = b"\x18\x53\x80\x67", b"\x1a\x45\xdf\xa3"  # Matroska's outermost elements
-_STREAMED = 0x7FFF0000  # bytes that an AVI claims which was never finished; so much or more
+_STREAMED = 0x7FFF0000  # bytes: an AVI that was never finished claims this or more
 _MAX_PARTS = 1_000_000  # of an MP4 in fragments
 
 

@@ -21,7 +21,7 @@ from perceiver_jax.readers.optional import package
 from perceiver_jax.readers.stored_samples import Samples, check_claims
 from perceiver_jax.readers.wave_files import read_wave
 
-_BEFORE = 16_384  # samples that MP3 and Vorbis must have decoded before those that are wanted
+_BEFORE = 16_384  # samples that Vorbis must have decoded before those that are wanted
 _BLOCK = 2**20  # numbers that are decoded at once
 _STORED: dict[str, Callable[..., Samples | str]] = {
     **{"wav": read_wave, "w64": read_wave, "aiff": read_aiff, "au": read_au, "caf": read_caf}
@@ -70,8 +70,8 @@ class Sound:
 def _blocks(data: Data, piece: Piece, start: int, end: int) -> Iterator[Float32[np.ndarray, " samples"]]:
     with _soundfile(data, piece) as file:
         kind = "float64" if file.subtype == "DOUBLE" else "float32"  # a larger number is then still told from infinity
-        may_be_large = file.subtype in ("FLOAT", "DOUBLE") or file.format in ("OGG", "MP3")
-        before = _BEFORE if file.format in ("OGG", "MP3") else 0
+        may_be_large = file.subtype in ("FLOAT", "DOUBLE") or file.format == "OGG"
+        before = _BEFORE if file.format == "OGG" else 0
         while start < end:
             heard = max(0, min(start, piece.last) - before)
             file.seek(heard)  # each read does so too: soundfile looks for where it is

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from perceiver_jax.readers import BadFile
 
 MAX_CHANNELS, MAX_RATE = 255, 384_000
-_STREAMED = 0x7FFF0000  # bytes; a writer that does not know yet claims so many or more, or none
+_STREAMED = 0x7FFF0000  # bytes: a writer that does not know the size yet claims this or more, or none
 _MAX_CHUNKS = 10_000
 _GUID = 16  # bytes of Wave64's names of parts, of which the first four are WAV's
 _INTEGERS = {2: "PCM_16", 3: "PCM_24", 4: "PCM_32", 8: "PCM_32"}  # of 8 bytes the upper 4 are taken

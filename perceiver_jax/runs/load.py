@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from perceiver_jax.data.batch import Inputs, Masks, normalized
 from perceiver_jax.data.config import DirectoryConfig
-from perceiver_jax.data.examples import moment_of, without_streams
+from perceiver_jax.data.examples import moment_of, raw_inputs
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.runs import workdir as workdirs
 from perceiver_jax.runs.problem import Problem, check_classes, differences, resolve
@@ -111,7 +111,7 @@ class TrainedRun:
         if given.keys() != modalities.keys():
             found, expected = ", ".join(given) or "none", ", ".join(modalities)
             raise Failure(Code.CONFIG, "streams of an example", found=found, expected=expected)
-        opened, bytes_of = {}, functools.cache(read_file)  # once: a pipe can be read no second time
+        opened, bytes_of = {}, functools.cache(read_file)  # once: a pipe cannot be read a second time
         for stream, modality in modalities.items():
             one = given[stream]
             if isinstance(one, str | Path):
@@ -125,14 +125,9 @@ class TrainedRun:
     def inputs_at(self, opened: Mapping[str, tuple[Any, str]], moment: float, view: int = 0) -> tuple[Inputs, Masks]:
         """A view of an example that has been `opened`, and of a recording the part at a moment, 0 to 1."""
         modalities = self.problem.modalities
-        features = {}
-        for stream, (one, name) in opened.items():
-            raw = modalities[stream].read(one, name, moment)
-            if raw is not None:
-                features[stream] = modalities[stream].evaluation(raw, view)
-        if not features:
-            raise without_streams(" ".join(dict.fromkeys(name for _, name in opened.values())), modalities)
-        return normalized(modalities, features)
+        given, names = ({stream: pair[i] for stream, pair in opened.items()} for i in (0, 1))
+        raw = raw_inputs(modalities, given, names, moment)
+        return normalized(modalities, {stream: modalities[stream].evaluation(one, view) for stream, one in raw.items()})
 
     def scores(self, given: Given) -> Float[np.ndarray, " Y"]:
         """The probability of each class for one example, the mean over the views that evaluation averages.

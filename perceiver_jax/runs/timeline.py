@@ -29,7 +29,7 @@ def seconds_of(run: TrainedRun) -> float:
 
 
 def starts(length: float, part: float, every: float) -> list[float]:
-    """When the parts of a recording begin, `every` so many seconds; all in seconds.
+    """When the parts of a recording begin, one in each `every` seconds; all in seconds.
 
     The last one ends where the recording does; of a recording that is shorter than a part there is one.
     """

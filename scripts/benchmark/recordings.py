@@ -35,7 +35,7 @@ class Windows:
     kind: str
 
     def __call__(self) -> Built:
-        """Itself, the file in memory. A file is opened anew for every window, as in training."""
+        """Itself, the file in memory. A file is opened again for every window, as in training."""
         read = {"ours": self._ours, "library": self._library}[self.name]()
         return _over_windows(read)
 

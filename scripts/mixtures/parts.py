@@ -22,7 +22,7 @@ FADE = 200  # samples
 KEYS = range(42, 78, 5)
 VELOCITY = 100
 HELD_OUT = (3, 6)  # of a family's eight programs
-EVERY = 4  # of the kits one in so many is held out
+EVERY = 4  # one kit in this many is held out
 MAX_LAYERS = 4  # of an instrument of a kit: the loudest ones
 FAMILIES = (
     *("Piano", "Chromatic percussion", "Organ", "Guitar", "Bass guitar", "Bowed strings", "Ensemble", "Brass", "Reed"),

@@ -17,12 +17,12 @@ from perceiver_jax.data.preparation.audioset_names import EITHER, START, WHOLE
 from perceiver_jax.data.preparation.items import Clip, Convert, Example, Item, record
 from perceiver_jax.data.preparation.listing import share
 from perceiver_jax.data.preparation.sound_checks import oddities
+from perceiver_jax.data.sources.audioset import LISTED
 from perceiver_jax.data.stored_recordings import FRAME_RATE, SOUND_RATE, encode_film, encode_sound
 from perceiver_jax.readers import BadFile
 from perceiver_jax.readers.recordings import FILMS, FileRecording
 
 NAME, VERSION, NOUN = "audioset", "1.0.0", "sounds or films"
-PUBLISHED = {"balanced_train": 22_160, "unbalanced_train": 2_041_789, "eval": 20_371}
 SHARDS = {"balanced_train": 64, "unbalanced_train": 768, "eval": 64}  # of the whole lists: all can be open at once
 PRELOAD = (__name__, "av", "cv2", "soundfile", "soxr", "tensorflow_datasets.proto.tf_example_pb2")
 NO_AUDIO, NO_VIDEO = "no-audio", "no-video"
@@ -43,7 +43,7 @@ def converter(frame_side: int) -> Convert:
 
 def num_shards(split: str, num_clips: int) -> int:
     """How many shards a split has; of a subset its share."""
-    return share(SHARDS[split], num_clips, PUBLISHED[split])
+    return share(SHARDS[split], num_clips, LISTED[split])
 
 
 def example_bytes(items: Iterable[Item], frame_side: int) -> int:

@@ -95,7 +95,7 @@ class _Few:
 
 
 def _state(entry: os.DirEntry) -> os.stat_result | None:
-    """What a file is; None for what is no regular file."""
+    """What a file is; None where it is not a regular file."""
     try:
         state = entry.stat()
     except OSError:

@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 from perceiver_jax.data import label_rows
 from perceiver_jax.data.preparation.audioset_classes import MID, Classes, delimiter_of, read_text
+from perceiver_jax.data.sources.audioset import LISTED
 from perceiver_jax.errors import Code, Failure, printable, some
 
-SPLITS = ("balanced_train", "unbalanced_train", "eval")
+SPLITS = tuple(LISTED)
 ID = re.compile(r"[A-Za-z0-9_-]{11}")
 EXPECTED = 'YTID, start_seconds, end_seconds, "mid,mid"'
 MAX_SECONDS = 600  # of a segment; more are milliseconds taken for seconds

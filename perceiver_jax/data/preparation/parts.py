@@ -62,7 +62,7 @@ class Part(NamedTuple):
 
 
 def share_of(part: Part, units: Sequence[Unit]) -> list[Unit]:
-    """The units that a part prepares. Their items are shuffled: so many of them are so much work."""
+    """The units that a part prepares. Items are shuffled, so the work grows with their number."""
     return part.share(units, lambda unit: len(unit.items))
 
 

@@ -1,5 +1,6 @@
 """A folder of recordings: a user's own sounds and films, in class folders (`data.class_folders`) or with a list."""
 
+import functools
 from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ from perceiver_jax.modalities import Stream
 from perceiver_jax.readers.recordings import FILMS, SOUNDS, FileRecording
 
 RECORDINGS = Kind((*SOUNDS, *FILMS), "recordings", "files such as .wav, .flac, .mp3, .mp4 or .webm", "*.wav")
+KEPT = 4096  # recordings that each process remembers: their times, not their contents
 OF_FILMS = Kind(FILMS, "films", "files such as .mp4, .mkv or .webm", "*.mp4")
 
 
@@ -34,6 +36,7 @@ class RecordingFolder(FolderSource):
         return self.config.streams()
 
 
+@functools.lru_cache(maxsize=KEPT)  # a recording is inspected when it is first read, not for each part of it
 def _open(path: str) -> FileRecording:
     return FileRecording(Path(path))
 

@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 from pydantic import Field
 
-from perceiver_jax import readers
-from perceiver_jax.modalities import Stream, start_of, tell
+from perceiver_jax.modalities import Stream, sound_at
 from perceiver_jax.modalities.mel_audio.config import AugmentConfig, NoAugment, SpecAugment
 from perceiver_jax.modalities.mel_audio.spectrogram import log_mel
 from perceiver_jax.modalities.raw_audio import mixup
@@ -61,10 +60,8 @@ class MelAudio:
 
     def read(self, given: Recording, name: str, moment: float) -> Spectrogram | None:
         """The spectrogram of the part at a moment; None where there is no sound; raises Failure(DATA) with the name."""
-        with readers.named("recording", name):
-            tell(given, name, self.stream.sample_rate)
-            sound = given.sound(start_of(given, moment, self.seconds), self.seconds, self.stream.sample_rate)
-        return None if sound is None or not len(sound) else self.spectrogram(sound)
+        sound = sound_at(given, name, moment, self.seconds, self.stream.sample_rate)
+        return None if sound is None else self.spectrogram(sound)
 
     def spectrogram(self, sound: Float32[np.ndarray, " samples"]) -> Spectrogram:
         """The spectrogram of a sound of any length, not yet normalised."""
