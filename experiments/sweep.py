@@ -8,7 +8,6 @@ A sweep file has `get_sweep()`: a list of dictionaries, each the fields that one
 import collections
 import dataclasses
 import hashlib
-import json
 import signal
 import subprocess
 import sys
@@ -26,6 +25,8 @@ from perceiver_jax.members import member
 from perceiver_jax.report.progress import say
 from perceiver_jax.report.selection import reported_split
 from perceiver_jax.report.tables import table
+from perceiver_jax.runs.past import read_result
+from perceiver_jax.runs.workdir import Workdir
 from perceiver_jax.settings import files
 from perceiver_jax.settings.config import Config
 from perceiver_jax.settings.overrides import Override
@@ -153,7 +154,7 @@ def report(workdir: Path, configs: dict[str, Config]) -> None:
     """Prints the result of every run, by its task's headline metric."""
     rows, metrics = [], []
     for name, config in configs.items():
-        result, metric = result_of(workdir / name), headline(config)
+        result, metric = read_result(Workdir(workdir / name)), headline(config)
         split = reported_split(result["metrics"]) if result else ""
         counts = [result[count] for count in ("parameters", "flops_per_example")] if result else ["-"] * 2
         rows.append([name, *counts, split, result["metrics"][split][metric] if result else "-"])
@@ -164,12 +165,6 @@ def report(workdir: Path, configs: dict[str, Config]) -> None:
 def headline(config: Config) -> str:
     """The headline metric of a config's task."""
     return member(tasks, config.task.kind, "task.kind").headline
-
-
-def result_of(workdir: Path) -> dict[str, Any] | None:
-    """What a run came to; None for one that did not come to its end."""
-    file = workdir / "result.json"
-    return json.loads(file.read_text()) if file.exists() else None
 
 
 if __name__ == "__main__":

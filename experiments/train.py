@@ -9,7 +9,6 @@ from perceiver_jax.system import memory
 if __name__ == "__main__":
     memory.keep()  # before anything else is imported: it would be imported twice
 
-import json
 import sys
 from typing import Any
 
@@ -21,6 +20,7 @@ from perceiver_jax.report.selection import reported_split
 from perceiver_jax.report.tables import summary
 from perceiver_jax.runs import workdir as workdirs
 from perceiver_jax.runs.begin import check_data, problem_of
+from perceiver_jax.runs.past import read_result
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.runs.start import source_of
 from perceiver_jax.system.signals import StopFlag
@@ -57,7 +57,7 @@ def main() -> None:
 
 def finished(workdir: workdirs.Workdir, problem: Problem) -> dict[str, Any] | None:
     """The result of a run that has already come to its end, and has written all of it."""
-    result = json.loads(workdir.result.read_text()) if workdir.result.exists() else None
+    result = read_result(workdir)
     whole = result and result["step"] == problem.num_steps and "unwritten" not in result
     return result if whole else None
 

@@ -1,7 +1,6 @@
 """The training loop: steps, evaluations and checkpoints in time, and the end of a run."""
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from perceiver_jax.data import pipeline
 from perceiver_jax.data.batch import Batch
 from perceiver_jax.errors import Code, Failure, Stopped
 from perceiver_jax.report.curves import draw_curves
-from perceiver_jax.report.log import MetricsLog, read_metrics
+from perceiver_jax.report.log import MetricsLog, json_text, read_metrics
 from perceiver_jax.report.progress import Progress
 from perceiver_jax.report.selection import best_evaluations
 from perceiver_jax.runs import accounting
@@ -218,7 +217,7 @@ class _Run:
         if self.unwritten:
             result["unwritten"] = list(self.unwritten)  # the same command makes up for it
         with self._written(self.workdir.result.name) as path:
-            write_atomically(path, (json.dumps(result, indent=2) + "\n").encode())
+            write_atomically(path, json_text(result).encode())
         return End(result, next(iter(self.unwritten.values()), None))
 
     @contextlib.contextmanager

@@ -124,6 +124,14 @@ def read_config(path: str) -> Config:
         raise Failure(Code.CHECKPOINT, f"no run at {_shown(path)}", found=disk.reason(error)) from error
 
 
+def read_command(workdir: Workdir) -> tuple[str, ...]:
+    """The command of a run's latest launch, word by word. Raises Failure(CHECKPOINT) where it is not recorded."""
+    try:
+        return tuple(map(str, _read(workdir)["command"]))
+    except KeyError:
+        raise Failure(Code.CHECKPOINT, str(workdir.config), "is damaged", found="no command in it") from None
+
+
 def write_problem(workdir: Workdir, problem: Problem) -> None:
     """Stores what a run learns, with a checksum. Raises Failure(WORKDIR) where the disk refuses."""
     try:
