@@ -42,7 +42,7 @@ def swept(monkeypatch, capsys, tmp_path):
                     place = Path(words[words.index("--workdir") + 1])
                     place.mkdir(parents=True, exist_ok=True)
                     metrics = {"train": {}, "validation": {metric: 0.75}, "test": {metric: 0.25}}
-                    result = {"parameters": 7, "flops_per_example": 9, "metrics": metrics}
+                    result = {"step": 1, "parameters": 7, "flops_per_example": 9, "metrics": metrics}
                     (place / "result.json").write_text(json.dumps(result))
 
             def wait(self, seconds):
