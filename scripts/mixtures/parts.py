@@ -1,6 +1,6 @@
 """What mixtures are made of: notes of a General MIDI soundfont and hits of Hydrogen's drum kits, by class and split.
 
-No recording is in both splits: of each family of eight instruments two are held out, and of the kits every fourth.
+No recording is in both splits: some instruments of each class are held out, and every fourth kit.
 """
 
 import re
@@ -19,15 +19,28 @@ from perceiver_jax.readers.sf2 import SoundFont
 
 RATE, SECONDS = 22_050, 1.5  # of every part, which may be shorter
 FADE = 200  # samples
-KEYS = range(42, 78, 5)
+KEYS = range(36, 82, 3)
 VELOCITY = 100
-HELD_OUT = (3, 6)  # of a family's eight programs
 EVERY = 4  # one kit in this many is held out
 MAX_LAYERS = 4  # of an instrument of a kit: the loudest ones
-FAMILIES = (
-    *("Piano", "Chromatic percussion", "Organ", "Guitar", "Bass guitar", "Bowed strings", "Ensemble", "Brass", "Reed"),
-    *("Pipe", "Synth lead", "Synth pad", "Synth effects", "Plucked of the world", "Percussive"),
-)
+# General MIDI's programs of a class: those that are trained on, and those held out, each a relative of some of the others.
+PROGRAMS = {
+    "Piano": ((0, 2, 3, 4), (1, 5)),
+    "Mallet percussion": ((8, 10, 11, 12, 14), (9, 13)),
+    "Organ": ((16, 18, 19, 20), (17,)),
+    "Accordion": ((21, 22), (23,)),
+    "Guitar": ((24, 26, 27, 28, 29, 31), (25, 30)),
+    "Bass guitar": ((32, 34, 35, 36, 38), (33, 37, 39)),
+    "Bowed string instrument": ((40, 42, 44, 110), (41, 43)),
+    "String section": ((48, 50), (49, 51)),
+    "Choir": ((52, 54, 91), (53, 85)),
+    "Brass instrument": ((56, 58, 60, 61, 62), (57, 63)),
+    "Saxophone": ((64, 66, 67), (65,)),
+    "Oboe and clarinet": ((68, 70, 71), (69,)),
+    "Flute": ((72, 74, 75, 77, 78), (73, 79)),
+    "Synth lead": ((80, 83, 84, 87), (81, 86)),
+    "Sitar and banjo": ((104, 105, 107), (106,)),
+}
 # Instruments of kits by a word of their names; the first that fits. The others are left out.
 DRUMS = {
     "Rimshot": r"stick|rim|click",
@@ -41,7 +54,7 @@ DRUMS = {
     "Shaker": r"shaker|maraca|tambourine",
     "Hand drum": r"conga|bongo|djembe|cajon|sangban|dununba|kenkeni",
 }
-CLASSES = (*FAMILIES, *DRUMS)
+CLASSES = (*PROGRAMS, *DRUMS)
 _PACKAGE = "apt-get install hydrogen-drumkits hydrogen-data, whose kits are in /usr/share/hydrogen/data/drumkits"
 
 Sound = Float32[np.ndarray, " samples"]
@@ -57,11 +70,12 @@ class Part(NamedTuple):
 
 def notes(font: SoundFont) -> Iterator[Part]:
     """The instruments of a soundfont."""
-    for program in range(8 * len(FAMILIES)):
-        found = (font.note(0, program, key, VELOCITY, SECONDS, RATE) for key in KEYS)
-        sounds = [_faded(one) for one in found if one is not None and len(one) > FADE]
-        if sounds:
-            yield Part(program // 8, "eval" if program % 8 in HELD_OUT else "train", sounds)
+    for label, (trained_on, held_out) in enumerate(PROGRAMS.values()):
+        for program in (*trained_on, *held_out):
+            found = (font.note(0, program, key, VELOCITY, SECONDS, RATE) for key in KEYS)
+            sounds = [_faded(one) for one in found if one is not None and len(one) > FADE]
+            if sounds:
+                yield Part(label, "eval" if program in held_out else "train", sounds)
 
 
 def hits(folder: Path) -> Iterator[Part]:

@@ -1,7 +1,7 @@
 """Writes mixtures of instruments and drums, in the layout of AudioSet: lists of segments, a list of classes, and clips.
 
 python -m scripts.mixtures.write --soundfont FluidR3_GM.sf2 --drumkits /usr/share/hydrogen/data/drumkits --output DIR
-    [--num_train 3000] [--num_eval 1000] [--seed 0]
+    [--num_train 12000] [--num_eval 1000] [--seed 0]
 
 The soundfont is that of Debian's package fluid-soundfont-gm, the kits those of hydrogen-data and hydrogen-drumkits. Each
 clip of 4 seconds has 1 to 4 of 25 classes, at random times and gains. No instrument is in both splits. Then
@@ -46,7 +46,7 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _SOUNDFONT = flags.DEFINE(command.PATH, "soundfont", None, "The soundfont: a .sf2 file.")
 _DRUMKITS = flags.DEFINE(command.PATH, "drumkits", None, "Directory of Hydrogen's drum kits.")
 _OUTPUT = flags.DEFINE(command.PATH, "output", None, "Directory to make.")
-_NUM_TRAIN = flags.DEFINE_integer("num_train", 3000, "Clips to train on.", lower_bound=1)
+_NUM_TRAIN = flags.DEFINE_integer("num_train", 12_000, "Clips to train on.", lower_bound=1)
 _NUM_EVAL = flags.DEFINE_integer("num_eval", 1000, "Clips to evaluate on.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Of what is drawn.", lower_bound=0)
 
