@@ -72,7 +72,7 @@ def get_config(variant: str = "mel") -> ConfigDict:
                 batch_size=32,
                 eval_batch_size=64,
                 validation_examples=0,
-                num_workers=1,
+                num_workers=2,
                 prefetch_batches=4,
             ),
             views=dict(num_evaluation=2, stream_dropout={}, dropped="zeroed"),
@@ -92,7 +92,7 @@ def get_config(variant: str = "mel") -> ConfigDict:
                 ema_decay=None,
             ),
             train=dict(
-                duration="12 epochs",
+                duration="8 epochs",
                 log_every="50 steps",
                 eval_every="4 epochs",
                 eval_splits=("test",),

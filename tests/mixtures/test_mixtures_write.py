@@ -11,7 +11,7 @@ import soundfile
 from perceiver_jax.data.preparation import audioset_classes, audioset_segments
 from perceiver_jax.readers.sf2 import read_soundfont
 from scripts.mixtures import parts, write
-from scripts.mixtures.parts import CLASSES, DRUMS, FAMILIES, RATE
+from scripts.mixtures.parts import CLASSES, DRUMS, PROGRAMS, RATE
 from tests.door import fresh_flags
 from tests.readers.soundfonts import INSTRUMENT, SAMPLE, header, sine, soundfont
 
@@ -24,8 +24,8 @@ INSTRUMENT_OF_KIT = """<instrument><id>{0}</id><name>{1}</name><instrumentCompon
 
 
 def font():
-    """A soundfont of all programs that families have, each with its own recording."""
-    count = 8 * len(FAMILIES)
+    """A soundfont of all programs that classes have, each with its own recording."""
+    count = 1 + max(program for splits in PROGRAMS.values() for split in splits for program in split)
     samples = np.concatenate([sine(200 + 20 * i, RATE, 600) for i in range(count)])
     headers = [header(600 * i, 600 * i + 600, (0, 1), RATE, 60) for i in range(count)]
     zones = [[[(SAMPLE, i)]] for i in range(count)]
@@ -63,7 +63,7 @@ def test_mixtures_are_laid_out_as_audioset_is(tmp_path, launch):
     kits(tmp_path / "kits")
     code, printed, _ = launch(tmp_path / "out", "--num_train=30", "--num_eval=8")
     assert code == 0
-    assert "30 clips of 120 instruments to train on, 8 of 40 others" in " ".join(printed.split())
+    assert "30 clips of 88 instruments to train on, 8 of 36 others" in " ".join(printed.split())
     classes = audioset_classes.read(tmp_path / "out/class_labels_indices.csv", allow_partial=True)
     assert classes.names == CLASSES
     lists = [tmp_path / f"out/{name}_segments.csv" for name in ("balanced_train", "eval")]
@@ -97,6 +97,16 @@ def test_no_instrument_is_in_both_splits(tmp_path):
     assert of_split["train"] & of_split["eval"] == set()
     for split in of_split:
         assert {one.label for one in known if one.split == split} == set(range(len(CLASSES)))
+
+
+def test_a_program_is_of_one_class_and_one_split():
+    programs = [program for splits in PROGRAMS.values() for split in splits for program in split]
+    assert len(set(programs)) == len(programs)
+    assert all(trained_on and held_out for trained_on, held_out in PROGRAMS.values())
+
+
+def test_classes_can_be_listed_between_commas():
+    assert not any("," in name for name in CLASSES)
 
 
 @pytest.mark.parametrize(
