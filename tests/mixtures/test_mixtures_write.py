@@ -1,5 +1,6 @@
 """Mixtures: AudioSet's layout, every class in both splits, no instrument in two of them, the same bytes every time."""
 
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -46,7 +47,8 @@ def kits(folder, names=HITS, count=4):
 
 @pytest.fixture
 def launch(tmp_path, monkeypatch, capsys):
-    """Runs the command in this process: its exit code, stdout and stderr."""
+    """Runs the command in this process, with two keys an instrument: its exit code, stdout and stderr."""
+    monkeypatch.setattr(parts, "KEYS", (48, 60))
     (tmp_path / "font.sf2").write_bytes(font())
 
     def launch(output, *arguments):
@@ -160,3 +162,25 @@ def test_what_is_there_is_never_written_over(tmp_path, launch):
     code, _, printed = launch(tmp_path / "out")
     assert code == 6
     assert "output is not empty" in printed
+
+
+def test_the_baselines_are_those_of_what_was_prepared(tmp_path, launch, monkeypatch, capsys):
+    kits(tmp_path / "kits")
+    assert launch(tmp_path / "out", "--num_train=40", "--num_eval=30")[0] == 0
+    lists = ",".join(f"{tmp_path}/out/{name}_segments.csv" for name in ("balanced_train", "eval"))
+    paths = ["--segments", lists, "--labels", f"{tmp_path}/out/class_labels_indices.csv", "--clips", f"{tmp_path}/out/clips"]
+    for module, arguments in (("scripts.prepare_audioset", [*paths, "--allow_partial"]), ("scripts.mixtures.baselines", [])):
+        monkeypatch.setattr(sys, "argv", [module, "--data_dir", f"{tmp_path}/data", *arguments])
+        with fresh_flags(), pytest.raises(SystemExit) as end:
+            runpy.run_module(module, run_name="__main__")
+        assert end.value.code == 0
+    rows = re.findall(r"^(.*\S) +(0\.\d{3})$", capsys.readouterr().out, re.MULTILINE)
+    names = [name for name, _ in rows]
+    assert names == [
+        "logistic regression, means of each band",
+        "logistic regression, means and deviations of each band",
+        "by chance",
+    ]
+    found = [float(value) for _, value in rows]
+    assert found[2] == pytest.approx(0.1, abs=0.03)  # 2.5 of 25 classes are in a clip
+    assert min(found[:2]) > found[2]
