@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Num
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Item(NamedTuple):
     """One example of a batch, not yet normalised."""
 
-    features: Mapping[str, Features]
+    features: Mapping[str, Features | None]  # by stream that it has; None: dropped, and not even read
     label: Num[np.ndarray, "*label"]
     dropped: Collection[str]  # streams that it comes without
 
@@ -88,15 +88,28 @@ class Split:
     def __len__(self) -> int:
         return self._size
 
-    def read(self, index: int, moment: float) -> tuple[Mapping[str, object], Num[np.ndarray, "*label"]]:
-        """One example's raw inputs by stream, and its label; raises Failure(DATA), naming it, where they are wrong."""
+    def read(
+        self, index: int, moment: float, dropped: Collection[str] = ()
+    ) -> tuple[Mapping[str, object], Num[np.ndarray, "*label"]]:
+        """One example's raw inputs by stream, and its label; raises Failure(DATA), naming it, where they are wrong.
+
+        None in place of the part of a recording that is to be dropped: decoding it takes most of the time.
+        """
         example = self._published[self._first + index]
         name = example.name or f"example {self._first + index} of split {self._split}"
         missing = self.data.modalities.keys() - example.inputs.keys()
         if missing:
             found = ", ".join(sorted(example.inputs)) or "none"
             raise Failure(Code.DATA, f"{name}: stream {min(missing)} is missing", found=found)
-        raw = raw_inputs(self.data.modalities, example.inputs, dict.fromkeys(example.inputs, name), moment)
+        modalities, names = self.data.modalities, dict.fromkeys(example.inputs, name)
+        unread = {
+            stream for stream in dropped if modalities[stream].seconds and modalities[stream].holds(example.inputs[stream])
+        }
+        if unread:
+            kept = {stream: modality for stream, modality in modalities.items() if stream not in unread}
+            raw = dict.fromkeys(unread) | parts_at(kept, example.inputs, names, moment)
+        else:
+            raw = raw_inputs(modalities, example.inputs, names, moment)
         labels = [self.data.numbers[label] for label in example.labels]
         return raw, self.data.task.encode(labels, name)
 
@@ -110,11 +123,12 @@ class Split:
             shared, *rngs = rng.spawn(1 + len(modalities))
             dropped = self._dropped(shared)
             moment = shared.random() if recorded else 0.0  # the same for all streams
-        raw, label = self.read(index, moment)
+        raw, label = self.read(index, moment, dropped)
         if not raw.keys() - set(dropped):
             dropped = ()  # it has no other stream
+            raw, label = self.read(index, moment)
         own = dict(zip(modalities, rngs, strict=True))
-        return Item({name: modalities[name].training(one, own[name]) for name, one in raw.items()}, label, dropped)
+        return Item(_made(raw, lambda name, one: modalities[name].training(one, own[name])), label, dropped)
 
     def _dropped(self, rng: np.random.Generator) -> tuple[str, ...]:
         """The stream that a training example comes without, or none."""
@@ -127,9 +141,8 @@ class Split:
 
     def evaluation(self, index: int, view: int, dropped: Collection[str] = ()) -> Item:
         """One view of an example, the same every time."""
-        raw, label = self.read(index, moment_of(view, self.data.views))
-        modalities = self.data.modalities
-        return Item({name: modalities[name].evaluation(one, view) for name, one in raw.items()}, label, dropped)
+        raw, label = self.read(index, moment_of(view, self.data.views), dropped)
+        return Item(_made(raw, lambda name, one: self.data.modalities[name].evaluation(one, view)), label, dropped)
 
     def mixed(self, first: Item, second: Item, slot: int, rng: np.random.Generator) -> tuple[Item, float]:
         """Two examples in one, and the portion of it that is the first's: of runs with a single stream."""
@@ -149,14 +162,22 @@ class Split:
                 raise fewer(min(absent), "none", inputs[min(absent)])
             without.append({*item.dropped, *absent})
             for stream, features in item.features.items():
-                if not (stream in item.dropped and self.data.views.dropped == "masked"):
+                if stream in item.dropped and self.data.views.dropped == "masked":
+                    continue
+                if features is not None:
                     put(inputs, masks, stream, row, features)
+                elif stream in masks:
+                    masks[stream][row] = True
         for stream, modality in self.data.modalities.items():
             filled = inputs[stream][: len(without)]
             filled[...] = modality.normalize(filled)
             for row in (row for row, streams in enumerate(without) if stream in streams):
                 filled[row] = 0
         return Batch(inputs=inputs, masks=masks, labels=labels)
+
+
+def _made(raw: Mapping[str, object], make: Callable[[str, Any], Features]) -> dict[str, Features | None]:
+    return {name: None if one is None else make(name, one) for name, one in raw.items()}
 
 
 def raw_inputs(
@@ -166,16 +187,21 @@ def raw_inputs(
 
     `names` are what messages call what is given, by stream.
 
-    Where all its streams have ended by then, they are taken from the beginning.
     """
-    read = {stream: modality.read(given[stream], names[stream], moment) for stream, modality in modalities.items()}
-    raw = {stream: one for stream, one in read.items() if one is not None}
-    if not raw and moment > 0:
-        return raw_inputs(modalities, given, names, 0.0)
+    raw = parts_at(modalities, given, names, moment)
     if not raw:
         name, found = " ".join(dict.fromkeys(names.values())), f"no {' and no '.join(modalities)}"
         raise Failure(Code.DATA, "no-stream", name, found=found, hint="remove it, or replace it")
     return raw
+
+
+def parts_at(
+    modalities: Mapping[str, Modality], given: Mapping[str, object], names: Mapping[str, str], moment: float
+) -> dict[str, object]:
+    """The raw inputs of those streams that an example has at a moment; of its beginning where all have ended by then."""
+    read = {stream: modality.read(given[stream], names[stream], moment) for stream, modality in modalities.items()}
+    raw = {stream: one for stream, one in read.items() if one is not None}
+    return parts_at(modalities, given, names, 0.0) if not raw and moment > 0 else raw
 
 
 def moment_of(view: int, views: ViewsConfig) -> float:

@@ -96,6 +96,9 @@ class Modality(Protocol):
         Of a recording the part at a `moment`, from 0, the first that there is, to 1, the last; None where it has none.
         """
 
+    def holds(self, given: Any) -> bool:
+        """Whether a recording has what this is of at all, found without decoding it. Asked of recordings alone."""
+
     def read_file(self, data: bytes | Path, name: str) -> Any:
         """A user's own file, as a data source would give it to `read`; raises Failure(DATA).
 

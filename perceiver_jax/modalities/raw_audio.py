@@ -66,6 +66,10 @@ class RawAudio:
         """The samples of the part at a moment; None where there is no sound; raises Failure(DATA) with the name."""
         return sound_at(given, name, moment, self.seconds, self.stream.sample_rate)
 
+    def holds(self, given: Recording) -> bool:
+        """Whether a recording has sound."""
+        return given.sound(0.0, 0.0, self.stream.sample_rate) is not None
+
     def read_file(self, data: bytes | Path, name: str) -> FileRecording:
         """The recording in a user's file."""
         return FileRecording(data)

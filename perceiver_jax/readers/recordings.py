@@ -139,4 +139,6 @@ class FileRecording(Recording):
     ) -> UInt8[np.ndarray, "T H W 3"] | None:
         """As `Recording` has it."""
         found = self._parts[1]
-        return None if found is None else found.frames(start, count, rate, shorter_side)
+        if found is None:
+            return None
+        return found.frames(start, count, rate, shorter_side) if count else np.zeros((0, 1, 1, 3), np.uint8)

@@ -24,7 +24,7 @@ def resampled_window(
 
     `read` gives fewer samples only where the sound ends. Sample 0 is at one time in both.
     """
-    if rate == stored_rate:
+    if rate == stored_rate or not count:
         return read(first, first + count)
     common = math.gcd(rate, stored_rate)
     step, stored_step = rate // common, stored_rate // common  # these many samples of either last equally long

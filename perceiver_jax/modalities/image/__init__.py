@@ -82,6 +82,10 @@ class Image:
                 print(f"{self._resizing(picture, name)}, and so are others of another size", file=sys.stderr)
         return picture
 
+    def holds(self, given: bytes | Picture) -> bool:
+        """Not used: pictures are of no recording."""
+        raise NotImplementedError("pictures are of no recording")
+
     def read_file(self, data: bytes, name: str) -> Picture:
         """The picture in a user's file, of any size, upright; raises Failure(DATA) with its name.
 

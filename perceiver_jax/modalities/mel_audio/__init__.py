@@ -69,6 +69,10 @@ class MelAudio:
         sizes = stream.sample_rate, stream.window, stream.hop
         return log_mel(sound, *sizes, stream.band_edges, stream.num_bands, stream.offset)
 
+    def holds(self, given: Recording) -> bool:
+        """Whether a recording has sound."""
+        return given.sound(0.0, 0.0, self.stream.sample_rate) is not None
+
     def read_file(self, data: bytes | Path, name: str) -> FileRecording:
         """The recording in a user's file."""
         return FileRecording(data)

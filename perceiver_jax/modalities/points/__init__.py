@@ -52,6 +52,10 @@ class PointCloud:
             raise Failure(Code.DATA, "point cloud degenerate", name, found="all points are equal")
         return cloud
 
+    def holds(self, given: bytes | Cloud) -> bool:
+        """Not used: clouds are of no recording."""
+        raise NotImplementedError("clouds are of no recording")
+
     def read_file(self, data: bytes, name: str) -> Cloud:
         """The points in a file's bytes, made as the data set's were; raises Failure(DATA) with its name."""
         with readers.named("shape", name):

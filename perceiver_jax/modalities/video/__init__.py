@@ -73,6 +73,10 @@ class Video:
             frames = given.frames(start, stream.num_frames, stream.frame_rate, stream.read_side)
         return frames if frames is not None and len(frames) else None
 
+    def holds(self, given: Recording) -> bool:
+        """Whether a recording has a film."""
+        return given.frames(0.0, 0, self.stream.frame_rate, None) is not None
+
     def read_file(self, data: bytes | Path, name: str) -> FileRecording:
         """The recording in a user's file."""
         return FileRecording(data)
