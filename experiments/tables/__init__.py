@@ -1,0 +1,87 @@
+"""The paper's tables and the sweeps of its figures, one file each, whose TABLE says the rows. Adding one is adding a file.
+
+A file's name is what `experiments.reproduce --table` takes, without a leading `table`. Pages are those of
+arXiv 2103.03206 v2, scores in percent. Parameters and FLOPs stand here only as the paper prints them, to be compared with
+what is counted.
+"""
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from perceiver_jax.errors import Code, Failure, nearest, printable
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """A config and what a run changes of it, but for the seed."""
+
+    config: str  # of configs/, as `imagenet:table6_at_start_2`
+    changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # by dotted name
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One score of a table."""
+
+    name: str
+    point: Point | None  # what fills it; None: a model of others, of which this project has none
+    paper: float | str | None = None  # percent, or the word in its place; None: the paper prints no number
+    column: str = ""  # whose score it is, in tables of several columns
+    parameters: str = ""  # as the paper prints them: 44.9M
+    flops: str = ""  # of one example's forward pass, as the paper prints them: 707.2B
+    split: str = "test"  # whose score it is; ImageNet's validation set is `test`
+    more: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # the paper's other columns
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """The rows of a table at one scale."""
+
+    title: str
+    rows: tuple[Row, ...]
+    seeds: tuple[int, ...] = (0,)
+    best_by_test: bool = False  # whether the authors report the best of a run's evaluations, by that very score
+    note: str = ""
+
+    def points(self) -> list[Point]:
+        """What is to be trained, each once, in the rows' order."""
+        found: list[Point] = []
+        for row in self.rows:
+            found += [row.point] if row.point is not None and row.point not in found else []
+        return found
+
+    def runs(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every run: a config of configs/, as in a Point, and what changes of it, the seed with it."""
+        for point in self.points():
+            for seed in self.seeds:
+                yield point.config, {**point.changes, "seed": seed}
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table or figure of the paper."""
+
+    page: int
+    full: Study  # on the paper's data
+    small: Study  # its question on data that run on a laptop: a table of its own
+
+
+def names() -> list[str]:
+    """What `--table` takes."""
+    return sorted(module.name.removeprefix("table") for module in pkgutil.iter_modules(__path__))
+
+
+def load(name: str) -> Table:
+    """A table by its name; raises Failure(CONFIG) naming those there are, the nearest first, for any other."""
+    there = names()
+    asked = name.strip().lower().replace(" ", "").replace("figure", "fig").removeprefix("table")
+    if asked not in there:
+        near = nearest(asked, there, likeness=0.5)
+        expected, hint = f"one of {', '.join(there)}", f"--table {near}" if near else ""
+        raise Failure(Code.CONFIG, f"no table {printable(repr(name), 60)}", expected=expected, hint=hint)
+    there = {module.name.removeprefix("table"): module.name for module in pkgutil.iter_modules(__path__)}
+    return importlib.import_module(f"{__name__}.{there[asked]}").TABLE
