@@ -6,9 +6,10 @@ what is counted.
 """
 
 import dataclasses
+import hashlib
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from perceiver_jax.errors import Code, Failure, nearest, printable
@@ -20,6 +21,12 @@ class Point:
 
     config: str  # of configs/, as `imagenet:table6_at_start_2`
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # by dotted name
+
+    @property
+    def name(self) -> str:
+        """A short name of its own: that of the config, and of changes a hash."""
+        digest = hashlib.sha256(repr(sorted(self.changes.items())).encode()).hexdigest()[:8]
+        return self.config.replace(":", "_") + (f"-{digest}" if self.changes else "")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,16 +56,7 @@ class Study:
 
     def points(self) -> list[Point]:
         """What is to be trained, each once, in the rows' order."""
-        found: list[Point] = []
-        for row in self.rows:
-            found += [row.point] if row.point is not None and row.point not in found else []
-        return found
-
-    def runs(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every run: a config of configs/, as in a Point, and what changes of it, the seed with it."""
-        for point in self.points():
-            for seed in self.seeds:
-                yield point.config, {**point.changes, "seed": seed}
+        return list({row.point.name: row.point for row in self.rows if row.point is not None}.values())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,16 +70,27 @@ class Table:
 
 def names() -> list[str]:
     """What `--table` takes."""
-    return sorted(module.name.removeprefix("table") for module in pkgutil.iter_modules(__path__))
+    return sorted(_modules())
 
 
-def load(name: str) -> Table:
-    """A table by its name; raises Failure(CONFIG) naming those there are, the nearest first, for any other."""
+def known(name: str) -> str:
+    """The name of a table as `names` has it, for `6`, `table6` or `figure 5`.
+
+    Raises Failure(CONFIG) naming those there are, the nearest first, for any other.
+    """
     there = names()
     asked = name.strip().lower().replace(" ", "").replace("figure", "fig").removeprefix("table")
     if asked not in there:
         near = nearest(asked, there, likeness=0.5)
         expected, hint = f"one of {', '.join(there)}", f"--table {near}" if near else ""
         raise Failure(Code.CONFIG, f"no table {printable(repr(name), 60)}", expected=expected, hint=hint)
-    there = {module.name.removeprefix("table"): module.name for module in pkgutil.iter_modules(__path__)}
-    return importlib.import_module(f"{__name__}.{there[asked]}").TABLE
+    return asked
+
+
+def load(name: str) -> Table:
+    """A table by one of the `names`."""
+    return importlib.import_module(f"{__name__}.{_modules()[name]}").TABLE
+
+
+def _modules() -> dict[str, str]:
+    return {module.name.removeprefix("table"): module.name for module in pkgutil.iter_modules(__path__)}
