@@ -21,6 +21,7 @@ from experiments.reproduction.points import Made, made
 from experiments.reproduction.survey import survey
 from perceiver_jax import command
 from perceiver_jax.report.progress import say
+from perceiver_jax.system import disk
 
 _TABLE = flags.DEFINE_string("table", None, "1 to 7, fig5 or fig6.")
 _WORKDIR = flags.DEFINE(command.PATH, "workdir", None, "Directory with runs, at any depth; what is missing goes there too.")
@@ -34,7 +35,10 @@ def main() -> None:
     name = tables.known(command.require("table"))
     if _RUN.value:
         workdir = Path(command.require("workdir"))
-        workdir.mkdir(parents=True, exist_ok=True)
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise disk.unusable(f"workdir {workdir}", workdir, error) from error
         lacking = all_missing(sheet(name).rows, _DATA_DIR.value)
         try:
             launch(lacking, workdir)

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from perceiver_jax.report.tables import table
 from perceiver_jax.training.checkpoint import code_version
 
 PAPER = "arXiv 2103.03206 v2"
-COMMANDS, NEAR = 24, 10  # at most, below a table
+COMMANDS, NEAR = 16, 10  # at most, below a table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,13 +133,13 @@ def as_markdown(sheet: Sheet) -> str:
     header, rows = _cells(sheet)
     line = lambda cells: "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"  # noqa: E731
     lines = [f"**{sheet.title}**", "", line(header), line(["---"] * len(header)), *map(line, rows), ""]
-    return "\n".join([*lines, *(f"- {text}" for text in _remarks(sheet)), *_wanted(sheet, "\n```", "```")])
+    return "\n".join([*lines, *(f"- {text}" for text in _remarks(sheet)), *_wanted(sheet, "```")])
 
 
 def as_text(sheet: Sheet) -> str:
     """A table for a terminal."""
     header, rows = _cells(sheet)
-    return "\n".join([sheet.title, "", table(header, rows), "", *_remarks(sheet), *_wanted(sheet, "", "")])
+    return "\n".join([sheet.title, "", table(header, rows), "", *_remarks(sheet), *_wanted(sheet)])
 
 
 FORMATS = {"text": as_text, "markdown": as_markdown, "csv": as_csv, "json": as_json}
@@ -207,6 +208,8 @@ def _remarks(sheet: Sheet) -> list[str]:
     if any(filled.num_of_other_code for filled in rows):
         codes = sorted({run.code or "unknown" for filled in rows for run in filled.runs if run.is_of_other_code})
         words.append(f"*: trained by another version of the code, {some(codes, 3)}; this one is {code_version()}")
+    if sheet.workdir is not None and not sheet.found.count:
+        words.append(f"no run below {sheet.workdir}")
     words += [f"under way: {one}" for one in dict.fromkeys(one for filled in rows for one in filled.begun)]
     words += [f"fills no row: {one}" for one in near[:NEAR]]
     return words + ([f"and {len(near) - NEAR} more runs fill no row"] if len(near) > NEAR else [])
@@ -229,16 +232,16 @@ def _hours(sheet: Sheet) -> str:
     return f"hours: of a run, estimated: {sheet.machine.words}; {of} take {_shown(total)} in all"
 
 
-def _wanted(sheet: Sheet, before: str, after: str) -> list[str]:
-    """The commands that fill what is empty."""
+def _wanted(sheet: Sheet, fence: str = "") -> list[str]:
+    """The commands that fill what is empty; a fence stands around them in Markdown."""
     lacking = all_missing(sheet.rows, sheet.data_dir)
     if not lacking:
         return []
-    where = f" below {sheet.workdir}" if sheet.workdir else ""
-    scale = " --scale small" if sheet.scale == "small" else ""
-    data = f" --data_dir {sheet.data_dir}" if sheet.data_dir else ""
-    every = f"python -m experiments.reproduce --table {sheet.name}{scale} --workdir {sheet.place}{data} --run"
+    scale = ["--scale", "small"] if sheet.scale == "small" else []
+    data = ["--data_dir", sheet.data_dir] if sheet.data_dir else []
+    table = ["--table", sheet.name, *scale, "--workdir", str(sheet.place), *data, "--run"]
+    every = shlex.join(["python", "-m", "experiments.reproduce", *table])
     commands = [one.command(sheet.place) for one in lacking[:COMMANDS]]
     rest = [f"# and {len(lacking) - COMMANDS} more"] if len(lacking) > COMMANDS else []
-    words = f"missing: {len(lacking)} runs have no result{where}; all of them: {every}"
-    return [line for line in ("", words, before, *commands, *rest, after) if line or not before]
+    words = f"missing: {len(lacking)} run{'s' if len(lacking) > 1 else ''}; the first command makes all, the others one each"
+    return ["", words, *filter(None, ("", fence)), every, *commands, *rest, *filter(None, (fence,))]

@@ -97,6 +97,8 @@ def _place(run: PastRun, point: Made, found: Survey) -> None:
 
 
 def _finished(run: PastRun, problem: Problem, result: Mapping[str, Any]) -> Finished:
+    if not all(isinstance(numbers, dict) for numbers in result["metrics"].values()):
+        raise TypeError("metrics of a split that are no numbers by name")
     best = result["best_by_test"]["test"] if "best_by_test" in result else {}
     return Finished(
         path=run.workdir.path,
