@@ -20,6 +20,7 @@ from experiments.reproduction.layout import FORMATS, Sheet
 from experiments.reproduction.points import Made, made
 from experiments.reproduction.survey import survey
 from perceiver_jax import command
+from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import say
 from perceiver_jax.system import disk
 
@@ -52,6 +53,8 @@ def sheet(name: str) -> Sheet:
     """The table as the flags ask for it, filled."""
     table, scale = tables.load(name), _SCALE.value
     study = getattr(table, scale)
+    if study is None:
+        raise Failure(Code.CONFIG, f"table {name} has no study on small data", hint="without --scale small")
     points = _made(study)
     tree = Path(_WORKDIR.value) if _WORKDIR.value is not None else None
     found = survey(tree, points, lambda: _elsewhere(name), note)
@@ -68,8 +71,9 @@ def _made(study: tables.Study) -> list[Made]:
 def _elsewhere(name: str) -> Iterator[Made]:
     """The points of all other studies of the same scale."""
     for other in tables.names():
-        if other != name:
-            yield from _made(getattr(tables.load(other), _SCALE.value))
+        study = getattr(tables.load(other), _SCALE.value)
+        if other != name and study is not None:
+            yield from _made(study)
 
 
 def note(text: str) -> None:

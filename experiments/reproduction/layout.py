@@ -27,7 +27,7 @@ class Sheet:
     """A table to be shown."""
 
     name: str  # as --table takes it
-    page: int
+    page: int | None
     scale: str
     study: Study
     rows: Sequence[Filled]
@@ -40,9 +40,11 @@ class Sheet:
     def title(self) -> str:
         """What the table is; one of small data says that it is not the paper's."""
         what = f"Figure {self.name[3:]}" if self.name.startswith("fig") else f"Table {self.name}"
-        where = f"page {self.page} of {PAPER}"
-        small = f"The question of {what.lower()} in small, not to be compared with the paper's numbers"
-        return f"{what}, {where}: {self.study.title}" if self.scale == "full" else f"{small}: {self.study.title}"
+        if self.scale == "small":
+            what = f"The question of {what.lower()} in small, not to be compared with the paper's numbers"
+        elif self.page is not None:
+            what += f", page {self.page} of {PAPER}"
+        return f"{what}: {self.study.title}"
 
     @property
     def place(self) -> Path:

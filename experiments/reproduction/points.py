@@ -37,23 +37,25 @@ class Made:
 def made(points: Sequence[Point], published: bool, data_dir: str | None) -> list[Made]:
     """Points with their configs. Nothing is allocated.
 
-    `published` takes the data sets as they were published, whatever part of them is on this machine.
+    `published` takes the data sets as they were published, where they were, whatever part of them is on this machine.
     Raises Failure(CONFIG) naming the point whose config is wrong.
     """
-    found = []
-    for point in points:
+    return [_made(point, published, data_dir) for point in points]
+
+
+def _made(point: Point, published: bool, data_dir: str | None) -> Made:
+    try:
+        config = config_of(point, data_dir)
+    except Failure as failure:
+        where = "; ".join(filter(None, (failure.found, f"in {point.config} {dict(point.changes) or ''}".strip())))
+        raise dataclasses.replace(failure, found=where) from None
+    for counted in [*([_moved(config, os.devnull)] if published else []), config]:
         try:
-            config = config_of(point, data_dir)
-            counted = _moved(config, os.devnull) if published else config
-            contents = counted.source().contents()
-            found.append(Made(point, config, make(config, contents, fingerprint="")))
+            return Made(point, config, make(config, counted.source().contents(), fingerprint=""))
         except Failure as failure:
-            if failure.code == Code.DATA and not published:
-                found.append(Made(point, config, None))
-                continue
-            where = "; ".join(filter(None, (failure.found, f"in {point.config} {dict(point.changes) or ''}".strip())))
-            raise dataclasses.replace(failure, found=where) from None
-    return found
+            if failure.code != Code.DATA:
+                raise
+    return Made(point, config, None)
 
 
 def config_of(point: Point, data_dir: str | None = None) -> Config:

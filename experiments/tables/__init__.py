@@ -61,11 +61,11 @@ class Study:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table or figure of the paper."""
+    """A table or figure of the paper, or one of another's own."""
 
-    page: int
     full: Study  # on the paper's data
-    small: Study  # its question on data that run on a laptop: a table of its own
+    small: Study | None = None  # its question on data that run on a laptop: a table of its own
+    page: int | None = None  # None: not of the paper
 
 
 def names() -> list[str]:
