@@ -37,7 +37,7 @@ ORDER = """
     errors section
     members system readers
     tasks report
-    modalities
+    modalities launch
     data model training
     baselines
     settings
