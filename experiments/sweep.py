@@ -13,6 +13,7 @@ from absl import flags
 
 from experiments.sweeping import run, summary
 from experiments.sweeping.points import Base, has_ranges, read_sweep
+from experiments.sweeping.search import search
 from perceiver_jax import command
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.launch import flags as launching
@@ -21,6 +22,8 @@ from perceiver_jax.system.signals import StopFlag
 flags.DEFINE(command.PATH, "workdir", None, "Directory for the runs, one subdirectory per point.")
 flags.DEFINE(command.PATH, "sweep", None, "File whose get_sweep() lists what each run changes.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Only print the points, and what of them there is.")
+_SEARCH = flags.DEFINE_integer("search", None, "Try so many points from the sweep's ranges (Optuna).", lower_bound=1)
+_SEED = flags.DEFINE_integer("search_seed", 0, "Seed of the search.", lower_bound=0)
 command.define_config()
 launching.define_flags("runs")
 
@@ -29,15 +32,22 @@ def main() -> None:
     settings = read_sweep(Path(command.require("sweep")))
     workdir = Path(command.require("workdir"))
     base = Base(command.require("config"), command.given_overrides(), flags.FLAGS["tiny"].value)
-    if any(map(has_ranges, settings)):
+    trials = _SEARCH.value
+    if trials is None and any(map(has_ranges, settings)):
         what = "the sweep has ranges, which only a search can try"
         raise Failure(Code.CONFIG, f"sweep {flags.FLAGS['sweep'].value}", what, hint="--search TRIALS, or lists of values")
     if _DRY_RUN.value:
-        summary.plan(base, settings, workdir)
+        if trials is None:
+            summary.plan(base, settings, workdir)
+        else:
+            summary.plan_search(settings, workdir, trials)
         return
     launcher = launching.launcher(workdir / "jobs")
     with StopFlag() as stop:
-        outcomes = run.run(base, settings, workdir, launcher, stop)
+        if trials is None:
+            outcomes = run.run(base, settings, workdir, launcher, stop)
+        else:
+            outcomes = search(base, settings, workdir, launcher, stop, trials, _SEED.value)
         summary.report(workdir, outcomes)
         run.check(outcomes, stop)
 

@@ -24,11 +24,12 @@ def draw(workdir: Path, axes: Sequence[Axis], groups: Sequence[Group]) -> list[P
         path = folder / NAMES[0]
         draw_lines([(axis, _along(axis, base, axes, groups, splits)) for axis in axes], path, title, metric)
         drawn.append(path)
-    if len(axes) == 2 and base is None:
+    is_grid = len(axes) == 2 and 2 * len(groups) > len(axes[0].values) * len(axes[1].values)
+    if base is None and is_grid:
         path = folder / NAMES[1]
         draw_grid(axes[0], axes[1], _scores(axes, groups, judged), path, title, f"{judged} {metric}")
         drawn.append(path)
-    if len(axes) > 2 and base is None:
+    if base is None and not is_grid:
         path = folder / NAMES[2]
         draw_parallel(axes, _scores(axes, groups, judged), path, title, f"{judged} {metric}")
         drawn.append(path)

@@ -89,6 +89,12 @@ def _recorded(point: Point) -> dict[str, Any]:
     }
 
 
+def update(workdir: Path, base: Base, before: Sequence[dict[str, Any]], points: Sequence[Point]) -> None:
+    """Stores points beside those recorded before, whether they are listed or not. Raises Failure as `write` does."""
+    now = {point.name for point in points}
+    write(workdir, base, [*(old for old in before if old["name"] not in now), *map(_recorded, points)])
+
+
 def write(workdir: Path, base: Base, points: Sequence[dict[str, Any]]) -> None:
     """Stores it. Raises Failure(WORKDIR) where the disk refuses."""
     given = {name: override.text for name, override in base.given.items()}

@@ -13,7 +13,7 @@ from experiments.sweeping import record
 from experiments.sweeping.axes import CONFIG, Changes
 from experiments.sweeping.names import overrides
 from experiments.sweeping.points import Base, Point, points_of
-from perceiver_jax.errors import Code, Failure, printable, some
+from perceiver_jax.errors import Code, Failure, printable
 from perceiver_jax.launch import jobs
 from perceiver_jax.launch.jobs import Ended, Job, Launcher
 from perceiver_jax.report import board as boards
@@ -24,7 +24,6 @@ from perceiver_jax.settings.overrides import Override
 from perceiver_jax.system.signals import StopFlag
 
 REFRESH_SECONDS = 1.0  # between two looks at the metrics of a run at work
-SHOWN = 5  # names of runs in a message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,23 +168,12 @@ def metric_of(points: Sequence[Point]) -> str:
 
 def check(outcomes: Sequence[Outcome], stop: StopFlag) -> None:
     """Raises Failure where not every point is done: stopped on request, failed (the first one's code), or killed."""
-    of = {state: [outcome for outcome in outcomes if outcome.state == state] for state in boards.STATES}
-    resumes = "the same command resumes"
-    if stop.should_stop is not None and (of[boards.STOPPED] or of[boards.WAITING]):
-        count = len(of[boards.STOPPED]) + len(of[boards.WAITING])
-        raise Failure(stop.should_stop, f"stopped with {count} of {len(outcomes)} runs to go", hint=resumes)
-    failed = of[boards.FAILED]
-    for ended, verb in ((failed, "failed"), (of[boards.STOPPED], "were stopped")):
-        if ended:
-            code = known_code(ended[0].code) if ended is failed else Code.INTERRUPTED
-            names = some([outcome.point.name for outcome in ended], SHOWN, f"and {len(ended) - SHOWN} more")
-            found = f"{ended[0].error} (see {ended[0].point.log})"
-            raise Failure(code, f"{len(ended)} of {len(outcomes)} runs {verb}", names, found=found, hint=resumes)
-
-
-def known_code(code: int | None) -> Code:
-    """An exit code of a run as one of ours; any other is a fault."""
-    return Code(code) if code in set(Code) else Code.FAULT
+    bad = [
+        Ended(Job(one.point.name, (), one.point.log), one.code, one.error, 0.0)
+        for one in outcomes
+        if one.state in (boards.FAILED, boards.STOPPED)
+    ]
+    jobs.check(bad, len(outcomes), sum(one.state == boards.WAITING for one in outcomes), stop, "runs")
 
 
 def note(text: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.sweeping import pictures, record, run
-from experiments.sweeping.axes import CONFIG, Changes
+from experiments.sweeping.axes import CONFIG, Changes, Choice, Uniform
 from experiments.sweeping.groups import Group, axes_of, groups_of, scored_splits
 from experiments.sweeping.points import Base, Point, points_of
 from experiments.sweeping.run import Outcome
@@ -36,6 +36,22 @@ def plan(base: Base, settings: Sequence[Changes], workdir: Path) -> None:
     say(table(["point", "is", "changes"], list(zip([point.name for point in points], states, changes, strict=True))))
     done = states.count(boards.DONE)
     say(f"\n{len(points)} points, {done} done, {len(points) - done} to train in {workdir}")
+
+
+def plan_search(settings: Sequence[Changes], workdir: Path, trials: int) -> None:
+    """Prints the ranges of a search; writes nothing."""
+    rows = [(name, _range(value)) for changes in settings for name, value in changes.items()]
+    say(table(["field", "tried"], rows))
+    say(f"\nup to {trials} trials in {workdir}, judged by validation examples")
+
+
+def _range(value: Any) -> str:
+    match value:
+        case Uniform(low=low, high=high, log=log):
+            return f"{text_of(low)} to {text_of(high)}{', logarithmic' if log else ''}"
+        case Choice(values=values):
+            return " | ".join(map(text_of, values))
+    return f"always {text_of(value)}"
 
 
 def _state(point: Point) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from perceiver_jax.errors import STOPPED, Code
+from perceiver_jax.errors import STOPPED, Code, Failure, some
 from perceiver_jax.system.signals import StopFlag
 
 POLL_SECONDS = 0.2
+SHOWN = 5  # names of jobs in a message
 TAIL_BYTES = 65_536  # of a log, in which its last error is looked for
 
 
@@ -36,7 +37,8 @@ class AtWork(Protocol):
 class Launcher(Protocol):
     """Where jobs are run."""
 
-    room: int  # jobs at a time
+    room: int  # jobs that it takes at a time
+    processes: int  # jobs that are at work at a time
     cores: int | None  # of each job; None: not known here
     restarts: int  # how often a job that was stopped from outside is taken up again
 
@@ -74,9 +76,9 @@ class Queue:
         return list(self._at_work)
 
     @property
-    def room(self) -> int:
-        """How many more jobs could be at work."""
-        return self._launcher.room - len(self._at_work) - len(self._waiting)
+    def names(self) -> set[str]:
+        """The names of all jobs that have not ended."""
+        return {*self._at_work, *(job.name for job in self._waiting)}
 
     @property
     def is_done(self) -> bool:
@@ -145,6 +147,26 @@ def run(jobs: Sequence[Job], launcher: Launcher, stop: StopFlag, observe: Callab
 def was_stopped(code: int) -> bool:
     """Whether an exit code is that of a command which somebody stopped or killed."""
     return code in STOPPED or code < 0
+
+
+def check(bad: Sequence[Ended], total: int, waiting: int, stop: StopFlag, noun: str) -> None:
+    """Raises Failure where jobs have not ended well: stopped on request, failed (with the code of the first), or killed.
+
+    `bad` are those that ended otherwise than well, of `total`; `waiting` have not begun. `noun` says what they are.
+    """
+    stopped, resumes = [end for end in bad if was_stopped(end.code)], "the same command resumes"
+    failed = [end for end in bad if end not in stopped]
+    if stop.should_stop is not None and (stopped or waiting):
+        what = f"stopped with {len(stopped) + waiting} of {total} {noun} to go"
+        raise Failure(stop.should_stop, what, hint=resumes)
+    for ends, verb in ((failed, "failed"), (stopped, "were stopped")):
+        if ends:
+            first = ends[0]
+            known = Code(first.code) if first.code in set(Code) else Code.FAULT
+            names = some([end.job.name for end in ends], SHOWN, f"and {len(ends) - SHOWN} more")
+            found = f"{first.error or f'exit code {first.code}'} (see {first.job.log})"
+            code = known if ends is failed else Code.INTERRUPTED
+            raise Failure(code, f"{len(ends)} of {total} {noun} {verb}", names, found=found, hint=resumes)
 
 
 def last_error(log: Path, begin: int = 0) -> str:

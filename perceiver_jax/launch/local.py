@@ -23,7 +23,8 @@ class Local:
     restarts = 0  # whoever stops a process of this machine means it
 
     def __init__(self, processes: int):
-        self.room, self.cores = processes, max(1, num_cores() // processes)
+        self.room = self.processes = processes
+        self.cores = max(1, num_cores() // processes)
         self._shares = [_share(_cores(), place, processes) for place in range(processes)]
         self._devices = [_share(_devices(), place, processes) for place in range(processes)]
         self._crowded = processes > len(_devices())

@@ -61,7 +61,7 @@ class Slurm:
             hint = "--launcher local, or a machine from which jobs are submitted"
             raise Failure(Code.CONFIG, "--launcher slurm", "there is no sbatch on this machine", hint=hint)
         self.room = ROOM if cluster == "slurm" else options.processes
-        self.restarts, self.cores = options.requeues, options.cpus_per_task
+        self.processes, self.restarts, self.cores = options.processes, options.requeues, options.cpus_per_task
         self._folder, self._options, self._cluster = folder, options, cluster
         self._submitit, self._executor = submitit, None
 

@@ -37,17 +37,22 @@ class Row:
 
 
 class Board:
-    """The runs of a sweep; `metric` is what their scores are. `stream` (stderr) and `clock` are arguments for the tests."""
+    """The runs of a sweep; `metric` is what their scores are, `count` how many there will be, if more than these.
+
+    `stream` (stderr) and `clock` in seconds are arguments for the tests.
+    """
 
     def __init__(
         self,
         rows: Sequence[Row],
         metric: str,
+        count: int = 0,
         stream: TextIOBase | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._rows = {row.name: row for row in rows}
         self._metric, self._clock, self._stream = metric, clock, SafeStream(stream or sys.stderr)
+        self._least = count
         self._began, self._part = clock(), sum(row.part for row in rows)
         self._live: Any = None
 
@@ -77,11 +82,15 @@ class Board:
         else:
             self._live.console.print(text, markup=False, highlight=False)
 
+    @property
+    def _count(self) -> int:
+        return max(self._least, len(self._rows))
+
     def summary(self) -> str:
         """How far all of them are, in one line: how many have ended, the best so far, the time left."""
         counts = {state: sum(row.state == state for row in self._rows.values()) for state in STATES}
         ended = [f"{counts[state]} {state}" for state in (FAILED, STOPPED, PRUNED, RUNNING) if counts[state]]
-        parts = [", ".join([f"{counts[DONE]} of {len(self._rows)} done", *ended])]
+        parts = [", ".join([f"{counts[DONE]} of {self._count} done", *ended])]
         done = [row for row in self._rows.values() if row.state == DONE and row.score is not None]
         scored = [row for row in done if not math.isnan(row.score)]
         if scored:
@@ -93,7 +102,7 @@ class Board:
     def _seconds_left(self) -> float | None:
         """By the rate since the board was made, as if all runs were of one size."""
         part = sum(row.part for row in self._rows.values())
-        gained, rest = part - self._part, len(self._rows) - part
+        gained, rest = part - self._part, self._count - part
         return (self._clock() - self._began) * rest / gained if gained > 0 and rest > 0 else None
 
     def _shown(self, most: int) -> list[Row]:
