@@ -5,7 +5,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from perceiver_jax.errors import STOPPED, Code, Failure, some
 from perceiver_jax.system.signals import StopFlag
@@ -24,6 +24,7 @@ class Job:
     log: Path
 
 
+@runtime_checkable
 class AtWork(Protocol):
     """A job that has been started."""
 
@@ -34,6 +35,7 @@ class AtWork(Protocol):
         """Asks it to save and stop; it may take its time."""
 
 
+@runtime_checkable
 class Launcher(Protocol):
     """Where jobs are run."""
 

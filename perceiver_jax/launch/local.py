@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from perceiver_jax.launch import child
@@ -68,7 +68,7 @@ class Local:
 class _Process:
     """A job's process."""
 
-    def __init__(self, process: subprocess.Popen, leave: object):
+    def __init__(self, process: subprocess.Popen, leave: Callable[[], None]):
         self._process, self._leave, self._left = process, leave, False
 
     def poll(self) -> int | None:

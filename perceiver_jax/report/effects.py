@@ -80,12 +80,12 @@ def draw_lines(
         axes.remove()
     for number, (axis, by_split) in enumerate(panels):
         axes = grid.flat[number]
-        x = list(axis.values) if axis.is_number else list(range(len(axis.values)))
+        x = list(map(float, axis.values if axis.is_number else range(len(axis.values))))
         for colour, (split, scores) in zip(EVALUATION_COLOURS, by_split.items(), strict=False):
             _line(axes, x, scores, colour, split)
         _scale(axes, axis, x)
         if number % columns == 0:
-            axes.set_ylabel(metric, fontsize=9, color=INK)
+            axes.set_ylabel(metric if len(by_split) > 1 else f"{next(iter(by_split))} {metric}", fontsize=9, color=INK)
         if len(by_split) > 1 and number == 0:
             axes.legend(frameon=False, fontsize=8, labelcolor=INK)
     figures.write(figure, output_png)
@@ -168,21 +168,26 @@ def draw_parallel(
     means = {place: mean_and_spread(ones)[0] for place, ones in scores.items()}
     means = {place: mean for place, mean in means.items() if math.isfinite(mean)}
     low, high = (min(means.values()), max(means.values())) if means else (0.0, 1.0)
-    norm, colours = Normalize(low, high if high > low else low + 1e-9), matplotlib.colormaps["viridis"]
+    norm, colours = (
+        Normalize(low, high if high > low else low + 1e-9),
+        matplotlib.colormaps["viridis_r"],
+    )  # the best are dark
     figure = Figure(figsize=(1.6 + 1.5 * len(axes), 4.0), dpi=120, facecolor="white", layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK, parse_math=False)
     panel = figure.add_subplot()
     for place, mean in sorted(means.items(), key=lambda item: item[1]):
         heights = [_height(axis, number) for axis, number in zip(axes, place, strict=True)] + [float(norm(mean))]
         panel.plot(range(len(heights)), heights, color=colours(norm(mean)), lw=1.4, alpha=0.85)
+    behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
+    look = {"fontsize": 7.5, "va": "center", "color": INK, "bbox": behind}
     for number, axis in enumerate(axes):
         panel.axvline(number, color=INK, lw=0.8)
         for at in _ticks(axis):
             words = _short(axis.texts[at])
-            panel.text(number + 0.04, _height(axis, at), words, fontsize=7.5, va="center", color=INK, parse_math=False)
+            panel.text(number + 0.04, _height(axis, at), words, parse_math=False, **look)
     panel.axvline(len(axes), color=INK, lw=0.8)
     for part in (0, 0.5, 1):
-        panel.text(len(axes) + 0.04, part, f"{low + part * (high - low):.3f}", fontsize=7.5, va="center", color=INK)
+        panel.text(len(axes) + 0.04, part, f"{low + part * (high - low):.3f}", **look)
     labels = [*(axis.label for axis in axes), metric]
     panel.set_xticks(range(len(labels)), labels, fontsize=8, parse_math=False)
     panel.set_xlim(-0.1, len(axes) + 0.45)
