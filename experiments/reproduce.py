@@ -1,6 +1,6 @@
 """A table of the paper: its figures, ours from finished runs, and how to fill what is empty. Nothing is allocated.
 
-python -m experiments.reproduce --table 6 [--workdir runs/t6] [--run] [--scale small] [--format markdown]
+python -m experiments.reproduce --table 6 [--workdir runs/t6] [--run [--processes 2]] [--scale small] [--format markdown]
 
 Tables: 1 to 7, fig5, fig6. `--workdir` is a directory with runs anywhere below it. `--scale small` is the same question on
 small data, a table of its own.
@@ -15,12 +15,13 @@ from absl import flags
 from experiments import tables
 from experiments.reproduction.costs import MACHINES, cost_of
 from experiments.reproduction.filling import fill
-from experiments.reproduction.launching import all_missing, launch
+from experiments.reproduction.launching import launch
 from experiments.reproduction.layout import FORMATS, Sheet
 from experiments.reproduction.points import Made, made
 from experiments.reproduction.survey import survey
 from perceiver_jax import command
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.launch import flags as launching
 from perceiver_jax.report.progress import say
 from perceiver_jax.system import disk
 
@@ -30,23 +31,25 @@ _DATA_DIR = flags.DEFINE(command.PATH, "data_dir", None, "Where the data are, if
 _SCALE = flags.DEFINE_enum("scale", "full", ["full", "small"], "The paper's data, or small ones.")
 _FORMAT = flags.DEFINE_enum("format", "text", list(FORMATS), "How the table is printed.")
 _RUN = flags.DEFINE_bool("run", False, "Train what is missing, then print the table.")
+launching.define_flags("runs")
 
 
 def main() -> None:
     name = tables.known(command.require("table"))
-    if _RUN.value:
-        workdir = Path(command.require("workdir"))
-        try:
-            workdir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise disk.unusable(f"workdir {workdir}", workdir, error) from error
-        lacking = all_missing(sheet(name).rows, _DATA_DIR.value)
-        try:
-            launch(lacking, workdir)
-        finally:
-            say(f"\n{FORMATS[_FORMAT.value](sheet(name))}")
+    if not _RUN.value:
+        say(FORMATS[_FORMAT.value](sheet(name)))
         return
-    say(FORMATS[_FORMAT.value](sheet(name)))
+    workdir = Path(command.require("workdir"))
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk.unusable(f"workdir {workdir}", workdir, error) from error
+    asked = sheet(name)
+    launcher = launching.launcher(asked.place / "jobs")
+    try:
+        launch(asked.rows, asked.place, tables.origin(name, asked.scale), asked.data_dir, launcher)
+    finally:
+        say(FORMATS[_FORMAT.value](sheet(name)))
 
 
 def sheet(name: str) -> Sheet:

@@ -10,7 +10,6 @@ import math
 import re
 import runpy
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,12 +17,13 @@ import pytest
 from ml_collections import ConfigDict
 
 from experiments import tables
-from experiments.reproduction import costs, points
+from experiments.reproduction import costs, launching, points
 from experiments.reproduction.filling import Filled
-from experiments.reproduction.launching import missing_of
+from experiments.reproduction.launching import runs_of
 from experiments.reproduction.points import Made, as_overrides, config_of, key_of
 from perceiver_jax import command
 from perceiver_jax.data.sources import Contents
+from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.log import json_text
 from perceiver_jax.runs import problem as problems
 from perceiver_jax.runs import workdir as workdirs
@@ -32,6 +32,7 @@ from perceiver_jax.settings.config import Config, dump, parse, read
 from perceiver_jax.training import manifest
 from perceiver_jax.training.checkpoint import code_version
 from tests.door import fresh_flags
+from tests.launch import SMALL as SMALL_RUN
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("--table", "5", "--scale", "small")
@@ -139,7 +140,7 @@ def test_an_empty_table_has_the_papers_figures_its_costs_and_commands(reproduce,
     assert "15 of 16 counts are as the paper prints them, but for 1 (at start): parameters" in out
     assert "assumed 40 %" in out
     assert "--config configs/imagenet.py:table6_at_start_2 --workdir runs/table6/" in out
-    assert "python -m experiments.reproduce --table 6 --workdir runs/table6 --run\n" in out
+    assert "python -m experiments.reproduce --table 6 --workdir runs --run\n" in out
 
 
 def test_models_of_others_are_named_as_such_and_need_no_run(filled):
@@ -164,7 +165,7 @@ def commands():
 def test_each_command_trains_its_row(point):
     """Read as the command line would."""
     wanted = config_of(point)
-    (one,) = missing_of(Filled(tables.Row("", point), Made(point, wanted, None), missing=(7,)), None)
+    (one,) = runs_of(Filled(tables.Row("", point), Made(point, wanted, None)), [7], None)
     words = shlex.split(one.command(Path("runs")))
     assert words[:3] == ["python", "-m", "experiments.train"]
     path, _, variant = words[words.index("--config") + 1].partition(":")
@@ -440,29 +441,78 @@ def test_a_directory_without_runs_is_said_to_be(reproduce, tmp_path):
 # Filling it
 
 
-def test_run_makes_what_is_missing_and_nothing_else(reproduce, monkeypatch, tmp_path):
-    finish(tmp_path / "there", seed=1)
-    launched = []
+@pytest.fixture
+def launched(monkeypatch):
+    """The runs that a sweep is asked for, none of which is made: their configs and changes, and where."""
+    asked = []
 
-    def run(words):
-        launched.append(words)
-        return subprocess.CompletedProcess(words, 0)
+    def run_points(points, workdir, launcher, stop, origin, given, tiny):
+        asked.append((points, workdir, origin))
+        return []
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(launching, "run_points", run_points)
+    return asked
+
+
+def test_run_asks_for_what_is_missing_or_was_made_there_and_for_nothing_else(reproduce, launched, tmp_path):
+    finish(tmp_path / "elsewhere", seed=1)
+    finish(tmp_path / "table5_small/there", seed=2)
     code, out, _ = reproduce(*SMALL, "--workdir", tmp_path, "--run")
-    assert (code, len(launched)) == (0, 8)
-    assert [words[:3] for words in launched] == [[sys.executable, "-m", "experiments.train"]] * 8
-    assert len({words[words.index("--workdir") + 1] for words in launched}) == 8
+    assert code == 0
+    ((points, workdir, origin),) = launched
+    assert (workdir, origin) == (tmp_path / "table5_small", "experiments/tables/table5.py:small")
+    assert {spec for spec, _ in points} == {"configs/fashion_mnist.py"}
+    seeds = [(changes["model.num_cross_attends"], changes.get("seed", 0)) for _, changes in points]
+    assert seeds == [(1, 0), (1, 2), *((count, seed) for count in (2, 4) for seed in (0, 1, 2))]
     assert "The question of table 5 in small" in out
 
 
-@pytest.mark.parametrize(("codes", "ended", "told"), [((5, 0), 5, "1 of 9 runs failed"), ((143,), 130, "was stopped")])
-def test_a_run_that_fails_leaves_the_others_alone_one_that_is_stopped_ends_all(
-    reproduce, monkeypatch, tmp_path, codes, ended, told
-):
-    ends = iter([*codes, *[0] * 9])
-    monkeypatch.setattr(subprocess, "run", lambda words: subprocess.CompletedProcess(words, next(ends)))
-    code, out, err = reproduce(*SMALL, "--workdir", tmp_path / "new", "--run")
-    assert code == ended
-    assert told in err
+def test_rows_of_one_network_ask_for_one_run(reproduce, launched, tmp_path):
+    reproduce("--table", "2", "--workdir", tmp_path / "new", "--run")
+    ((points, *_),) = launched
+    assert [spec for spec, _ in points].count("configs/imagenet.py:fourier") == 1
+    assert "configs/imagenet.py:permuted" not in [spec for spec, _ in points]
+
+
+def test_a_full_table_launches_nothing(reproduce, launched, tmp_path):
+    for number, row in enumerate(tables.load("5").small.rows):
+        for seed in (0, 1, 2):
+            finish(tmp_path / f"{number}{seed}", row.point, seed=seed)
+    code, out, _ = reproduce(*SMALL, "--workdir", tmp_path, "--run")
+    assert (code, launched) == (0, [])
+    assert "missing" not in out
+
+
+def test_the_table_is_printed_although_runs_failed(reproduce, monkeypatch, tmp_path):
+    def run_points(*_, **__):
+        raise Failure(Code.NUMERICS, "1 of 9 runs failed")
+
+    monkeypatch.setattr(launching, "run_points", run_points)
+    code, out, err = reproduce(*SMALL, "--workdir", tmp_path, "--run")
+    assert code == 5
+    assert "1 of 9 runs failed" in err
     assert "The question of table 5 in small" in out
+
+
+def test_run_fills_a_table_of_ones_own(reproduce, launcher, monkeypatch, tmp_path):
+    """With what training itself leaves."""
+    words = [word.removeprefix("--config.").partition("=") for word in [*SMALL_RUN, "--config.train.duration=2 steps"]]
+    point = tables.Point("digits", {name: overrides.read(text).value for name, _, text in words})
+
+    def run_points(points, workdir, *_, **__):
+        for spec, changes in points:
+            given = [f"--config.{name}={override.text}" for name, override in as_overrides(changes).items()]
+            launcher.finish(workdir / "one", *given, config=spec)
+        return []
+
+    monkeypatch.setattr(launching, "run_points", run_points)
+    monkeypatch.setattr(tables, "_modules", lambda: {"own": "own"})
+    monkeypatch.setattr(
+        tables, "load", lambda name: tables.Table(tables.Study("digits, accuracy in percent", (tables.Row("one", point),)))
+    )
+    code, out, err = reproduce("--table", "own", "--workdir", tmp_path, "--run", "--format", "json")
+    assert (code, err) == (0, "")
+    (row,) = json.loads(out)["rows"]
+    assert (row["seeds"], row["missing"], row["runs_of_other_code"], row["train_examples"]) == ([0], [], 0, 1347)
+    result = json.loads((tmp_path / "tableown/one/result.json").read_text())
+    assert row["ours"] == pytest.approx(100 * result["metrics"]["test"]["accuracy"])

@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.reproduction.costs import Machine
 from experiments.reproduction.filling import Filled, mean, spread
-from experiments.reproduction.launching import all_missing, missing_of
+from experiments.reproduction.launching import all_missing, runs_of
 from experiments.reproduction.survey import Survey
 from experiments.tables import Study
 from perceiver_jax.errors import some
@@ -48,9 +48,9 @@ class Sheet:
 
     @property
     def place(self) -> Path:
-        """Where missing runs go."""
+        """Where missing runs go: a directory of the table's own."""
         name = self.name if self.name.startswith("fig") else f"table{self.name}"
-        return self.workdir or Path("runs", name if self.scale == "full" else f"{name}_small")
+        return (self.workdir or Path("runs")) / (name if self.scale == "full" else f"{name}_small")
 
 
 def record(sheet: Sheet, filled: Filled) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def record(sheet: Sheet, filled: Filled) -> dict[str, Any]:
         "row": row.name,
         "column": row.column,
         **row.more,
-        "config": None if filled.made is None else f"configs/{row.point.config.replace(':', '.py:', 1)}",
+        "config": None if filled.made is None else row.point.path,
         "changes": {} if filled.made is None else dict(row.point.changes),
         **(paper if sheet.scale == "full" else {}),
         "parameters": cost and cost.parameters,
@@ -91,7 +91,7 @@ def record(sheet: Sheet, filled: Filled) -> dict[str, Any]:
         "test_examples": test[0],
         "published_test_examples": test[1],
         "begun": list(filled.begun),
-        "missing": [one.command(sheet.place) for one in missing_of(filled, sheet.data_dir)],
+        "missing": [one.command(sheet.place) for one in runs_of(filled, filled.missing, sheet.data_dir)],
         "note": row.note,
     }
 
@@ -241,7 +241,7 @@ def _wanted(sheet: Sheet, fence: str = "") -> list[str]:
         return []
     scale = ["--scale", "small"] if sheet.scale == "small" else []
     data = ["--data_dir", sheet.data_dir] if sheet.data_dir else []
-    table = ["--table", sheet.name, *scale, "--workdir", str(sheet.place), *data, "--run"]
+    table = ["--table", sheet.name, *scale, "--workdir", str(sheet.workdir or "runs"), *data, "--run"]
     every = shlex.join(["python", "-m", "experiments.reproduce", *table])
     commands = [one.command(sheet.place) for one in lacking[:COMMANDS]]
     rest = [f"# and {len(lacking) - COMMANDS} more"] if len(lacking) > COMMANDS else []

@@ -11,7 +11,7 @@ from perceiver_jax.data.config import DirectoryConfig
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.runs.problem import Problem, make
 from perceiver_jax.settings import files, overrides
-from perceiver_jax.settings.config import Config, lasting, parse
+from perceiver_jax.settings.config import Config, lasting
 from perceiver_jax.settings.overrides import Override
 
 Key = frozenset[tuple[str, str]]
@@ -60,15 +60,13 @@ def _made(point: Point, published: bool, data_dir: str | None) -> Made:
 
 def config_of(point: Point, data_dir: str | None = None) -> Config:
     """The config of a point, perhaps with its data elsewhere; raises Failure(CONFIG)."""
-    name, _, variant = point.config.partition(":")
-    values = files.load_config(files.shipped(name), variant)
-    overrides.apply(values, as_overrides(point.changes))
-    config = parse(values)
+    file, colon, variant = point.config.partition(":")
+    config = overrides.config_of(f"{files.shipped(file)}{colon}{variant}", as_overrides(point.changes), shrink=False)
     return config if data_dir is None else _moved(config, data_dir)
 
 
 def as_overrides(changes: Mapping[str, Any]) -> dict[str, Override]:
-    """Changes as the command line would have them."""
+    """Changes as one would type them: text without quotes."""
     return {name: Override(value, value if isinstance(value, str) else repr(value)) for name, value in changes.items()}
 
 

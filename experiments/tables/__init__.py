@@ -23,6 +23,12 @@ class Point:
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # by dotted name
 
     @property
+    def path(self) -> str:
+        """The config as the command line names it: FILE.py[:VARIANT]."""
+        file, colon, variant = self.config.partition(":")
+        return f"configs/{file}.py{colon}{variant}"
+
+    @property
     def name(self) -> str:
         """A short name of its own: that of the config, and of changes a hash."""
         digest = hashlib.sha256(repr(sorted(self.changes.items())).encode()).hexdigest()[:8]
@@ -90,6 +96,11 @@ def known(name: str) -> str:
 def load(name: str) -> Table:
     """A table by one of the `names`."""
     return importlib.import_module(f"{__name__}.{_modules()[name]}").TABLE
+
+
+def origin(name: str, scale: str) -> str:
+    """What a table's runs are made from: its file and the scale."""
+    return f"experiments/tables/{_modules()[name]}.py:{scale}"
 
 
 def _modules() -> dict[str, str]:
