@@ -13,12 +13,12 @@ from pathlib import Path
 from absl import flags
 
 from experiments import tables
-from experiments.reproduction.costs import MACHINES, cost_of
+from experiments.reproduction.costs import MACHINES, Cost, cost_of
 from experiments.reproduction.filling import fill
 from experiments.reproduction.launching import launch
 from experiments.reproduction.layout import FORMATS, Sheet
 from experiments.reproduction.points import Made, made
-from experiments.reproduction.survey import survey
+from experiments.reproduction.survey import Survey, survey
 from perceiver_jax import command
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.launch import flags as launching
@@ -62,13 +62,19 @@ def sheet(name: str) -> Sheet:
     tree = Path(_WORKDIR.value) if _WORKDIR.value is not None else None
     found = survey(tree, points, lambda: _elsewhere(name), note)
     by_name = {one.point.name: one for one in points}
-    costs = {name: cost_of(one) for name, one in by_name.items()}
+    costs = {name: _cost(one, found) for name, one in by_name.items()}
     rows = fill(study, by_name, costs, found, note)
     return Sheet(name, table.page, scale, study, rows, found, MACHINES[scale], tree, _DATA_DIR.value)
 
 
+def _cost(one: Made, found: Survey) -> Cost | None:
+    """The cost of a point; where its data are not here, as one of its runs knew them."""
+    problems = [one.problem, *(run.problem for run in found.finished[one.key])]
+    return next((cost_of(problem) for problem in problems if problem is not None), None)
+
+
 def _made(study: tables.Study) -> list[Made]:
-    return made(study.points(), _SCALE.value == "full", _DATA_DIR.value)
+    return made(study.points(), _DATA_DIR.value)
 
 
 def _elsewhere(name: str) -> Iterator[Made]:

@@ -72,12 +72,12 @@ def vit_of_points(patch_size: int) -> dict[str, Any]:
 def parts(changes: Changes | None = None) -> Point:
     """KiCad's parts for 1,800 updates."""
     short = {"train.duration": "1800 steps", "train.eval_every": "600 steps"}
-    return Point("kicad", {**short, **(changes or {})})
+    return Point("kicad", {**short, **(changes or {})}, as_published=False)
 
 
 def sounds(config: str) -> Point:
     """Mixtures of instruments for 6 epochs."""
-    return Point(config, {"train.duration": "6 epochs", "train.eval_every": "6 epochs"})
+    return Point(config, {"train.duration": "6 epochs", "train.eval_every": "6 epochs"}, as_published=False)
 
 
 _STREAMS = _sections(notes_and_digits)

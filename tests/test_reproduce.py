@@ -42,9 +42,9 @@ ROW = tables.load("5").small.rows[0].point  # one cross-attend
 count = costs.cost_of
 
 
-def not_counted(one):
+def not_counted(problem):
     """A cost without its parameters, which take the longest to count."""
-    return None if one.problem is None else costs.Cost(0, one.config.model.paper_flops(one.config.inputs, 10), 64, 1.0)
+    return costs.Cost(0, problem.config.model.paper_flops(problem.inputs, 10), 64, 1.0)
 
 
 @functools.cache
@@ -301,6 +301,26 @@ def test_one_cross_attend_at_the_start_is_one_interleaved(filled, tmp_path):
     assert rows["2 (at start)", ""]["ours"] is None
 
 
+def test_what_data_that_are_gone_were_is_known_from_a_run(filled, tmp_path):
+    point = tables.load("4").small.rows[-2].point
+    classes = tuple(map(str, range(30)))
+    finish(tmp_path / "a", point, contents=Contents(classes, {"train": 2_343, "test": 913}))
+    table, _ = filled("--table", "4", "--scale", "small", "--workdir", tmp_path)
+    *_, row, plain = table["rows"]
+    assert row["flops_per_example"] == pytest.approx(26.7e6, rel=0.01)
+    assert (row["ours"], row["train_examples"], row["published_train_examples"]) == (pytest.approx(80), 2_343, None)
+    assert plain["flops_per_example"] is None
+
+
+def test_data_in_the_form_of_a_published_set_are_not_that_set(filled, tmp_path):
+    """Mixtures are in AudioSet's form, which where no data are has 527 classes."""
+    point = tables.load("3").small.rows[0].point
+    contents = Contents(tuple(map(str, range(25))), {"train": 3_000, "test": 1_000})
+    finish(tmp_path / "a", point, contents=contents, result={"metrics": {"test": {"mean_average_precision": 0.25}}})
+    table, _ = filled("--table", "3", "--scale", "small", "--workdir", tmp_path)
+    assert (table["rows"][0]["ours"], table["rows"][0]["published_train_examples"]) == (pytest.approx(25), None)
+
+
 def test_rows_of_other_tables_are_not_told(filled, tmp_path):
     finish(tmp_path / "a", tables.load("fig6").small.rows[3].point)
     finish(tmp_path / "b", tables.load("6").small.rows[4].point)
@@ -506,7 +526,7 @@ def test_run_fills_a_table_of_ones_own(reproduce, launcher, monkeypatch, tmp_pat
         return []
 
     monkeypatch.setattr(launching, "run_points", run_points)
-    monkeypatch.setattr(tables, "_modules", lambda: {"own": "own"})
+    monkeypatch.setattr(tables, "modules", lambda: {"own": "own"})
     monkeypatch.setattr(
         tables, "load", lambda name: tables.Table(tables.Study("digits, accuracy in percent", (tables.Row("one", point),)))
     )
@@ -514,5 +534,5 @@ def test_run_fills_a_table_of_ones_own(reproduce, launcher, monkeypatch, tmp_pat
     assert (code, err) == (0, "")
     (row,) = json.loads(out)["rows"]
     assert (row["seeds"], row["missing"], row["runs_of_other_code"], row["train_examples"]) == ([0], [], 0, 1347)
-    result = json.loads((tmp_path / "tableown/one/result.json").read_text())
+    result = json.loads((tmp_path / "own/one/result.json").read_text())
     assert row["ours"] == pytest.approx(100 * result["metrics"]["test"]["accuracy"])

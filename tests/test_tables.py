@@ -70,7 +70,7 @@ def test_the_counts_are_the_papers_as_printed(name):
 def test_what_is_counted_rounds_to_what_the_paper_prints(name):
     """But for the 41.1M of one cross-attend at the start, which is 42.1M without the classifier."""
     study = TABLES[name].full
-    costs = {one.point.name: cost_of(one) for one in made(study.points(), True, None)}
+    costs = {one.point.name: cost_of(one.problem) for one in made(study.points(), None)}
     differ = []
     for row in study.rows:
         cost = costs[row.point.name]
@@ -150,14 +150,14 @@ def test_a_table_that_is_not_there_is_refused_with_those_that_are(given, near):
 
 def test_hours_are_three_forward_passes_of_every_example_at_the_assumed_rate():
     """The paper's best model: 707.2 GFLOPs, 120 epochs of 1,281,167 pictures: 3.3e20, 229 hours at 396 TFLOP/s."""
-    (one,) = [one for one in made(TABLES["7"].full.points(), True, None) if one.point.config == "imagenet:table7_shared"]
-    cost = cost_of(one)
+    (one,) = [one for one in made(TABLES["7"].full.points(), None) if one.point.config == "imagenet:table7_shared"]
+    cost = cost_of(one.problem)
     assert cost.training_flops == pytest.approx(3 * 707_197_648_896 * 120 * 1_281_167, rel=1e-5)
     assert MACHINES["full"].hours(cost.training_flops) == pytest.approx(229, abs=0.5)
 
 
 def test_a_transformer_of_all_pixels_gets_the_flops_of_the_perceivers_epoch():
-    *_, transformer, perceiver = (one for one in made(TABLES["1"].small.points(), False, None))
+    *_, transformer, perceiver = (one for one in made(TABLES["1"].small.points(), None))
     flops = [one.config.model.paper_flops(one.problem.inputs, 10) for one in (transformer, perceiver)]
     examples = [one.problem.num_steps * one.config.data.batch_size for one in (transformer, perceiver)]
     assert flops[0] * examples[0] == pytest.approx(flops[1] * examples[1], rel=0.05)

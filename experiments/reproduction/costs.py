@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from experiments.reproduction.points import Made
+from perceiver_jax.runs.problem import Problem
 
 TRAINING = 3  # times the FLOPs of the forward pass: the backward pass takes twice as many
 
@@ -50,12 +50,10 @@ class Cost:
         return TRAINING * self.flops * self.examples
 
 
-def cost_of(made: Made) -> Cost | None:
-    """The cost of a point, counted on the abstract model; None where its data are not there to say what they are."""
-    if made.problem is None:
-        return None
+def cost_of(problem: Problem) -> Cost:
+    """The cost of a run, counted on the abstract model."""
     from perceiver_jax.runs import accounting  # JAX from here on
 
-    examples = made.problem.num_steps * made.config.data.batch_size
-    epochs = examples / made.problem.num_examples["train"]
-    return Cost(accounting.count_parameters(made.problem), accounting.paper_flops(made.problem), examples, epochs)
+    examples = problem.num_steps * problem.config.data.batch_size
+    epochs = examples / problem.num_examples["train"]
+    return Cost(accounting.count_parameters(problem), accounting.paper_flops(problem), examples, epochs)

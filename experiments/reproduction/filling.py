@@ -46,12 +46,12 @@ class Filled:
         if not self.runs:
             return None
         published = None if self.made.problem is None else self.made.problem.num_examples[split]
-        return self.runs[0].num_examples[split], published
+        return self.runs[0].problem.num_examples[split], published
 
     @property
     def epochs(self) -> float | None:
         """How often the runs saw each of their training examples."""
-        return self.runs[0].examples / self.runs[0].num_examples["train"] if self.runs else None
+        return self.runs[0].examples / self.runs[0].problem.num_examples["train"] if self.runs else None
 
     @property
     def seconds(self) -> float | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments import tables
 from experiments.reproduction.costs import Machine
 from experiments.reproduction.filling import Filled, mean, spread
 from experiments.reproduction.launching import all_missing, runs_of
@@ -19,7 +20,7 @@ from perceiver_jax.report.tables import table
 from perceiver_jax.training.checkpoint import code_version
 
 PAPER = "arXiv 2103.03206 v2"
-COMMANDS, NEAR = 16, 10  # at most, below a table
+COMMANDS, A_FEW, NEAR = 16, 3, 10  # lines at most, below a table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +50,8 @@ class Sheet:
     @property
     def place(self) -> Path:
         """Where missing runs go: a directory of the table's own."""
-        name = self.name if self.name.startswith("fig") else f"table{self.name}"
-        return (self.workdir or Path("runs")) / (name if self.scale == "full" else f"{name}_small")
+        name = tables.modules()[self.name] + ("" if self.scale == "full" else "_small")
+        return (self.workdir or Path("runs")) / name
 
 
 def record(sheet: Sheet, filled: Filled) -> dict[str, Any]:
@@ -165,9 +166,9 @@ def _row(sheet: Sheet, filled: Filled) -> dict[str, str]:
         "of": row.column or "-",
         **{name: f"{value:,}" for name, value in row.more.items()},
         "parameters": f"{cost.parameters:,}" if cost else "-",
-        "(paper) ": row.parameters or "-",
+        "paper's count": row.parameters or "-",
         "GFLOPs": f"{cost.flops / 1e9:,.{1 if cost.flops > 1e9 else 4}f}" if cost else "-",
-        "(paper)": row.flops or "-",
+        "paper's FLOPs": row.flops or "-",
         "hours": _shown(sheet.machine.hours(cost.training_flops)) if cost else "-",
         **paper,
         "ours": _scores(filled.scores) + mark if filled.scores else "-",
@@ -227,11 +228,14 @@ def _counts(rows: Sequence[Filled]) -> list[str]:
 
 def _hours(sheet: Sheet) -> str:
     """What the hours are, and how many they are in all."""
-    costs = {filled.made.key: filled.cost for filled in sheet.rows if filled.cost}
-    runs, seeds = len(costs) * len(sheet.study.seeds), len(sheet.study.seeds)
-    total = seeds * sum(sheet.machine.hours(cost.training_flops) for cost in costs.values())
-    of = f"{runs} runs" + (f" ({seeds} seeds each)" if seeds > 1 else "")
-    return f"hours: of a run, estimated: {sheet.machine.words}; {of} take {_shown(total)} in all"
+    costs = {filled.made.key: filled.cost for filled in sheet.rows if filled.made}
+    hours = [sheet.machine.hours(cost.training_flops) for cost in costs.values() if cost]
+    if not hours:
+        return "nothing is counted: only the data, which are not here, say how many classes there are"
+    seeds = len(sheet.study.seeds)
+    of = f"{seeds * len(hours)} runs" + (f" ({seeds} seeds each)" if seeds > 1 else "")
+    rest = "" if len(hours) == len(costs) else f"; {len(costs) - len(hours)} rows are not counted, their data are not here"
+    return f"hours: of a run, estimated: {sheet.machine.words}; {of} take {_shown(seeds * sum(hours))} in all{rest}"
 
 
 def _wanted(sheet: Sheet, fence: str = "") -> list[str]:
@@ -241,9 +245,10 @@ def _wanted(sheet: Sheet, fence: str = "") -> list[str]:
         return []
     scale = ["--scale", "small"] if sheet.scale == "small" else []
     data = ["--data_dir", sheet.data_dir] if sheet.data_dir else []
-    table = ["--table", sheet.name, *scale, "--workdir", str(sheet.workdir or "runs"), *data, "--run"]
-    every = shlex.join(["python", "-m", "experiments.reproduce", *table])
-    commands = [one.command(sheet.place) for one in lacking[:COMMANDS]]
-    rest = [f"# and {len(lacking) - COMMANDS} more"] if len(lacking) > COMMANDS else []
+    asked = ["--table", sheet.name, *scale, "--workdir", str(sheet.workdir or "runs"), *data, "--run"]
+    every = shlex.join(["python", "-m", "experiments.reproduce", *asked])
+    most = COMMANDS if len(sheet.study.seeds) == 1 else A_FEW
+    commands = [one.command(sheet.place) for one in lacking[:most]]
+    rest = [f"# and {len(lacking) - most} more"] if len(lacking) > most else []
     words = f"missing: {len(lacking)} run{'s' if len(lacking) > 1 else ''}; the first command makes all, the others one each"
     return ["", words, *filter(None, ("", fence)), every, *commands, *rest, *filter(None, (fence,))]

@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.tables import Point
-from perceiver_jax.data.config import DirectoryConfig
+from perceiver_jax.data import sources
+from perceiver_jax.data.config import DataConfig, DirectoryConfig
+from perceiver_jax.data.sources import Contents
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.members import member
 from perceiver_jax.runs.problem import Problem, make
 from perceiver_jax.settings import files, overrides
 from perceiver_jax.settings.config import Config, lasting
@@ -26,7 +29,7 @@ class Made:
 
     point: Point
     config: Config
-    problem: Problem | None  # with the published data, or those that are there; None: its data are needed and not there
+    problem: Problem | None  # None: its data are not there to say what they are
 
     @functools.cached_property
     def key(self) -> Key:
@@ -34,35 +37,51 @@ class Made:
         return key_of(self.config)
 
 
-def made(points: Sequence[Point], published: bool, data_dir: str | None) -> list[Made]:
+def made(points: Sequence[Point], data_dir: str | None) -> list[Made]:
     """Points with their configs. Nothing is allocated.
 
-    `published` takes the data sets as they were published, where they were, whatever part of them is on this machine.
+    Data sets count as they were published, whatever part of them is on this machine; those that were not as they are here.
     Raises Failure(CONFIG) naming the point whose config is wrong.
     """
-    return [_made(point, published, data_dir) for point in points]
+    known: dict[Any, Contents | None] = {}
+    found = []
+    for point in points:
+        config = _config(point, data_dir)
+        key = config.data, point.as_published
+        if key not in known:
+            known[key] = _contents(*key)
+        found.append(Made(point, config, known[key] and make(config, known[key], fingerprint="")))
+    return found
 
 
-def _made(point: Point, published: bool, data_dir: str | None) -> Made:
+def _config(point: Point, data_dir: str | None) -> Config:
+    """The config of a point; its Failure names the point."""
     try:
-        config = config_of(point, data_dir)
+        return config_of(point, data_dir)
     except Failure as failure:
         where = "; ".join(filter(None, (failure.found, f"in {point.config} {dict(point.changes) or ''}".strip())))
         raise dataclasses.replace(failure, found=where) from None
-    for counted in [*([_moved(config, os.devnull)] if published else []), config]:
-        try:
-            return Made(point, config, make(config, counted.source().contents(), fingerprint=""))
-        except Failure as failure:
-            if failure.code != Code.DATA:
-                raise
-    return Made(point, config, None)
+
+
+def _contents(data: DataConfig, as_published: bool) -> Contents | None:
+    """What data are, as they were published or as they are; None where they are not there to say it."""
+    source = member(sources, data.kind, "data.kind")
+    try:
+        if as_published:
+            return source(_moved(data, os.devnull)).contents()
+        source(data).identity()  # fails where they are not there, which not all contents do
+        return source(data).contents()
+    except Failure as failure:
+        if failure.code != Code.DATA:
+            raise
+        return None
 
 
 def config_of(point: Point, data_dir: str | None = None) -> Config:
     """The config of a point, perhaps with its data elsewhere; raises Failure(CONFIG)."""
     file, colon, variant = point.config.partition(":")
     config = overrides.config_of(f"{files.shipped(file)}{colon}{variant}", as_overrides(point.changes), shrink=False)
-    return config if data_dir is None else _moved(config, data_dir)
+    return config if data_dir is None else config.model_copy(update={"data": _moved(config.data, data_dir)})
 
 
 def as_overrides(changes: Mapping[str, Any]) -> dict[str, Override]:
@@ -70,11 +89,9 @@ def as_overrides(changes: Mapping[str, Any]) -> dict[str, Override]:
     return {name: Override(value, value if isinstance(value, str) else repr(value)) for name, value in changes.items()}
 
 
-def _moved(config: Config, data_dir: str) -> Config:
-    """The config with its data elsewhere, where they are in a directory."""
-    if not isinstance(config.data, DirectoryConfig):
-        return config
-    return config.model_copy(update={"data": config.data.model_copy(update={"data_dir": data_dir})})
+def _moved(data: DataConfig, data_dir: str) -> DataConfig:
+    """Data at another place, if they are in a directory."""
+    return data.model_copy(update={"data_dir": data_dir}) if isinstance(data, DirectoryConfig) else data
 
 
 def settings(config: Config) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Which runs below a directory fill which point, which have begun to, and which only resemble one."""
 
+import collections
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,8 +29,7 @@ class Finished:
     metrics: Mapping[str, Mapping[str, float]]  # by split, at its last step
     best_by_test: float | None  # its headline metric at the step where that is best on the test split
     examples: int  # that it has trained on, repeated ones counted every time
-    num_examples: Mapping[str, int]  # of each split of its data
-    data: str  # the fingerprint of its data
+    problem: Problem  # with what its data are
     seconds: float
     code: str  # the version of the package; "" where no checkpoint says it
 
@@ -106,8 +106,7 @@ def _finished(run: PastRun, problem: Problem, result: Mapping[str, Any]) -> Fini
         metrics=result["metrics"],
         best_by_test=best.get(problem.task.headline),
         examples=result["step"] * run.config.data.batch_size,
-        num_examples=problem.num_examples,
-        data=problem.fingerprint,
+        problem=problem,
         seconds=result.get("seconds", math.nan),
         code=newest_fingerprints(run.workdir.checkpoints).get("code", ""),
     )
@@ -136,15 +135,16 @@ def _resembles(run: PastRun, points: Sequence[Made]) -> str:
 
 
 def _each_seed_once(runs: Sequence[Finished], near: list[str]) -> list[Finished]:
-    """One run of each seed on the data that most runs have: those of this code first; what is left out is told."""
+    """One run of each seed on the largest data that runs have, those of this code first; what is left out is told."""
     if not runs:
         return []
-    sizes = {run.data: (run.num_examples["train"], sum(one.data == run.data for one in runs)) for run in runs}
+    counts = collections.Counter(run.problem.fingerprint for run in runs)
+    sizes = {run.problem.fingerprint: (run.problem.num_examples["train"], counts[run.problem.fingerprint]) for run in runs}
     data = max(sizes, key=lambda name: sizes[name])
     kept: dict[int, Finished] = {}
     for run in sorted(runs, key=lambda run: (run.is_of_other_code, str(run.path))):
-        if run.data != data:
-            words = f"{run.num_examples['train']:,} training examples, the other runs of its row {sizes[data][0]:,}"
+        if run.problem.fingerprint != data:
+            words = f"{run.problem.num_examples['train']:,} training examples, the other runs of its row {sizes[data][0]:,}"
             near.append(f"{run.path}: on other data: {words}")
         elif run.seed in kept:
             near.append(f"{run.path}: seed {run.seed} of its row is {kept[run.seed].path}")

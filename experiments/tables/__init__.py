@@ -21,6 +21,7 @@ class Point:
 
     config: str  # of configs/, as `imagenet:table6_at_start_2`
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # by dotted name
+    as_published: bool = True  # whether its data are a published set; False: whatever is in the config's data_dir
 
     @property
     def path(self) -> str:
@@ -76,7 +77,7 @@ class Table:
 
 def names() -> list[str]:
     """What `--table` takes."""
-    return sorted(_modules())
+    return sorted(modules())
 
 
 def known(name: str) -> str:
@@ -95,13 +96,14 @@ def known(name: str) -> str:
 
 def load(name: str) -> Table:
     """A table by one of the `names`."""
-    return importlib.import_module(f"{__name__}.{_modules()[name]}").TABLE
+    return importlib.import_module(f"{__name__}.{modules()[name]}").TABLE
 
 
 def origin(name: str, scale: str) -> str:
     """What a table's runs are made from: its file and the scale."""
-    return f"experiments/tables/{_modules()[name]}.py:{scale}"
+    return f"experiments/tables/{modules()[name]}.py:{scale}"
 
 
-def _modules() -> dict[str, str]:
+def modules() -> dict[str, str]:
+    """The file of each table, by its name."""
     return {module.name.removeprefix("table"): module.name for module in pkgutil.iter_modules(__path__)}
