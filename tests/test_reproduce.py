@@ -386,7 +386,16 @@ def test_scores_that_are_no_numbers_are_left_out_and_told(filled, tmp_path, scor
 
 
 @pytest.mark.parametrize(
-    "result", ["{", '{"step": 1}', '{"step": 938, "metrics": 3}', '{"step": 938, "metrics": {"test": 1, "train": []}}']
+    "result",
+    [
+        "{",
+        '{"step": 1}',
+        '{"step": "9", "metrics": {}}',
+        '{"step": 938, "metrics": 3}',
+        '{"step": 938, "metrics": {"test": 1, "train": []}}',
+        '{"step": 938, "metrics": {"test": {"accuracy": "high"}}}',
+        '{"step": 938, "metrics": {"test": {"accuracy": 0.5}}, "best_by_test": {"test": 3}}',
+    ],
 )
 def test_a_damaged_result_is_named_and_the_others_are_there(filled, tmp_path, result):
     finish(tmp_path / "a").result.write_text(result)

@@ -66,17 +66,14 @@ def test_the_counts_are_the_papers_as_printed(name):
     assert printed == COUNTS.get(name, [("", "")] * len(printed))
 
 
-@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("name", ["5", "7"])  # table 6 is in test_reproduce.py
 def test_what_is_counted_rounds_to_what_the_paper_prints(name):
-    """But for the 41.1M of one cross-attend at the start, which is 42.1M without the classifier."""
     study = TABLES[name].full
     costs = {one.point.name: cost_of(one.problem) for one in made(study.points(), None)}
-    differ = []
     for row in study.rows:
         cost = costs[row.point.name]
-        checks = (agrees(cost.parameters, row.parameters), agrees(cost.flops, row.flops))
-        differ += [] if all(checks) else [(row.name, checks)]
-    assert differ == ([("1 (at start)", (False, True))] if name == "6" else [])
+        assert agrees(cost.parameters, row.parameters)
+        assert agrees(cost.flops, row.flops)
 
 
 @pytest.mark.parametrize(("count", "printed"), [(44_949_999, "44.9M"), (44_850_001, "44.9M"), (707_249_999_999, "707.2B")])

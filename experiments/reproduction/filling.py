@@ -56,7 +56,7 @@ class Filled:
     @property
     def seconds(self) -> float | None:
         """How long a run took, on whatever machine it was."""
-        known = [run.seconds for run in self.runs if math.isfinite(run.seconds)]
+        known = [run.seconds for run in self.runs if run.seconds is not None]
         return statistics.fmean(known) if known else None
 
 

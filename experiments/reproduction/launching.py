@@ -58,7 +58,7 @@ def launch(rows: Sequence[Filled], workdir: Path, origin: str, data_dir: str | N
         there = {run.seed for run in filled.runs} - elsewhere
         wanted.append((filled, sorted({*filled.missing, *there})))
     points = [(run.config, dict(run.changes)) for run in _once(wanted, data_dir)]
-    if not points:
+    if not any(filled.missing for filled in rows):
         return
     with StopFlag() as stop:
         check(run_points(points, workdir, launcher, stop, origin, {}, tiny=False), stop)

@@ -12,12 +12,11 @@ from experiments import tables
 from experiments.reproduction.costs import Machine
 from experiments.reproduction.filling import Filled, mean, spread
 from experiments.reproduction.launching import all_missing, runs_of
-from experiments.reproduction.survey import Survey
+from experiments.reproduction.survey import Survey, this_code
 from experiments.tables import Study
 from perceiver_jax.errors import some
 from perceiver_jax.report.log import json_text
 from perceiver_jax.report.tables import table
-from perceiver_jax.training.checkpoint import code_version
 
 PAPER = "arXiv 2103.03206 v2"
 COMMANDS, A_FEW, NEAR = 16, 3, 10  # lines at most, below a table
@@ -107,7 +106,7 @@ def as_json(sheet: Sheet) -> str:
         "note": sheet.study.note,
         "hours_are_for": sheet.machine.words,
         "seeds": list(sheet.study.seeds),
-        "code": code_version(),
+        "code": this_code(),
         "rows": [record(sheet, filled) for filled in sheet.rows],
         "fill_no_row": sheet.found.near,
     }
@@ -210,7 +209,7 @@ def _remarks(sheet: Sheet) -> list[str]:
         words.append("ours: mean and standard deviation over seeds, at the last step")
     if any(filled.num_of_other_code for filled in rows):
         codes = sorted({run.code or "unknown" for filled in rows for run in filled.runs if run.is_of_other_code})
-        words.append(f"*: trained by another version of the code, {some(codes, 3)}; this one is {code_version()}")
+        words.append(f"*: trained by another version of the code, {some(codes, 3)}; this one is {this_code()}")
     if sheet.workdir is not None and not sheet.found.count:
         words.append(f"no run below {sheet.workdir}")
     words += [f"under way: {one}" for one in dict.fromkeys(one for filled in rows for one in filled.begun)]

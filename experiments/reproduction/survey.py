@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from perceiver_jax.training.manifest import newest_fingerprints
 SHOWN = 3  # settings named of a run that differs in more
 
 Note = Callable[[str], None]
+this_code = functools.cache(code_version)  # reads all sources
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,13 +32,13 @@ class Finished:
     best_by_test: float | None  # its headline metric at the step where that is best on the test split
     examples: int  # that it has trained on, repeated ones counted every time
     problem: Problem  # with what its data are
-    seconds: float
+    seconds: float | None
     code: str  # the version of the package; "" where no checkpoint says it
 
     @property
     def is_of_other_code(self) -> bool:
         """Whether a version other than this one trained it, or none is known."""
-        return self.code != code_version()
+        return self.code != this_code()
 
 
 @dataclasses.dataclass
@@ -68,7 +70,7 @@ def survey(tree: Path | None, points: Sequence[Made], elsewhere: Callable[[], It
             _place(run, by_key[key], found)
         except Failure as failure:
             note(f"note: left out {run.workdir.path}: {failure}")
-        except (KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             note(f"note: left out {run.workdir.path}: {run.workdir.result.name} is not the result of a run")
     foreign = {point.key for point in elsewhere()} if others else set()
     found.near += [_resembles(run, points) for run in others if key_of(run.config) not in foreign]
@@ -104,12 +106,17 @@ def _finished(run: PastRun, problem: Problem, result: Mapping[str, Any]) -> Fini
         path=run.workdir.path,
         seed=run.config.seed,
         metrics=result["metrics"],
-        best_by_test=best.get(problem.task.headline),
+        best_by_test=_number(best.get(problem.task.headline)),
         examples=result["step"] * run.config.data.batch_size,
         problem=problem,
-        seconds=result.get("seconds", math.nan),
+        seconds=_number(result.get("seconds")),
         code=newest_fingerprints(run.workdir.checkpoints).get("code", ""),
     )
+
+
+def _number(value: Any) -> float | None:
+    """A finite number; None for anything else."""
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _progress(run: PastRun) -> str:
