@@ -82,6 +82,7 @@ class _Search:
         self._points: dict[str, Point] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._reported: dict[str, int] = {}  # by point, the last step that was
+        self._seen: dict[int, int] = {}  # the same of an earlier launch, by trial
         self._pruned: set[str] = set()
         self._study = self._opened(first)
 
@@ -132,6 +133,7 @@ class _Search:
             trial = self._optuna.trial.Trial(self._study, frozen._trial_id)
             if not frozen.state.is_finished():
                 opened.append(trial)
+                self._seen[frozen.number] = max(frozen.intermediate_values, default=-1)
                 continue
             with contextlib.suppress(Failure):  # it was refused then, too
                 point = self._point(trial)
@@ -170,6 +172,7 @@ class _Search:
         name = point.name
         self._points.setdefault(name, point)
         self._trials.setdefault(name, []).append(trial)
+        self._reported.setdefault(name, self._seen.get(trial.number, -1))
         if name not in self._outcomes and name not in queue.names:
             self._outcomes[name] = run.finished(point)
             if self._outcomes[name].state == boards.WAITING:
@@ -208,13 +211,13 @@ class _Search:
             if not point.workdir.metrics.exists() or name in self._pruned:
                 continue
             for one in read_metrics(point.workdir.metrics):
-                seen = one["step"] <= self._reported.get(name, -1)
+                seen = one["step"] <= self._reported[name]
                 if one["split"] != "validation" or seen or not math.isfinite(one[point.headline]):
                     continue
                 self._reported[name] = one["step"]
                 for trial in self._trials[name]:
                     trial.report(one[point.headline], one["step"])
-            if name in self._reported and self._trials[name][0].should_prune():
+            if self._reported[name] >= 0 and self._trials[name][0].should_prune():
                 self._pruned.add(name)
                 queue.ask(name)
 

@@ -19,6 +19,7 @@ from perceiver_jax.system import disk
 
 ROOM = 100_000  # jobs at a time: how many are at work is for Slurm to decide
 RECORD = "jobs.json"  # beside submitit's files: the number of each job
+NO_MORE = "Job not requeued because"  # submitit's words for a job that has come to its limit too often
 SAVE_SECONDS = 600  # that a job may take to save, once it is asked to
 SIGNAL_SECONDS = 120  # before the time limit, at which Slurm warns
 POLL_SECONDS = 0.5
@@ -63,27 +64,28 @@ class Slurm:
         self.room = ROOM if cluster == "slurm" else options.processes
         self.processes, self.restarts, self.cores = options.processes, options.requeues, options.cpus_per_task
         self._folder, self._options, self._cluster = folder, options, cluster
-        self._submitit, self._executor = submitit, None
+        self._submitit, self._errors, self._executor = submitit, submitit.core.utils, None
 
     def start(self, jobs: Sequence[Job]) -> list["_Submitted"]:
         """Submits jobs, but for those that were submitted before and have not ended. Raises Failure where Slurm refuses."""
-        self._ready()
-        before = self._recorded()
-        found = {job.name: self._submitted(before[job.name]) for job in jobs if job.name in before}
-        found = {name: job for name, job in found.items() if not job.done(force_check=True)}
-        new = [job for job in jobs if job.name not in found]
-        for job in new:
-            job.log.parent.mkdir(parents=True, exist_ok=True)
-            _stop_file(job.log).unlink(missing_ok=True)
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._ready()
+            before = self._recorded()
+            found = {job.name: self._submitted(before[job.name]) for job in jobs if job.name in before}
+            found = {name: job for name, job in found.items() if not job.done(force_check=True)}
+            new = [job for job in jobs if job.name not in found]
+            for job in new:
+                job.log.parent.mkdir(parents=True, exist_ok=True)
+                _stop_file(job.log).unlink(missing_ok=True)
             found |= self._submit(new)
             numbers = before | {name: job.job_id for name, job in found.items()}
             disk.write_atomically(self._folder / RECORD, json.dumps(numbers, indent=2).encode())
-        except (self._submitit.core.utils.FailedJobError, subprocess.CalledProcessError) as error:
+        except (self._errors.FailedJobError, self._errors.FailedSubmissionError) as error:
             raise Failure(Code.CONFIG, "Slurm refuses the jobs", found=_last_line(error), hint="other options") from None
         except OSError as error:
             raise disk.unusable(f"folder {self._folder}", self._folder, error) from error
-        return [_Submitted(found[job.name], job.log, self._submitit) for job in jobs]
+        return [_Submitted(found[job.name], job.log, self._errors) for job in jobs]
 
     def _submit(self, jobs: Sequence[Job]) -> dict[str, Any]:
         """The jobs as submitit has them, submitted together, by name."""
@@ -173,8 +175,10 @@ _at_work: list[subprocess.Popen] = []  # of this process's job; a Command is pic
 class _Submitted:
     """A job that Slurm has."""
 
-    def __init__(self, job: Any, log: Path, submitit: Any):
-        self._job, self._log, self._submitit = job, log, submitit
+    refused = ""
+
+    def __init__(self, job: Any, log: Path, errors: Any):
+        self._job, self._log, self._errors = job, log, errors
 
     def poll(self) -> int | None:
         """As `AtWork.poll`; one that Slurm ended without a result counts as stopped, by somebody if it was taken back."""
@@ -182,10 +186,11 @@ class _Submitted:
             return None
         try:
             return self._job.result()
-        except self._submitit.core.utils.UncompletedJobError:
+        except self._errors.FailedJobError as error:  # of submitit around the command
+            self.refused = next((line for line in str(error).splitlines() if NO_MORE in line), _last_line(error))
+            return Code.INTERRUPTED if NO_MORE in self.refused else Code.FAULT
+        except self._errors.UncompletedJobError:
             return Code.INTERRUPTED if self._job.state.startswith("CANCELLED") else Code.TERMINATED
-        except self._submitit.core.utils.FailedJobError:
-            return Code.FAULT
 
     def ask(self) -> None:
         """As `AtWork.ask`; one that has not begun is taken back."""
