@@ -19,6 +19,7 @@ from perceiver_jax.system import disk
 
 ROOM = 100_000  # jobs at a time: how many are at work is for Slurm to decide
 RECORD = "jobs.json"  # beside submitit's files: the number of each job
+LOG_LEVEL = "SUBMITIT_LOG_LEVEL"  # a variable that submitit reads as it is imported
 NO_MORE = "Job not requeued because"  # submitit's words for a job that has come to its limit too often
 SAVE_SECONDS = 600  # that a job may take to save, once it is asked to
 SIGNAL_SECONDS = 120  # before the time limit, at which Slurm warns
@@ -53,11 +54,7 @@ class Slurm:
 
         Raises MissingPackage without submitit, Failure(CONFIG) without Slurm or with options that it cannot have.
         """
-        try:
-            import submitit
-        except ImportError:
-            hint = "pip install -e .[slurm]"
-            raise MissingPackage(Code.CONFIG, "--launcher slurm: submitit is not installed", hint=hint) from None
+        submitit = package()
         if cluster == "slurm" and not (shutil.which("sbatch") and shutil.which("srun")):
             hint = "--launcher local, or a machine from which jobs are submitted"
             raise Failure(Code.CONFIG, "--launcher slurm", "there is no sbatch on this machine", hint=hint)
@@ -113,6 +110,21 @@ class Slurm:
             return dict(json.loads((self._folder / RECORD).read_bytes()))
         except (OSError, ValueError, TypeError):
             return {}
+
+
+def package() -> Any:
+    """The module submitit; raises MissingPackage where it is not installed."""
+    given = LOG_LEVEL in os.environ
+    os.environ.setdefault(LOG_LEVEL, "NOCONFIG")  # otherwise its import would close the handlers that others log to
+    try:
+        import submitit
+    except ImportError:
+        hint = "pip install -e .[slurm]"
+        raise MissingPackage(Code.CONFIG, "--launcher slurm: submitit is not installed", hint=hint) from None
+    finally:
+        if not given:
+            del os.environ[LOG_LEVEL]
+    return submitit
 
 
 def parameters(options: Options) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import sys
 import time
 
 import pytest
-import submitit
 
 from perceiver_jax.errors import Code, Failure, MissingPackage
 from perceiver_jax.launch import flags as launching
@@ -16,6 +15,7 @@ from perceiver_jax.system.signals import StopFlag
 from tests.launching.commands import ends, saves
 from tests.launching.test_local import SECONDS
 
+submitit = slurm.package()
 PLAIN = Options(2, 5, 3, None, None, None, None, None, None, None, {})
 
 
