@@ -79,6 +79,7 @@ def test_lines_are_means_with_their_spread_and_every_run(drawn):
     assert first.get_xscale() == "log"
     assert [label.get_text() for label in first.get_xticklabels()] == ["64", "128", "1024"]
     assert [label.get_text() for label in second.get_xticklabels()] == ["none", "fourier"]
+    assert not second.lines[0].get_linewidth()  # nothing joins two words
     (dots,) = [one for one in first.collections if type(one).__name__ == "PathCollection"]
     assert len(dots.get_offsets()) == 6
 
