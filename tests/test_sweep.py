@@ -401,3 +401,28 @@ def test_a_sweep_that_is_asked_to_stop_asks_each_run_once_and_waits_for_it(swept
     assert waits[:2] == [[], []]
     assert waits[4:9] == [[signal.SIGUSR1]] * 5
     assert f"error[{128 + number}] stopped with 3 of 3 runs to go\n  try: the same command resumes\n" in reported
+
+
+# Names, and where runs are
+
+
+def test_a_name_leaves_out_what_is_the_same_in_all(swept):
+    text = "from experiments.sweeping.axes import *\n"
+    text += "def get_sweep():\n    return product(seeds(%d), fixed({'optim.learning_rate': 0.5, 'model.num_latents': %s}))\n"
+    assert names(swept(text % (2, "4"))[1]) == ["seed=0", "seed=1"]
+    assert names(swept("def get_sweep():\n    return [{'seed': 5, 'optim.learning_rate': 0.1}]\n")[1]) == [
+        "seed=5,learning_rate=0.1"
+    ]
+
+
+def test_a_run_stays_where_it_is_when_its_point_would_be_called_otherwise(swept, tmp_path):
+    text = "def get_sweep():\n    return [%s{'seed': 1, 'model.num_latents': 4}, {'seed': 2, 'model.num_latents': 4}]\n"
+    assert names(swept(text % "", codes=(5, 5))[1]) == ["seed=1", "seed=2"]
+    train_a_little(tmp_path / "runs/seed=1", "seed=1", "model.num_latents=4")
+    new, first, second = names(swept(text % "{'seed': 1}, ", codes=(5, 5, 5))[1])
+    assert (first, second) == (
+        "seed=1",
+        "seed=2,num_latents=4",
+    )  # the second has not come to a step: there is nothing to keep
+    assert re.fullmatch(r"seed=1-[0-9a-f]{10}", new)
+    assert names(swept(text % "")[1]) == ["seed=1", "seed=2"]

@@ -70,7 +70,7 @@ def run(base: Base, settings: Sequence[Changes], workdir: Path, launcher: Launch
     """The outcomes of a sweep, whose points have these settings. As `run_points`."""
     with record.claimed(workdir):
         before = record.check(workdir, base)
-        points = points_of(base, settings, workdir, note)
+        points = points_of(base, settings, workdir, note, before)
         record.write(workdir, base, record.compare(before, points, note))
         return list(launched(points, base, launcher, stop).values())
 

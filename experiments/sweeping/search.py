@@ -40,7 +40,7 @@ def search(
     space = settings[0]
     with record.claimed(workdir):
         before = record.check(workdir, base)
-        first = points_of(base, [_least(space)], workdir, run.note)[0]  # a wrong name ends here
+        first = points_of(base, [_least(space)], workdir, run.note, before, _fixed(space))[0]  # a wrong name ends here
         _check_validation(first)
         return _Search(optuna, base, space, workdir, seed, first).run(launcher, stop, trials, before)
 
@@ -70,6 +70,11 @@ def _least(space: Changes) -> Changes:
         return value.low if isinstance(value, Uniform) else value.values[0] if isinstance(value, Choice) else value
 
     return {name: first(value) for name, value in space.items()}
+
+
+def _fixed(space: Changes) -> set[str]:
+    """The fields that all trials share."""
+    return {name for name, value in space.items() if not isinstance(value, Uniform | Choice)}
 
 
 class _Search:
@@ -160,7 +165,7 @@ class _Search:
     def _point(self, trial: Any) -> Point:
         """The point of a trial. Raises Failure where its values make no config."""
         changes = {name: _drawn(trial, name, value) for name, value in self._space.items()}
-        return points_of(self._base, [changes], self._workdir, run.note)[0]
+        return points_of(self._base, [changes], self._workdir, run.note, [], _fixed(self._space))[0]
 
     def _begin(self, trial: Any, queue: Queue, board: Board) -> None:
         try:
