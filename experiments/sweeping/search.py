@@ -45,6 +45,15 @@ def search(
         return _Search(optuna, base, space, workdir, seed, first).run(launcher, stop, trials, before)
 
 
+def check(outcomes: Sequence[Outcome], stop: StopFlag) -> None:
+    """Raises Failure where a search has not ended well: stopped, or none of its points done. Some may fail: that is told."""
+    ended = [one for one in outcomes if one.state != boards.STOPPED]
+    if stop.should_stop is not None:
+        raise Failure(stop.should_stop, f"stopped after {len(ended)} trials", hint="the same command resumes")
+    if not any(one.state == boards.DONE for one in outcomes) or len(ended) < len(outcomes):
+        run.check(outcomes, stop)
+
+
 def _optuna() -> Any:
     try:
         import optuna

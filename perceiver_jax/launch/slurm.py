@@ -150,6 +150,8 @@ class Command:
 
     def __call__(self) -> int:
         """Runs it, asking it to save and stop where whoever submitted it says so."""
+        if _stop_file(Path(self.log)).exists():  # by the time that Slurm has room for it
+            return Code.USER_1
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # of its siblings: the command gets it too
         with open(self.log, "ab") as log:
             _at_work.append(
@@ -196,13 +198,16 @@ class _Submitted:
         """As `AtWork.poll`; one that Slurm ended without a result counts as stopped, by somebody if it was taken back."""
         if not self._job.done():
             return None
+        taken_back = self._job.state.startswith("CANCELLED")
+        if taken_back and not self._job.paths.result_pickle.exists():  # for which `result` would wait
+            return Code.INTERRUPTED
         try:
             return self._job.result()
         except self._errors.FailedJobError as error:  # of submitit around the command
             self.refused = next((line for line in str(error).splitlines() if NO_MORE in line), _last_line(error))
             return Code.INTERRUPTED if NO_MORE in self.refused else Code.FAULT
         except self._errors.UncompletedJobError:
-            return Code.INTERRUPTED if self._job.state.startswith("CANCELLED") else Code.TERMINATED
+            return Code.TERMINATED
 
     def ask(self) -> None:
         """As `AtWork.ask`; one that has not begun is taken back."""

@@ -146,6 +146,13 @@ def test_what_slurm_refuses_is_shown(tmp_path, monkeypatch):
         Slurm(tmp_path / "jobs", PLAIN).start([ends(tmp_path, "a")])
 
 
+def test_a_job_that_was_asked_to_stop_before_it_began_does_not_begin(tmp_path):
+    job = ends(tmp_path, "a")
+    (tmp_path / "a.txt.stop").touch()
+    assert slurm.Command(job.words, str(job.log), str(tmp_path))() == Code.USER_1
+    assert not job.log.exists()
+
+
 def test_options_reach_sbatch(tmp_path, monkeypatch):
     Cluster(monkeypatch)
     asked = {"partition": "gpu", "account": "me", "qos": "long", "constraint": "a100", "mem": "64G"}

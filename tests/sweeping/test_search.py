@@ -1,5 +1,6 @@
 """A search tries points from ranges, judges them by their validation examples alone, and goes on where it was."""
 
+import dataclasses
 import json
 import math
 import signal
@@ -12,7 +13,7 @@ import pytest
 from experiments.sweeping import search as searching
 from experiments.sweeping.axes import chained, choice, fixed, log_uniform, product, seeds, uniform
 from experiments.sweeping.points import Base
-from experiments.sweeping.search import search
+from experiments.sweeping.search import check, search
 from perceiver_jax.errors import Code, Failure, MissingPackage
 from perceiver_jax.launch import jobs
 from perceiver_jax.launch.local import Local
@@ -141,6 +142,20 @@ def test_a_trial_that_fails_or_is_no_config_leaves_the_others_alone(searched, ca
     assert 0 < refused < 8
     assert capsys.readouterr().err.count(" is refused: error[2] ") == refused
     assert len(searched(8, space)[1]) == 0  # what failed has had its trial
+
+
+def test_a_search_ends_well_if_a_point_is_done_and_nothing_was_stopped(searched):
+    stop = StopFlag()
+    outcomes, _ = searched(3, ends=lambda rate, number: 5 if number == 1 else 0)
+    check(outcomes, stop)
+    with pytest.raises(Failure, match="1 of 1 runs failed"):
+        check([one for one in outcomes if one.state == "failed"], stop)
+    with pytest.raises(Failure, match="1 of 4 runs failed"):
+        check([*outcomes, dataclasses.replace(outcomes[0], state="stopped", code=-9)], stop)
+    stop._code = Code.TERMINATED
+    with pytest.raises(Failure, match="stopped after 3 trials") as failure:
+        check(outcomes, stop)
+    assert failure.value.code == Code.TERMINATED
 
 
 @pytest.mark.parametrize(
