@@ -150,6 +150,18 @@ def test_the_plan_says_what_there_is_and_writes_nothing(swept, tmp_path):
     assert "2 points, 1 done, 1 to train" in reported
 
 
+def test_a_search_is_planned_and_refused_without_validation_examples(swept, tmp_path):
+    text = "from experiments.sweeping.axes import *\n"
+    text += "def get_sweep():\n    return product(log_uniform('optim.learning_rate', 1e-4, 0.1), choice('seed', [0, 1]))\n"
+    code, launched, reported = swept(text, "--search=4", "--dry_run")
+    assert (code, launched) == (0, [])
+    assert re.search(r"optim\.learning_rate +0\.0001 to 0\.1, logarithmic\nseed +0 \| 1\n", reported)
+    code, launched, reported = swept(text, "--search=4")
+    assert (code, launched) == (2, [])
+    assert "--search: the config has no validation split" in reported
+    assert not list((tmp_path / "runs").glob("*.json"))
+
+
 def test_several_run_at_a_time_and_never_more(swept):
     at_work, most = [], []
 
@@ -258,8 +270,8 @@ def test_a_sweep_file_that_has_changed_is_told_and_nothing_is_lost(swept, tmp_pa
     swept(SEEDS % 2)
     code, launched, reported = swept("def get_sweep():\n    return [{'seed': 1}, {'seed': 7}]\n")
     assert (code, names(launched)) == (0, ["seed=7"])
-    assert "note: 1 points are new since the sweep began: seed=7\n" in reported
-    assert "note: 1 points are no longer listed, or have other settings now: seed=0; their runs are kept\n" in reported
+    assert "note: new since the sweep began: seed=7\n" in reported
+    assert "note: no longer listed, or with other settings now: seed=0; what was trained is kept\n" in reported
     assert (tmp_path / "runs/seed=0/result.json").exists()
     record = json.loads((tmp_path / "runs/sweep.json").read_text())
     assert [(one["name"], one["listed"]) for one in record["points"]] == [
