@@ -12,8 +12,8 @@ from pathlib import Path
 from absl import flags
 
 from experiments.sweeping import run, summary
+from experiments.sweeping import search as searching
 from experiments.sweeping.points import Base, has_ranges, read_sweep
-from experiments.sweeping.search import search
 from perceiver_jax import command
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.launch import flags as launching
@@ -47,9 +47,9 @@ def main() -> None:
         if trials is None:
             outcomes = run.run(base, settings, workdir, launcher, stop)
         else:
-            outcomes = search(base, settings, workdir, launcher, stop, trials, _SEED.value)
+            outcomes = searching.search(base, settings, workdir, launcher, stop, trials, _SEED.value)
         summary.report(workdir, outcomes)
-        run.check(outcomes, stop)
+        (run if trials is None else searching).check(outcomes, stop)
 
 
 if __name__ == "__main__":

@@ -150,6 +150,18 @@ def test_the_plan_says_what_there_is_and_writes_nothing(swept, tmp_path):
     assert "2 points, 1 done, 1 to train" in reported
 
 
+def test_a_search_is_planned_and_refused_without_validation_examples(swept, tmp_path):
+    text = "from experiments.sweeping.axes import *\n"
+    text += "def get_sweep():\n    return product(log_uniform('optim.learning_rate', 1e-4, 0.1), choice('seed', [0, 1]))\n"
+    code, launched, reported = swept(text, "--search=4", "--dry_run")
+    assert (code, launched) == (0, [])
+    assert re.search(r"optim\.learning_rate +0\.0001 to 0\.1, logarithmic\nseed +0 \| 1\n", reported)
+    code, launched, reported = swept(text, "--search=4")
+    assert (code, launched) == (2, [])
+    assert "--search: the config has no validation split" in reported
+    assert not list((tmp_path / "runs").glob("*.json"))
+
+
 def test_several_run_at_a_time_and_never_more(swept):
     at_work, most = [], []
 
@@ -258,8 +270,8 @@ def test_a_sweep_file_that_has_changed_is_told_and_nothing_is_lost(swept, tmp_pa
     swept(SEEDS % 2)
     code, launched, reported = swept("def get_sweep():\n    return [{'seed': 1}, {'seed': 7}]\n")
     assert (code, names(launched)) == (0, ["seed=7"])
-    assert "note: 1 points are new since the sweep began: seed=7\n" in reported
-    assert "note: 1 points are no longer listed, or have other settings now: seed=0; their runs are kept\n" in reported
+    assert "note: new since the sweep began: seed=7\n" in reported
+    assert "note: no longer listed, or with other settings now: seed=0; what was trained is kept\n" in reported
     assert (tmp_path / "runs/seed=0/result.json").exists()
     record = json.loads((tmp_path / "runs/sweep.json").read_text())
     assert [(one["name"], one["listed"]) for one in record["points"]] == [
@@ -401,3 +413,28 @@ def test_a_sweep_that_is_asked_to_stop_asks_each_run_once_and_waits_for_it(swept
     assert waits[:2] == [[], []]
     assert waits[4:9] == [[signal.SIGUSR1]] * 5
     assert f"error[{128 + number}] stopped with 3 of 3 runs to go\n  try: the same command resumes\n" in reported
+
+
+# Names, and where runs are
+
+
+def test_a_name_leaves_out_what_is_the_same_in_all(swept):
+    text = "from experiments.sweeping.axes import *\n"
+    text += "def get_sweep():\n    return product(seeds(%d), fixed({'optim.learning_rate': 0.5, 'model.num_latents': %s}))\n"
+    assert names(swept(text % (2, "4"))[1]) == ["seed=0", "seed=1"]
+    assert names(swept("def get_sweep():\n    return [{'seed': 5, 'optim.learning_rate': 0.1}]\n")[1]) == [
+        "seed=5,learning_rate=0.1"
+    ]
+
+
+def test_a_run_stays_where_it_is_when_its_point_would_be_called_otherwise(swept, tmp_path):
+    text = "def get_sweep():\n    return [%s{'seed': 1, 'model.num_latents': 4}, {'seed': 2, 'model.num_latents': 4}]\n"
+    assert names(swept(text % "", codes=(5, 5))[1]) == ["seed=1", "seed=2"]
+    train_a_little(tmp_path / "runs/seed=1", "seed=1", "model.num_latents=4")
+    new, first, second = names(swept(text % "{'seed': 1}, ", codes=(5, 5, 5))[1])
+    assert (first, second) == (
+        "seed=1",
+        "seed=2,num_latents=4",
+    )  # the second has not come to a step: there is nothing to keep
+    assert re.fullmatch(r"seed=1-[0-9a-f]{10}", new)
+    assert names(swept(text % "")[1]) == ["seed=1", "seed=2"]

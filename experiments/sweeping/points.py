@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,13 +83,24 @@ def has_ranges(changes: Changes) -> bool:
     return any(isinstance(value, Uniform | Choice) for value in changes.values())
 
 
-def points_of(base: Base, settings: Sequence[Changes], workdir: Path, note: Callable[[str], None]) -> list[Point]:
+def points_of(
+    base: Base,
+    settings: Sequence[Changes],
+    workdir: Path,
+    note: Callable[[str], None],
+    before: Sequence[Mapping[str, Any]],
+    common: Collection[str] | None = None,
+) -> list[Point]:
     """The points with these changes, each settings once: what is there twice is told.
 
-    One whose directory holds a run with other settings gets another one. Raises Failure(CONFIG) for a wrong setting.
+    Names leave out what is the same in all, or the fields in `common`. A run stays where it is: `before` are the records of
+    points there have been. One whose directory holds a run with other settings gets another directory.
+    Raises Failure(CONFIG) for a wrong setting.
     """
+    common = _common(settings) if common is None else common
+    named = [{field: value for field, value in changes.items() if field not in common} for changes in settings]
     found, twice = {}, []  # by settings: where those are that a file says more than once
-    for changes, name in zip(settings, names_of(settings), strict=True):
+    for changes, name in zip(settings, names_of(named), strict=True):
         spec = _spec(base.spec, changes)
         point = Point(name, spec, changes, _config(base, spec, changes, name), Workdir(workdir / name))
         first = found.setdefault(_sha256(dump(point.config)), point)
@@ -98,20 +109,42 @@ def points_of(base: Base, settings: Sequence[Changes], workdir: Path, note: Call
     if twice:
         what = f"{len(twice)} of {len(settings)} points have the settings of another, trained once"
         note(f"note: {what}: {some(twice, SHOWN, f'and {len(twice) - SHOWN} more')}")
-    taken = {folded(point.name) for point in found.values()}
-    return [_placed(point, workdir, taken) for point in found.values()]
+    return _placed(list(found.values()), workdir, before)
 
 
-def _placed(point: Point, workdir: Path, taken: set[str]) -> Point:
-    """The point in the directory that holds its run already, or in a free one.
+def _common(settings: Sequence[Changes]) -> set[str]:
+    """The fields that all of several points change to one value."""
+    first, *others = settings
+    return {name for name in first if others and all(name in one and one[name] == first[name] for one in others)}
 
-    Its run may be under the name that it had before others of the sweep looked alike.
-    """
-    own, short, hashed = point.name, shown(point.changes), with_hash(point.name, point.settings)
-    names = [own, hashed] if folded(short) in taken or len(short.encode()) > NAME_BYTES else [own, short, hashed]
-    there = {name: occupant(Workdir(workdir / name)) for name in names}
-    name = next((name for name in names if there[name] == point.settings), own if there[own] is None else hashed)
-    return dataclasses.replace(point, name=name, workdir=Workdir(workdir / name))
+
+def _placed(points: Sequence[Point], workdir: Path, before: Sequence[Mapping[str, Any]]) -> list[Point]:
+    """Each point in the directory that holds its run already, whatever it was called then, or in a free one."""
+    names: dict[int, str] = {}  # by the point's place in the list
+    for candidates in (_own, lambda point: _earlier(point, before), _free):
+        for i, point in enumerate(points):
+            used = set(map(folded, names.values()))
+            for name in candidates(point) if i not in names else ():
+                there = occupant(Workdir(workdir / name))
+                if folded(name) not in used and (there == point.settings or (candidates is _free and there is None)):
+                    names[i] = name
+                    break
+    return [dataclasses.replace(p, name=names[i], workdir=Workdir(workdir / names[i])) for i, p in enumerate(points)]
+
+
+def _own(point: Point) -> list[str]:
+    return [point.name]
+
+
+def _earlier(point: Point, before: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the run of a point may have been called in another list of points."""
+    recorded = [one["name"] for one in before if one["settings_sha256"] == point.settings]
+    names = [*recorded, shown(point.changes), with_hash(point.name, point.settings)]
+    return [name for name in names if len(name.encode()) <= NAME_BYTES]
+
+
+def _free(point: Point) -> list[str]:
+    return [point.name, with_hash(point.name, point.settings), with_hash(point.name, _sha256(dump(point.config)))]
 
 
 def occupant(workdir: Workdir) -> str | None:

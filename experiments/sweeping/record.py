@@ -72,10 +72,9 @@ def compare(before: Sequence[dict[str, Any]], points: Sequence[Point], note: Cal
     gone = [old for old in before if (old["name"], old["settings_sha256"]) not in now]
     dropped = [old["name"] for old in gone if old["listed"]]
     if before and new:
-        note(f"note: {len(new)} points are new since the sweep began: {_some(new)}")
+        note(f"note: new since the sweep began: {_some(new)}")
     if dropped:
-        what = f"{len(dropped)} points are no longer listed, or have other settings now"
-        note(f"note: {what}: {_some(dropped)}; their runs are kept")
+        note(f"note: no longer listed, or with other settings now: {_some(dropped)}; what was trained is kept")
     return [*map(_recorded, points), *(old | {"listed": False} for old in gone)]
 
 

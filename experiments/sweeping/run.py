@@ -5,7 +5,7 @@ import dataclasses
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,17 @@ from experiments.sweeping.names import overrides
 from experiments.sweeping.points import Base, Point, points_of
 from perceiver_jax.errors import Code, Failure, printable
 from perceiver_jax.launch import jobs
-from perceiver_jax.launch.jobs import Ended, Job, Launcher
+from perceiver_jax.launch.jobs import POLL_SECONDS, Ended, Job, Launcher
+from perceiver_jax.launch.local import Local
 from perceiver_jax.report import board as boards
 from perceiver_jax.report.board import Board, Row
 from perceiver_jax.report.log import read_latest
 from perceiver_jax.runs.workdir import read_problem
 from perceiver_jax.settings.overrides import Override
+from perceiver_jax.system import locks
 from perceiver_jax.system.signals import StopFlag
 
+ORPHAN_SECONDS = 60.0  # for which runs that another launcher has left are waited for
 REFRESH_SECONDS = 1.0  # between two looks at the metrics of a run at work
 
 
@@ -67,7 +70,7 @@ def run(base: Base, settings: Sequence[Changes], workdir: Path, launcher: Launch
     """The outcomes of a sweep, whose points have these settings. As `run_points`."""
     with record.claimed(workdir):
         before = record.check(workdir, base)
-        points = points_of(base, settings, workdir, note)
+        points = points_of(base, settings, workdir, note, before)
         record.write(workdir, base, record.compare(before, points, note))
         return list(launched(points, base, launcher, stop).values())
 
@@ -88,8 +91,32 @@ def launched(points: Sequence[Point], base: Base, launcher: Launcher, stop: Stop
 
         if len(waiting) < len(points):
             board.note(board.summary())
+        if isinstance(launcher, Local):
+            await_orphans(waiting, stop, board.note)
         jobs.run([job_of(point, base) for point in waiting], launcher, stop, observe)
     return outcomes
+
+
+def await_orphans(points: Sequence[Point], stop: StopFlag, tell: Callable[[str], None]) -> None:
+    """Waits a while until runs whose launcher was killed have saved and ended: they hold their directories until then."""
+
+    def in_use(owner: str) -> Failure:
+        return Failure(Code.WORKDIR, owner)
+
+    deadline = time.monotonic() + ORPHAN_SECONDS
+    for point in points:
+        lock, told = point.workdir.path / ".lock", False
+        while lock.exists() and time.monotonic() < deadline and stop.should_stop is None:
+            try:
+                with locks.held(lock, str(lock), in_use, shared=True):
+                    break
+            except OSError:  # its launch will say why
+                break
+            except Failure as failure:
+                if not told:
+                    tell(f"{point.name} is being trained by {failure.what}, which saves if its launcher was killed: waiting")
+                told = True
+                time.sleep(POLL_SECONDS)
 
 
 def finished(point: Point) -> Outcome:

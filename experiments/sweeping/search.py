@@ -40,9 +40,18 @@ def search(
     space = settings[0]
     with record.claimed(workdir):
         before = record.check(workdir, base)
-        first = points_of(base, [_least(space)], workdir, run.note)[0]  # a wrong name ends here
+        first = points_of(base, [_least(space)], workdir, run.note, before, _fixed(space))[0]  # a wrong name ends here
         _check_validation(first)
         return _Search(optuna, base, space, workdir, seed, first).run(launcher, stop, trials, before)
+
+
+def check(outcomes: Sequence[Outcome], stop: StopFlag) -> None:
+    """Raises Failure where a search has not ended well: stopped, or none of its points done. Some may fail: that is told."""
+    ended = [one for one in outcomes if one.state != boards.STOPPED]
+    if stop.should_stop is not None:
+        raise Failure(stop.should_stop, f"stopped after {len(ended)} trials", hint="the same command resumes")
+    if not any(one.state == boards.DONE for one in outcomes) or len(ended) < len(outcomes):
+        run.check(outcomes, stop)
 
 
 def _optuna() -> Any:
@@ -72,6 +81,11 @@ def _least(space: Changes) -> Changes:
     return {name: first(value) for name, value in space.items()}
 
 
+def _fixed(space: Changes) -> set[str]:
+    """The fields that all trials share."""
+    return {name for name, value in space.items() if not isinstance(value, Uniform | Choice)}
+
+
 class _Search:
     """A study on disk, and the points of its trials."""
 
@@ -82,6 +96,7 @@ class _Search:
         self._points: dict[str, Point] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._reported: dict[str, int] = {}  # by point, the last step that was
+        self._seen: dict[int, int] = {}  # the same of an earlier launch, by trial
         self._pruned: set[str] = set()
         self._study = self._opened(first)
 
@@ -132,6 +147,7 @@ class _Search:
             trial = self._optuna.trial.Trial(self._study, frozen._trial_id)
             if not frozen.state.is_finished():
                 opened.append(trial)
+                self._seen[frozen.number] = max(frozen.intermediate_values, default=-1)
                 continue
             with contextlib.suppress(Failure):  # it was refused then, too
                 point = self._point(trial)
@@ -158,7 +174,7 @@ class _Search:
     def _point(self, trial: Any) -> Point:
         """The point of a trial. Raises Failure where its values make no config."""
         changes = {name: _drawn(trial, name, value) for name, value in self._space.items()}
-        return points_of(self._base, [changes], self._workdir, run.note)[0]
+        return points_of(self._base, [changes], self._workdir, run.note, [], _fixed(self._space))[0]
 
     def _begin(self, trial: Any, queue: Queue, board: Board) -> None:
         try:
@@ -170,6 +186,7 @@ class _Search:
         name = point.name
         self._points.setdefault(name, point)
         self._trials.setdefault(name, []).append(trial)
+        self._reported.setdefault(name, self._seen.get(trial.number, -1))
         if name not in self._outcomes and name not in queue.names:
             self._outcomes[name] = run.finished(point)
             if self._outcomes[name].state == boards.WAITING:
@@ -208,13 +225,13 @@ class _Search:
             if not point.workdir.metrics.exists() or name in self._pruned:
                 continue
             for one in read_metrics(point.workdir.metrics):
-                seen = one["step"] <= self._reported.get(name, -1)
+                seen = one["step"] <= self._reported[name]
                 if one["split"] != "validation" or seen or not math.isfinite(one[point.headline]):
                     continue
                 self._reported[name] = one["step"]
                 for trial in self._trials[name]:
                     trial.report(one[point.headline], one["step"])
-            if name in self._reported and self._trials[name][0].should_prune():
+            if self._reported[name] >= 0 and self._trials[name][0].should_prune():
                 self._pruned.add(name)
                 queue.ask(name)
 

@@ -29,7 +29,7 @@ FACTS = ("step", "seconds", "parameters", "flops_per_example", "state_sha256")  
 def plan(base: Base, settings: Sequence[Changes], workdir: Path) -> None:
     """Prints the points of a sweep and what there is of them. Raises Failure as `run` does; writes nothing."""
     before = record.check(workdir, base)
-    points = points_of(base, settings, workdir, run.note)
+    points = points_of(base, settings, workdir, run.note, before)
     record.compare(before, points, run.note)
     states = [_state(point) for point in points]
     changes = [", ".join(f"{name}={text_of(value)}" for name, value in point.changes.items()) or "-" for point in points]

@@ -26,7 +26,9 @@ class Job:
 
 @runtime_checkable
 class AtWork(Protocol):
-    """A job that has been started."""
+    """A job that has been started, or whose start was refused."""
+
+    refused: str  # why; "" for one that began
 
     def poll(self) -> int | None:
         """Its exit code, once it has ended; negative: the signal that killed it."""
@@ -120,7 +122,8 @@ class Queue:
                 self._waiting.append(job)
                 continue
             self._asked.discard(name)
-            ended.append(Ended(job, code, last_error(job.log, size) if code else "", time.monotonic() - since))
+            error = at_work.refused or (last_error(job.log, size) if code else "")
+            ended.append(Ended(job, code, error, time.monotonic() - since))
         return ended
 
     def _goes_on(self, name: str, code: int) -> bool:

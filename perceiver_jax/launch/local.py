@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from perceiver_jax.errors import Code
 from perceiver_jax.launch import child
-from perceiver_jax.launch.jobs import Job
+from perceiver_jax.launch.jobs import AtWork, Job
 from perceiver_jax.system import disk
 from perceiver_jax.system.processor import num_cores
 
@@ -30,11 +31,11 @@ class Local:
         self._crowded = processes > len(_devices())
         self._free = list(range(processes))[::-1]
 
-    def start(self, jobs: Sequence[Job]) -> list["_Process"]:
-        """Starts jobs; raises Failure(WORKDIR) where a log cannot be written."""
+    def start(self, jobs: Sequence[Job]) -> list[AtWork]:
+        """As `Launcher.start`; one whose log cannot be written is refused."""
         return [self._start(job) for job in jobs]
 
-    def _start(self, job: Job) -> "_Process":
+    def _start(self, job: Job) -> AtWork:
         place = self._free.pop()
         cores = ",".join(self._shares[place]) if len(self._shares) > 1 else ""
         words = child_words(job.words, cores)
@@ -51,7 +52,8 @@ class Local:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise disk.unusable(f"log {job.log}", job.log, error) from error
+            self._free.append(place)
+            return _Refused(str(disk.unusable(f"{error.filename or job.log}", job.log, error)).partition("\n")[0])
         return _Process(process, lambda: self._free.append(place))
 
     def _environment(self, place: int) -> Mapping[str, str]:
@@ -65,8 +67,24 @@ class Local:
         return found
 
 
+class _Refused:
+    """A job that could not be started."""
+
+    def __init__(self, why: str):
+        self.refused = why
+
+    def poll(self) -> int:
+        """As `AtWork.poll`."""
+        return Code.WORKDIR
+
+    def ask(self) -> None:
+        """As `AtWork.ask`: there is nothing to stop."""
+
+
 class _Process:
     """A job's process."""
+
+    refused = ""
 
     def __init__(self, process: subprocess.Popen, leave: Callable[[], None]):
         self._process, self._leave, self._left = process, leave, False

@@ -19,6 +19,8 @@ from perceiver_jax.system import disk
 
 ROOM = 100_000  # jobs at a time: how many are at work is for Slurm to decide
 RECORD = "jobs.json"  # beside submitit's files: the number of each job
+LOG_LEVEL = "SUBMITIT_LOG_LEVEL"  # a variable that submitit reads as it is imported
+NO_MORE = "Job not requeued because"  # submitit's words for a job that has come to its limit too often
 SAVE_SECONDS = 600  # that a job may take to save, once it is asked to
 SIGNAL_SECONDS = 120  # before the time limit, at which Slurm warns
 POLL_SECONDS = 0.5
@@ -52,38 +54,35 @@ class Slurm:
 
         Raises MissingPackage without submitit, Failure(CONFIG) without Slurm or with options that it cannot have.
         """
-        try:
-            import submitit
-        except ImportError:
-            hint = "pip install -e .[slurm]"
-            raise MissingPackage(Code.CONFIG, "--launcher slurm: submitit is not installed", hint=hint) from None
+        submitit = package()
         if cluster == "slurm" and not (shutil.which("sbatch") and shutil.which("srun")):
             hint = "--launcher local, or a machine from which jobs are submitted"
             raise Failure(Code.CONFIG, "--launcher slurm", "there is no sbatch on this machine", hint=hint)
         self.room = ROOM if cluster == "slurm" else options.processes
         self.processes, self.restarts, self.cores = options.processes, options.requeues, options.cpus_per_task
         self._folder, self._options, self._cluster = folder, options, cluster
-        self._submitit, self._executor = submitit, None
+        self._submitit, self._errors, self._executor = submitit, submitit.core.utils, None
 
     def start(self, jobs: Sequence[Job]) -> list["_Submitted"]:
         """Submits jobs, but for those that were submitted before and have not ended. Raises Failure where Slurm refuses."""
-        self._ready()
-        before = self._recorded()
-        found = {job.name: self._submitted(before[job.name]) for job in jobs if job.name in before}
-        found = {name: job for name, job in found.items() if not job.done(force_check=True)}
-        new = [job for job in jobs if job.name not in found]
-        for job in new:
-            job.log.parent.mkdir(parents=True, exist_ok=True)
-            _stop_file(job.log).unlink(missing_ok=True)
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._ready()
+            before = self._recorded()
+            found = {job.name: self._submitted(before[job.name]) for job in jobs if job.name in before}
+            found = {name: job for name, job in found.items() if not job.done(force_check=True)}
+            new = [job for job in jobs if job.name not in found]
+            for job in new:
+                job.log.parent.mkdir(parents=True, exist_ok=True)
+                _stop_file(job.log).unlink(missing_ok=True)
             found |= self._submit(new)
             numbers = before | {name: job.job_id for name, job in found.items()}
             disk.write_atomically(self._folder / RECORD, json.dumps(numbers, indent=2).encode())
-        except (self._submitit.core.utils.FailedJobError, subprocess.CalledProcessError) as error:
+        except (self._errors.FailedJobError, self._errors.FailedSubmissionError) as error:
             raise Failure(Code.CONFIG, "Slurm refuses the jobs", found=_last_line(error), hint="other options") from None
         except OSError as error:
             raise disk.unusable(f"folder {self._folder}", self._folder, error) from error
-        return [_Submitted(found[job.name], job.log, self._submitit) for job in jobs]
+        return [_Submitted(found[job.name], job.log, self._errors) for job in jobs]
 
     def _submit(self, jobs: Sequence[Job]) -> dict[str, Any]:
         """The jobs as submitit has them, submitted together, by name."""
@@ -113,6 +112,21 @@ class Slurm:
             return {}
 
 
+def package() -> Any:
+    """The module submitit; raises MissingPackage where it is not installed."""
+    given = LOG_LEVEL in os.environ
+    os.environ.setdefault(LOG_LEVEL, "NOCONFIG")  # otherwise its import would close the handlers that others log to
+    try:
+        import submitit
+    except ImportError:
+        hint = "pip install -e .[slurm]"
+        raise MissingPackage(Code.CONFIG, "--launcher slurm: submitit is not installed", hint=hint) from None
+    finally:
+        if not given:
+            del os.environ[LOG_LEVEL]
+    return submitit
+
+
 def parameters(options: Options) -> dict[str, Any]:
     """The options as submitit has them."""
     named = ("partition", "account", "qos", "constraint", "mem")
@@ -136,6 +150,8 @@ class Command:
 
     def __call__(self) -> int:
         """Runs it, asking it to save and stop where whoever submitted it says so."""
+        if _stop_file(Path(self.log)).exists():  # by the time that Slurm has room for it
+            return Code.USER_1
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # of its siblings: the command gets it too
         with open(self.log, "ab") as log:
             _at_work.append(
@@ -173,19 +189,25 @@ _at_work: list[subprocess.Popen] = []  # of this process's job; a Command is pic
 class _Submitted:
     """A job that Slurm has."""
 
-    def __init__(self, job: Any, log: Path, submitit: Any):
-        self._job, self._log, self._submitit = job, log, submitit
+    refused = ""
+
+    def __init__(self, job: Any, log: Path, errors: Any):
+        self._job, self._log, self._errors = job, log, errors
 
     def poll(self) -> int | None:
         """As `AtWork.poll`; one that Slurm ended without a result counts as stopped, by somebody if it was taken back."""
         if not self._job.done():
             return None
+        taken_back = self._job.state.startswith("CANCELLED")
+        if taken_back and not self._job.paths.result_pickle.exists():  # for which `result` would wait
+            return Code.INTERRUPTED
         try:
             return self._job.result()
-        except self._submitit.core.utils.UncompletedJobError:
-            return Code.INTERRUPTED if self._job.state.startswith("CANCELLED") else Code.TERMINATED
-        except self._submitit.core.utils.FailedJobError:
-            return Code.FAULT
+        except self._errors.FailedJobError as error:  # of submitit around the command
+            self.refused = next((line for line in str(error).splitlines() if NO_MORE in line), _last_line(error))
+            return Code.INTERRUPTED if NO_MORE in self.refused else Code.FAULT
+        except self._errors.UncompletedJobError:
+            return Code.TERMINATED
 
     def ask(self) -> None:
         """As `AtWork.ask`; one that has not begun is taken back."""

@@ -69,6 +69,8 @@ class Board:
         """Takes a run as it stands now; prints a line where there is no terminal and its state is another."""
         before = self._rows[row.name].state if row.name in self._rows else WAITING
         self._rows[row.name] = row
+        if before == WAITING and row.state == RUNNING:
+            self._part += row.part  # what an earlier launch had done
         if self._live is None and row.state != before:
             score = f", {self._metric} {row.score:.4f}" if row.score is not None and row.state != RUNNING else ""
             words = f": {row.words}" if row.words else ""

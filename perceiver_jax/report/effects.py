@@ -12,6 +12,7 @@ from perceiver_jax.report import figures
 from perceiver_jax.report.curves import EVALUATION_COLOURS, GRID, INK
 
 LOG_FROM = 8  # times the smallest value: where equal steps of a setting are factors
+ASIDE = 0.16  # between the marks of two splits at one word
 WORDS = 14  # characters of a value at a tick
 Place = tuple[int, ...]  # along each axis, the number of a value
 
@@ -35,8 +36,9 @@ class Axis:
 
     @property
     def label(self) -> str:
-        """Its name without the sections that it is in."""
-        return self.name.rpartition(".")[2].replace("_", " ")
+        """Its name without the sections that it is in; of a kind also what it is a kind of."""
+        *sections, leaf = self.name.split(".")
+        return " ".join([*(sections[-1:] if leaf == "kind" else []), leaf]).replace("_", " ")
 
     @property
     def is_log(self) -> bool:
@@ -81,8 +83,13 @@ def draw_lines(
     for number, (axis, by_split) in enumerate(panels):
         axes = grid.flat[number]
         x = list(map(float, axis.values if axis.is_number else range(len(axis.values))))
-        for colour, (split, scores) in zip(EVALUATION_COLOURS, by_split.items(), strict=False):
-            _line(axes, x, scores, colour, split)
+        for place, (split, scores) in enumerate(by_split.items()):
+            colour = EVALUATION_COLOURS[place % len(EVALUATION_COLOURS)]
+            if axis.is_number:
+                _line(axes, x, scores, colour, split)
+            else:  # there is nothing between two words
+                aside = ASIDE * (place - (len(by_split) - 1) / 2)
+                _marks(axes, [at + aside for at in x], scores, colour, split)
         _scale(axes, axis, x)
         if number % columns == 0:
             axes.set_ylabel(metric if len(by_split) > 1 else f"{next(iter(by_split))} {metric}", fontsize=9, color=INK)
@@ -97,8 +104,18 @@ def _line(axes: Any, x: Sequence[float], scores: Sequence[Sequence[float]], colo
     high = [mean + spread for mean, spread in zip(means, spreads, strict=True)]
     axes.plot(x, means, color=colour, lw=1.5, marker="o", ms=4, label=split, zorder=3)
     axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0, zorder=1)
-    if len(x) == 1 or not all(map(math.isfinite, spreads)):
-        axes.errorbar(x, means, [0 if math.isnan(s) else s for s in spreads], color=colour, lw=0, elinewidth=1, zorder=2)
+    _dots(axes, x, scores, colour)
+
+
+def _marks(axes: Any, x: Sequence[float], scores: Sequence[Sequence[float]], colour: str, split: str) -> None:
+    means, spreads = zip(*map(mean_and_spread, scores), strict=True)
+    around = [0 if math.isnan(spread) else spread for spread in spreads]
+    axes.errorbar(x, means, around, color=colour, lw=0, elinewidth=1.2, capsize=3, marker="o", ms=4, label=split, zorder=3)
+    _dots(axes, x, scores, colour)
+
+
+def _dots(axes: Any, x: Sequence[float], scores: Sequence[Sequence[float]], colour: str) -> None:
+    """Every run of several at a place."""
     dots = [(at, score) for at, ones in zip(x, scores, strict=True) for score in ones if len(ones) > 1]
     if dots:
         axes.scatter(*zip(*dots, strict=True), s=8, color=colour, alpha=0.5, lw=0, zorder=2)
@@ -113,8 +130,8 @@ def _scale(axes: Any, axis: Axis, x: Sequence[float]) -> None:
     turned = sum(len(_short(text)) for text in axis.texts) > 30
     look = {"rotation": 30, "ha": "right"} if turned else {}
     axes.set_xticks(x, list(map(_short, axis.texts)), fontsize=8, parse_math=False, **look)
-    if len(x) == 1:
-        axes.set_xlim(x[0] - 1, x[0] + 1)
+    if not axis.is_number:
+        axes.set_xlim(-0.5, len(x) - 0.5)
     axes.grid(True, color=GRID, lw=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

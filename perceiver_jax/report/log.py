@@ -56,8 +56,8 @@ def read_latest(path: str | Path) -> dict[str, dict[str, Any]]:
             lines = _parse(file.read())[0]
     except OSError:
         return {}
-    records = [from_json(line) for line in lines.values()]
-    return {record["split"]: record for record in records}
+    newest = {split: line for (_, split), line in lines.items()}
+    return {split: from_json(line) for split, line in newest.items()}
 
 
 class MetricsLog:

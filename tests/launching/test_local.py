@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from perceiver_jax.errors import Code, Failure
+from perceiver_jax.errors import Code
 from perceiver_jax.launch import jobs, local
 from perceiver_jax.launch.local import Local
 from perceiver_jax.system.signals import StopFlag
@@ -100,14 +100,11 @@ def test_devices_are_shared_too(monkeypatch):
 
 
 def test_jobs_that_are_asked_to_stop_save_and_the_rest_does_not_begin(tmp_path):
-    class Asked:
-        should_stop = None
-
-    stop, given = Asked(), [saves(tmp_path, name) for name in "abc"]
+    stop, given = StopFlag(), [saves(tmp_path, name) for name in "abc"]
 
     def observe(at_work, ended):
         if all((tmp_path / f"{name}.begun").exists() for name in "ab"):
-            stop.should_stop = Code.TERMINATED
+            stop._code = Code.TERMINATED
 
     jobs.run(given, Local(2), stop, observe)
     assert sorted(path.name for path in tmp_path.glob("*.saved")) == ["a.saved", "b.saved"]
@@ -161,7 +158,10 @@ def words(pid):
     return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
 
 
-def test_a_log_that_cannot_be_written_is_named(tmp_path):
+def test_a_job_whose_log_cannot_be_written_is_refused_and_the_others_run(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(Failure, match=r"log .*/file/a\.txt: its parent .*/file is a file"):
-        run([ends(tmp_path / "file", "a")], Local(1))
+    found = run([ends(tmp_path / "file", "a"), ends(tmp_path, "b")], Local(1))
+    assert [(end.job.name, end.code, end.error) for end in found.values()] == [
+        ("a", 6, f"error[6] {tmp_path}/file: is a file"),
+        ("b", 0, ""),
+    ]
