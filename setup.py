@@ -42,6 +42,10 @@ setup(
         "audio": ["av>=18.0", "soundfile>=0.14", "soxr>=1.0"],
         # HDF5 files: one of ModelNet40's releases.
         "points": ["h5py>=3.14"],
+        # Sweeps and the preparation of data as jobs of Slurm.
+        "slurm": ["submitit>=1.5.4"],
+        # Searches over ranges of settings.
+        "search": ["optuna>=5.0"],
         "dev": ["beartype>=0.22", "hypothesis>=6.170", "librosa>=0.11", "pytest>=9.0", "pytest-xdist>=3.8", "ruff>=0.15"],
     },
 )

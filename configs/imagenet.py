@@ -36,7 +36,8 @@ Hardware: the authors name up to 64 TPUs for the large models, but no hours. Per
 
 Positions are of the crop. Of the whole picture (--config.augment.position_frame=image) they overfit, says figure 4.
 
-Figures 5 and 6 vary one setting at a time: experiments/sweeps/fig5.py and fig6.py list them, `experiments.sweep` runs them.
+Figures 5 and 6 vary one setting at a time: experiments/sweeps/fig5.py and fig6.py list them, `experiments.sweep` runs them,
+`experiments.reproduce --table fig5` prints them.
 
 `permuted` changes no line. The paper shuffles the pixels after attaching their positions, one way for all pictures;
 attention sums over its inputs in any order, so the Perceiver computes the same function and the row is the same run.

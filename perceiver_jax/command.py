@@ -7,14 +7,14 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from absl import flags
 
 from perceiver_jax.errors import Code, Failure, Stopped
 from perceiver_jax.settings import config as config_lib
-from perceiver_jax.settings import files, overrides
+from perceiver_jax.settings import overrides
 from perceiver_jax.settings.overrides import Override
 
 
@@ -40,16 +40,12 @@ def define_config() -> None:
     flags.DEFINE_bool("tiny", False, "Shrink the config until it runs in seconds.")
 
 
-def config(changes: Mapping[str, Override] | None = None) -> config_lib.Config:
-    """The config that the flags name, overridden, then with `changes` by dotted name, checked; raises Failure(CONFIG).
+def config() -> config_lib.Config:
+    """The config that the flags name, overridden, checked; raises Failure(CONFIG).
 
     What is overridden stays as it is given where `--tiny` shrinks the rest.
     """
-    path, _, variant = require("config").partition(":")
-    values = files.load_config(Path(path), variant)
-    given = {**_overrides, **(changes or {})}
-    overrides.apply(values, given)
-    return config_lib.parse(values, flags.FLAGS["tiny"].value, kept=given)
+    return overrides.config_of(require("config"), _overrides, flags.FLAGS["tiny"].value)
 
 
 def given_overrides() -> dict[str, Override]:

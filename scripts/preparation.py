@@ -16,8 +16,10 @@ from perceiver_jax.data.preparation.checksums import Checksum
 from perceiver_jax.data.preparation.listing import Listing
 from perceiver_jax.data.preparation.parts import Part, share_of
 from perceiver_jax.errors import Code, Failure, Stopped
+from perceiver_jax.launch import flags as launching
 from perceiver_jax.report.progress import Progress, say
 from perceiver_jax.system.signals import StopFlag
+from scripts import all_parts
 
 LOG_SECONDS = 10.0  # between two lines of progress
 MEGABYTE = 1_000_000
@@ -49,6 +51,8 @@ def define_flags(source: str, noun: str, flag: str = "source") -> None:
     flags.DEFINE_integer("max_bad", 0, f"{noun.capitalize()} that may be left out as unreadable.", lower_bound=0)
     flags.DEFINE(_PartParser(), "part", None, "I/N: prepare part I of N, as may other machines, into the same --data_dir.")
     flags.DEFINE_bool("seal", False, "Put together what --part has prepared; refuse if a part is missing.")
+    flags.DEFINE_integer("parts", None, "Prepare so many parts, --processes at a time, and then --seal.", lower_bound=1)
+    launching.define_flags("parts")
 
 
 def prepare(make_plan: Callable[[Path], dataset.Plan], flag: str = "source") -> None:
@@ -59,10 +63,14 @@ def prepare(make_plan: Callable[[Path], dataset.Plan], flag: str = "source") -> 
     part, seal = (flags.FLAGS[name].value for name in ("part", "seal"))
     if part is not None and seal:
         raise Failure(Code.CONFIG, "--part and --seal", expected="one of them: --seal once all parts are finished")
+    all_parts.check_flags()
     published = _checksums(source) if source.exists() else []  # otherwise `make_plan` reports it
     if part is not None:  # all of them together compare each file
         published = part.share(published, lambda checksum: checksum.size)
     with StopFlag() as stop:
+        if flags.FLAGS["parts"].value is not None:
+            all_parts.prepare(data_dir, stop)
+            published, seal = [], True  # the parts have compared them
         plan = make_plan(source)
         if published:
             _compare(published, stop)

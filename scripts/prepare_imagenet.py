@@ -8,6 +8,7 @@ folders: train/nXXXXXXXX/*.JPEG and val/*.JPEG or val/nXXXXXXXX/*.JPEG. A class 
 pictures that are links are bad items. The same command again resumes where it stopped.
 
 With --part I/N it prepares one of N parts; many machines may do so into one DIR. Once all are, --seal puts them together.
+--parts N starts all of them, --processes at a time or with --launcher slurm as a job array, and then does the same.
 
 A picture whose bytes were changed without breaking the file cannot be detected unless FILE of --checksums holds
 lines `MD5  NAME` (or SHA-256) of files in --source, such as the two archives' sums from their download page.

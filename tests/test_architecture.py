@@ -37,7 +37,7 @@ ORDER = """
     errors section
     members system readers
     tasks report
-    modalities
+    modalities launch
     data model training
     baselines
     settings
@@ -55,6 +55,7 @@ LOOKUPS = {
     "readers/screens.py": {"small.side_data"},  # what is stored beside a frame, perhaps nothing
     "readers/gltf_arrays.py": {"self.values"},  # a file's JSON
     "readers/sf2.py": {"self.presets", "zone"},  # by number, those that a file has
+    "launch/local.py": {"os.environ"},
     "report/curves.py": {"LEAST_TOP"},
     "report/log.py": {"record"},  # a line of metrics.jsonl, perhaps cut off
     "data/pipeline.py": {"os.environ"},

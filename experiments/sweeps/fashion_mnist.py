@@ -5,21 +5,17 @@ not (table 7): one epoch each, two minutes, where the config's own length takes 
 alone and half of it at the full rate.
 """
 
+from experiments.sweeping.axes import fixed, product, seeds, sweep
+
 SHORT = {
     "train.duration": "1 epochs",
     "optim.schedule.flat_fraction": 0.5,
     "augment.scale": 0.0,
     "augment.translate": 0.0,
 }
-SEEDS = (0, 1, 2)
-CHANGES = (
-    {},
-    {"model.positions": {"kind": "learned", "channels": 34, "init_scale": 1.0}},  # as many channels as the Fourier features
-    {"model.arrangement": "at_start"},
-    {"model.sharing": "none"},
-)
+VARIANTS = (":fourier", ":learned", ":at_start", ":unshared")
 
 
 def get_sweep() -> list[dict]:
-    """Each change with each seed."""
-    return [{"seed": seed, **changes, **SHORT} for changes in CHANGES for seed in SEEDS]
+    """Each variant with each seed."""
+    return product(sweep("config", VARIANTS), seeds(3), fixed(SHORT))

@@ -4,18 +4,17 @@ The paper names the settings and the trend (bigger is better, but for the larges
 values: these are powers of two around the base of 512 latents x 512 channels, 2 cross-attends, 4 self-attends a block.
 """
 
-AXES = {
-    "model.num_latents": (64, 128, 256, 1024),
-    "model.latent_channels": (64, 128, 256, 1024),
-    "model.num_self_attends_per_block": (1, 2, 8),
-    "model.num_cross_attends": (1, 4, 8),
-}
+from experiments.sweeping.axes import chained, fixed, sweep, zipped
+
+CROSS_ATTENDS = (1, 4, 8)
 
 
 def get_sweep() -> list[dict]:
     """The base itself, then each setting with its other values; blocks are as many as cross-attends."""
-    runs = [{}]
-    for name, values in AXES.items():
-        follow = ("model.num_blocks",) if name == "model.num_cross_attends" else ()
-        runs += [dict.fromkeys((name, *follow), value) for value in values]
-    return runs
+    return chained(
+        fixed({}),
+        sweep("model.num_latents", (64, 128, 256, 1024)),
+        sweep("model.latent_channels", (64, 128, 256, 1024)),
+        sweep("model.num_self_attends_per_block", (1, 2, 8)),
+        zipped(sweep("model.num_cross_attends", CROSS_ATTENDS), sweep("model.num_blocks", CROSS_ATTENDS)),
+    )

@@ -4,13 +4,14 @@ The paper names the settings and the trends (more bands help, and a higher maxim
 scales do, large ones may diverge), not the values.
 """
 
-AXES = {
-    "model.latent_init_scale": (0.001, 0.1, 1.0),
-    "model.positions.num_bands": (4, 8, 16, 32),
-    "model.positions.max_resolution": tuple((size, size) for size in (14.0, 28.0, 56.0, 112.0)),
-}
+from experiments.sweeping.axes import chained, fixed, sweep
 
 
 def get_sweep() -> list[dict]:
     """The base itself, then each setting with its other values."""
-    return [{}, *({name: value} for name, values in AXES.items() for value in values)]
+    return chained(
+        fixed({}),
+        sweep("model.latent_init_scale", (0.001, 0.1, 1.0)),
+        sweep("model.positions.num_bands", (4, 8, 16, 32)),
+        sweep("model.positions.max_resolution", [(size, size) for size in (14.0, 28.0, 56.0, 112.0)]),
+    )

@@ -20,6 +20,7 @@ from perceiver_jax.system.disk import write_atomically
 
 METRICS = "metrics.jsonl"
 MAX_FAULTS = 3  # in a row, before a file is no longer written
+TAIL_BYTES = 65_536  # of a file, in which the newest records are looked for
 FLUSH_SECONDS = 10.0  # at least, between two syncs of the TensorBoard file: each waits for the disk
 _NON_FINITE = ("NaN", "Infinity", "-Infinity")
 
@@ -45,6 +46,18 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
         )
     records = [json.loads(line) for _, line in sorted(lines.items(), key=lambda item: item[0][0])]
     return [{name: _float(name, value) for name, value in record.items()} for record in records]
+
+
+def read_latest(path: str | Path) -> dict[str, dict[str, Any]]:
+    """The newest record of each split in the end of a metrics.jsonl that is being written; none where there is no file."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
+            lines = _parse(file.read())[0]
+    except OSError:
+        return {}
+    newest = {split: line for (_, split), line in lines.items()}
+    return {split: from_json(line) for split, line in newest.items()}
 
 
 class MetricsLog:

@@ -27,7 +27,7 @@ _SHOWN = {"loss": "loss", "accuracy": "accuracy", "mean_average_precision": "mAP
 
 def say(text: str) -> None:
     """Prints a result to stdout; raises Failure(WORKDIR) where its disk is full. A reader that has gone is no fault."""
-    stream = _SafeStream(sys.stdout)
+    stream = SafeStream(sys.stdout)
     stream.write(text + "\n")
     if stream.refused is not None:
         stream.forsake()
@@ -49,7 +49,7 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ):
         self._total, self._step = total_steps, first_step
-        self._clock, self._stream = clock, _SafeStream(stream or sys.stderr)
+        self._clock, self._stream = clock, SafeStream(stream or sys.stderr)
         self._metrics: Mapping[str, float] = {}
         self._started = self._last_time = clock()
         self._rate_seconds = self._rate_steps = 0.0
@@ -57,15 +57,7 @@ class Progress:
         self._live: Any = None
 
     def __enter__(self) -> "Progress":
-        if self._stream.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
-            from rich.console import Console
-            from rich.live import Live
-
-            # stdout is led through the bar only where both share the screen: a file must get its lines itself.
-            shared = _SafeStream(sys.stdout).isatty()
-            console = Console(file=self._stream, force_terminal=True)
-            self._live = Live(console=console, get_renderable=lambda: _Bar(self), redirect_stdout=shared)
-            self._live.start()
+        self._live = live(self._stream, lambda: _Bar(self))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -114,6 +106,20 @@ class Progress:
         return (self._total - self._step) * self._rate_seconds / self._rate_steps
 
 
+def live(stream: "SafeStream", get_renderable: Callable[[], Any]) -> Any:
+    """What keeps a rich renderable on the screen until it is stopped; None where the stream is no terminal."""
+    if not stream.isatty() or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+        return None
+    from rich.console import Console
+    from rich.live import Live
+
+    # stdout is led through it only where both share the screen: a file must get its lines itself.
+    shared = SafeStream(sys.stdout).isatty()
+    shown = Live(console=Console(file=stream, force_terminal=True), get_renderable=get_renderable, redirect_stdout=shared)
+    shown.start()
+    return shown
+
+
 class _Bar:
     """The live line, as much of it as the terminal is wide."""
 
@@ -142,7 +148,7 @@ class _Bar:
         yield Text(text, no_wrap=True)
 
 
-class _SafeStream:
+class SafeStream:
     """A text stream, possibly None, that takes any text and never raises."""
 
     def __init__(self, stream: TextIOBase | None):
@@ -155,12 +161,14 @@ class _SafeStream:
         return self.encoding.lower().startswith("utf") and locale.setlocale(locale.LC_CTYPE) not in ("C", "POSIX")
 
     def isatty(self) -> bool:
+        """Whether it is a terminal."""
         try:
             return self._stream is not None and self._stream.isatty()
         except ValueError:  # closed
             return False
 
     def write(self, text: str) -> int:
+        """Writes what the stream takes of a text."""
         if self._stream is not None:
             encoding = self.encoding if self.takes_unicode() or not self.encoding.lower().startswith("utf") else "ascii"
             self._guard(lambda: self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding)))
@@ -168,6 +176,7 @@ class _SafeStream:
         return len(text)
 
     def flush(self) -> None:
+        """Hands on what is buffered."""
         if self._stream is not None:
             self._guard(self._stream.flush)
 

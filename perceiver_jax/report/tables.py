@@ -26,6 +26,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     return "\n".join([line(header), line(["-" * width for width in widths]), *map(line, texts)])
 
 
+def markdown(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
+    """The same as a table of Markdown, numbers to the right, without a line end."""
+    texts = [[_text(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in [header, *rows]]
+    right = [len(texts) > 1 and all(map(_is_number, column[1:])) for column in zip(*texts, strict=True)]
+    rule = ["---:" if to_right else "---" for to_right in right]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [texts[0], rule, *texts[1:]])
+
+
 def summary(
     split: str, metric: str, score: float, others: Mapping[str, float], parameters: int, steps: int, seconds: float
 ) -> str:

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Mapping
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
@@ -9,7 +10,7 @@ from ml_collections import ConfigDict
 
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.settings import config as config_lib
-from perceiver_jax.settings import faults
+from perceiver_jax.settings import faults, files
 
 
 class Override(NamedTuple):
@@ -25,6 +26,17 @@ def read(text: str) -> Override:
         return Override(ast.literal_eval(text), text)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return Override(text, text)
+
+
+def config_of(spec: str, given: Mapping[str, Override], shrink: bool) -> config_lib.Config:
+    """The config that a file makes, FILE.py[:VARIANT], overridden and checked; raises Failure(CONFIG).
+
+    What is overridden stays as it is given where `shrink` makes the rest tiny.
+    """
+    path, _, variant = spec.partition(":")
+    values = files.load_config(Path(path), variant)
+    apply(values, given)
+    return config_lib.parse(values, shrink, kept=given)
 
 
 def apply(values: ConfigDict, overrides: Mapping[str, Override]) -> None:

@@ -40,18 +40,23 @@ def fingerprints(settings: Mapping[str, str], data: str) -> dict[str, str]:
     import jax
     import jaxlib
 
-    sources = hashlib.sha256()
-    root = Path(perceiver_jax.__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        sources.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
     kind = jax.devices()[0].device_kind
     cores = f" on {num_cores()} cores" if jax.default_backend() == "cpu" else ""
     return {
         "config": settings_sha256(settings),
         "data": data,
-        "code": f"{perceiver_jax.__version__}, sources {sources.hexdigest()[:16]}",
+        "code": code_version(),
         "numerics": f"jax {jax.__version__}, jaxlib {jaxlib.__version__}, {jax.device_count()} x {kind}{cores}",
     }
+
+
+def code_version() -> str:
+    """This version of the package, to the byte: its number and the beginning of its sources' SHA-256."""
+    sources = hashlib.sha256()
+    root = Path(perceiver_jax.__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        sources.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
+    return f"{perceiver_jax.__version__}, sources {sources.hexdigest()[:16]}"
 
 
 def settings_sha256(settings: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 A step has its final name or does not exist: it is written under a temporary name, hashed, flushed and then renamed.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -71,6 +72,14 @@ def verify(directory: Path, step: int) -> Manifest:
 def read(directory: Path, step: int) -> Manifest:
     """The manifest of a step that has been verified."""
     return _read_manifest(directory / str(step) / MANIFEST, step)
+
+
+def newest_fingerprints(directory: Path) -> dict[str, str]:
+    """What the newest step with an intact manifest was made of; empty where there is none. No other file is read."""
+    for step in reversed(steps(directory)):
+        with contextlib.suppress(_Damaged, OSError, Failure):  # Failure: of a newer format
+            return dict(read(directory, step).fingerprints)
+    return {}
 
 
 def chosen_step(directory: Path, asked: int | None) -> int:

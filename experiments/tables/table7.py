@@ -1,0 +1,37 @@
+"""ImageNet: weights shared between the blocks, and between all cross-attends but the first, or not at all."""
+
+from experiments import small_scale as small
+from experiments.tables import Point, Row, Study, Table
+
+# name, config, scores on the validation and the training set, parameters
+PAPER = (
+    ("No weight sharing", "imagenet:table7_unshared", 72.9, 87.7, "326.2M"),
+    ("W/ weight sharing", "imagenet:table7_shared", 78.0, 79.5, "44.9M"),
+)
+SPLITS = {"valid": "test", "train": "train"}
+TRAIN = "train: of the last augmented examples that were trained on, as they are logged"
+
+
+def paper() -> tuple[Row, ...]:
+    """Two rows of each model."""
+    return tuple(
+        Row(name, Point(config), score, column=of, parameters=parameters, flops="707.2B", split=split)
+        for name, config, *scores, parameters in PAPER
+        for (of, split), score in zip(SPLITS.items(), scores, strict=True)
+    )
+
+
+TABLE = Table(
+    page=17,
+    full=Study("ImageNet, top-1 accuracy in percent", paper(), note=TRAIN),
+    small=Study(
+        "Fashion-MNIST, 4 blocks, ten epochs of 6,000 examples: accuracy in percent",
+        tuple(
+            Row(name, small.few_clothes({**small.DEEP, "model.sharing": sharing}), column=of, split=split)
+            for name, sharing in (("No weight sharing", "none"), ("W/ weight sharing", "paper"))
+            for of, split in SPLITS.items()
+        ),
+        seeds=small.SEEDS,
+        note=TRAIN,
+    ),
+)
