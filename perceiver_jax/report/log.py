@@ -13,13 +13,14 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system.disk import write_atomically
 
 METRICS = "metrics.jsonl"
 MAX_FAULTS = 3  # in a row, before a file is no longer written
+LARGEST_STEP = 2**53  # beyond which a number in JSON may not be what it says
 FLUSH_SECONDS = 10.0  # at least, between two syncs of the TensorBoard file: each waits for the disk
 _NON_FINITE = ("NaN", "Infinity", "-Infinity")
 
@@ -28,23 +29,37 @@ _logger = logging.getLogger(__name__)
 Key = tuple[int, str]  # (step, split)
 
 
+class Log(NamedTuple):
+    """What a metrics.jsonl holds."""
+
+    records: list[dict[str, Any]]  # by rising step, each (step, split) once
+    damaged: int  # lines that are not records
+    repeated: int  # records that newer ones of the same (step, split) replace
+
+
+def read_log(path: str | Path) -> Log:
+    """A metrics.jsonl with what a killed run leaves in it; raises Failure(WORKDIR) where there is no file to read."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise Failure(Code.WORKDIR, "no metrics to read", str(path), found=error.strerror or str(error)) from None
+    lines, damaged, repeated = _parse(data)
+    records = [json.loads(line) for _, line in sorted(lines.items(), key=lambda item: item[0][0])]
+    return Log([{name: _float(name, value) for name, value in record.items()} for record in records], damaged, repeated)
+
+
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     """The records of a metrics.jsonl, by rising step, each (step, split) once.
 
     Tolerates what a killed run leaves: lines that are not records are skipped and of several records of one (step, split)
     the newest counts; both are reported in one warning. Raises Failure(WORKDIR) where there is no file to read.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise Failure(Code.WORKDIR, "no metrics to read", str(path), found=error.strerror or str(error)) from None
-    lines, damaged, repeated = _parse(data)
-    if damaged or repeated:
+    log = read_log(path)
+    if log.damaged or log.repeated:
         _logger.warning(
-            "%s: skipped %d damaged line(s), left out %d record(s) that newer ones repeat", path, damaged, repeated
+            "%s: skipped %d damaged line(s), left out %d record(s) that newer ones repeat", path, log.damaged, log.repeated
         )
-    records = [json.loads(line) for _, line in sorted(lines.items(), key=lambda item: item[0][0])]
-    return [{name: _float(name, value) for name, value in record.items()} for record in records]
+    return log.records
 
 
 class MetricsLog:
@@ -196,7 +211,7 @@ def _key(line: bytes) -> Key | None:
         return None
     if not isinstance(record, dict) or type(record.get("step")) is not int or not isinstance(record.get("split"), str):
         return None
-    return record["step"], record["split"]
+    return (record["step"], record["split"]) if abs(record["step"]) < LARGEST_STEP else None
 
 
 def plain(value: float) -> float | str:

@@ -1,0 +1,73 @@
+"""The HTML page of a run, or of several beside each other, on disk."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.report.page import write
+from perceiver_jax.runs.facts import facts_of
+from perceiver_jax.runs.past import PastRun, read_run
+from perceiver_jax.runs.workdir import Workdir
+from perceiver_jax.system import disk
+
+NAME = "report.html"
+
+
+def write_page(runs: Sequence[PastRun], output: Path) -> None:
+    """Writes the page of some runs, each there once.
+
+    Raises MissingPackage where the libraries for it are not installed, Failure: CONFIG for an output that must not be
+    written to, WORKDIR where it cannot be.
+    """
+    write.check_packages()
+    target = _target(runs, output)
+    facts = [facts_of(run, name) for run, name in zip(runs, names_of(runs), strict=True)]
+    title = facts[0].name if len(facts) == 1 else ", ".join(one.name for one in facts)
+    content = write.html(facts, title).encode(errors="replace")
+    try:
+        disk.write_atomically(target, content)
+    except OSError as error:
+        raise disk.unusable(f"report {output}", target, error) from error
+
+
+def write_own(workdir: Workdir) -> Path:
+    """The page of the run in a workdir, written into it; raises as `read_run` and `write_page` do."""
+    output = workdir.path / NAME
+    write_page([read_run(workdir.path)], output)
+    return output
+
+
+def names_of(runs: Sequence[PastRun]) -> list[str]:
+    """What each run is called: its directory, with those above where others have the same name."""
+    paths = [Path(os.path.abspath(run.workdir.path)) for run in runs]
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    above = os.path.commonpath([path.parent for path in paths])
+    return [os.path.relpath(path, above) for path in paths]
+
+
+def _target(runs: Sequence[PastRun], output: Path) -> Path:
+    """Where links lead; raises Failure(CONFIG) for what a page must not replace."""
+    what, hint = f"--output {output}", "a new file: --output page.html"
+    target = Path(os.path.realpath(output))
+    if target.is_dir():
+        raise Failure(Code.CONFIG, what, "is a directory", hint=f"--output {output / NAME}")
+    if any(target.is_relative_to(os.path.realpath(run.workdir.checkpoints)) for run in runs):
+        raise Failure(Code.CONFIG, what, "lies in a run's checkpoints, which would be damaged by it", hint=hint)
+    if target.exists() and not _is_page(target):
+        raise Failure(Code.CONFIG, what, "is there, and no report", hint=hint)
+    return target
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file is one of these pages, or an empty one for it."""
+    if not path.is_file():
+        return False
+    try:
+        with open(path, "rb") as file:
+            start = file.read(len(write.START)).decode(errors="replace")
+    except OSError as error:
+        raise disk.unusable(f"report {path}", path, error) from error
+    return start == write.START or (not start and path.suffix in (".html", ".htm"))
