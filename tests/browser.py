@@ -65,7 +65,7 @@ class Browser:
         """Shows a file in a window of this size, once its scripts have come to rest."""
         self("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self("Emulation.setEmulatedMedia", media="screen", features=[scheme])
+        self("Emulation.setEmulatedMedia", media="", features=[scheme])
         self("Page.navigate", url=page.as_uri())
         self.until("document.readyState == 'complete' && !!window.Bokeh && Bokeh.documents.every((one) => one.is_idle)")
 

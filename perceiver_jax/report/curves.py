@@ -91,17 +91,18 @@ def series(records: Iterable[Mapping[str, Any]], others: bool = False) -> dict[s
     }
 
 
-def label(metric: str) -> str:
-    """What an axis of a metric is called, with its unit."""
-    return PANELS[metric][0] if metric in PANELS else metric.replace("_", " ")
+def panel(metric: str) -> tuple[str, float, str]:
+    """What `PANELS` says of a metric, and the like for every other."""
+    if metric in PANELS:
+        return PANELS[metric]
+    words = metric.replace("_", " ")
+    return (f"{words} (%)", 100, "{:.1f} %") if metric.endswith(FRACTIONS) else (words, 1, "{:.4g}")
 
 
 def shown(metric: str, value: float) -> str:
     """A value of a metric as people read it."""
-    if metric in PANELS:
-        _, factor, number = PANELS[metric]
-        return number.format(value * factor)
-    return f"{100 * value:.1f} %" if metric.endswith(FRACTIONS) else f"{value:.4g}"
+    _, factor, number = panel(metric)
+    return number.format(value * factor)
 
 
 def _is_drawn(metric: str, split: str, value: Any) -> bool:

@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system.disk import write_atomically
@@ -27,6 +27,7 @@ _NON_FINITE = ("NaN", "Infinity", "-Infinity")
 _logger = logging.getLogger(__name__)
 
 Key = tuple[int, str]  # (step, split)
+T = TypeVar("T")
 
 
 class Log(NamedTuple):
@@ -43,8 +44,8 @@ def read_log(path: str | Path) -> Log:
         data = Path(path).read_bytes()
     except OSError as error:
         raise Failure(Code.WORKDIR, "no metrics to read", str(path), found=error.strerror or str(error)) from None
-    lines, damaged, repeated = _parse(data)
-    records = [json.loads(line) for _, line in sorted(lines.items(), key=lambda item: item[0][0])]
+    found, damaged, repeated = _newest(data, lambda _, record: record)
+    records = [record for _, record in sorted(found.items(), key=lambda item: item[0][0])]
     return Log([{name: _float(name, value) for name, value in record.items()} for record in records], damaged, repeated)
 
 
@@ -102,7 +103,7 @@ class _JsonLines:
 
     def _keep(self, wanted: Callable[[Key], bool]) -> None:
         data = self._path.read_bytes() if self._path.exists() else b""
-        kept = {key: line for key, line in _parse(data)[0].items() if wanted(key)}
+        kept = {key: line for key, line in _newest(data, lambda line, _: line)[0].items() if wanted(key)}
         whole = b"".join(line + b"\n" for line in kept.values())
         if whole != data:
             write_atomically(self._path, whole)
@@ -191,27 +192,31 @@ class _Writer:
                 _logger.warning("%s no longer written after %d faults in a row: %s", self._name, MAX_FAULTS, error)
 
 
-def _parse(data: bytes) -> tuple[dict[Key, bytes], int, int]:
-    """The newest line of every (step, split), in file order; how many lines are not records; how many were older."""
-    lines: dict[Key, bytes] = {}
+def _newest(data: bytes, kept: Callable[[bytes, dict[str, Any]], T]) -> tuple[dict[Key, T], int, int]:
+    """What is `kept` of the newest line of every (step, split), in file order, given the line and the record in it.
+
+    Then how many lines are not records, and how many were older.
+    """
+    found: dict[Key, T] = {}
     damaged = repeated = 0
     for line in filter(None, data.split(b"\n")):
-        key = _key(line)
-        damaged += key is None
-        if key is not None:
-            repeated += lines.pop(key, None) is not None
-            lines[key] = line
-    return lines, damaged, repeated
+        record = _record(line)
+        damaged += record is None
+        if record is not None:
+            key = record["step"], record["split"]
+            repeated += found.pop(key, None) is not None
+            found[key] = kept(line, record)
+    return found, damaged, repeated
 
 
-def _key(line: bytes) -> Key | None:
+def _record(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or type(record.get("step")) is not int or not isinstance(record.get("split"), str):
         return None
-    return (record["step"], record["split"]) if abs(record["step"]) < LARGEST_STEP else None
+    return record if abs(record["step"]) < LARGEST_STEP else None
 
 
 def plain(value: float) -> float | str:

@@ -189,7 +189,7 @@ def _checkpoints(workdir: Workdir) -> tuple[Table, list[Row]]:
             rows.append([step, None, None, f"damaged: {failure.where}"])
             continue
         versions = [(name, body.fingerprints[name]) for name in ("code", "numerics", "data", "config")]
-        versions.append((f"state_sha256, step {step:,}", body.state_sha256))
+        versions += [("newest checkpoint", f"step {step:,}"), ("its state_sha256", body.state_sha256)]
         size = sum(file.size for file in body.files.values())
         rows.append([step, size, body.state_sha256[:HASH_LETTERS], "files as its manifest names them"])
     return Table("checkpoints", ["step", "bytes", "state_sha256", "state"], rows), versions

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from perceiver_jax.report.curves import LOG_SCALE_FROM, PANELS, Series, label, series
+from perceiver_jax.report.curves import LOG_SCALE_FROM, PANELS, Series, panel, series
 from perceiver_jax.report.log import Log
 
 MOST_POINTS = 2000  # of a line: more than a screen has columns
@@ -38,7 +38,7 @@ def panels(logs: Mapping[str, Log]) -> Panels:
 
 
 def _panel(metric: str, runs: Mapping[str, Mapping[str, Series]], most: int) -> dict[str, Any]:
-    factor = PANELS[metric][1] if metric in PANELS else 1
+    words, factor, _ = panel(metric)
     lines, low, high = [], math.inf, -math.inf
     for run, splits in runs.items():
         for split, (steps, values) in splits.items():
@@ -55,7 +55,7 @@ def _panel(metric: str, runs: Mapping[str, Mapping[str, Series]], most: int) -> 
                 "logged": len(steps),
             })  # fmt: skip
     log = metric == "loss" and 0 < low and low * LOG_SCALE_FROM < high < math.inf
-    return {"metric": metric, "label": label(metric), "log": bool(log), "lines": lines}
+    return {"metric": metric, "label": words, "log": bool(log), "lines": lines}
 
 
 def thinned(values: Float[np.ndarray, " S"], most: int) -> Int[np.ndarray, " K"]:

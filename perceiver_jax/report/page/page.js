@@ -3,6 +3,7 @@
   const { panels, colours } = JSON.parse(document.getElementById("curves-data").textContent);
   const place = document.getElementById("curves");
   if (!place || !panels.length) return;
+  const [INK, GRID] = ["#737f8c", "rgba(128, 140, 150, 0.3)"]; // to be read on white and on black: the window may change
   const Model = (name) => Bokeh.Models.get(name);
   const several = Object.keys(colours).length > 1;
   const evaluations = [...new Set(panels.flatMap((p) => p.lines.map((l) => l.split)))].filter((s) => s !== "train");
@@ -35,6 +36,9 @@
     figure.toolbar.autohide = true;
     if (!mayDrag) figure.toolbar.active_drag = null;
     const percent = panel.label.includes("(%");
+    figure.left[0].formatter = new (Model("BasicTickFormatter"))({ power_limit_low: -6 });
+    const values = panel.lines.flatMap((line) => line.y.filter((value) => value !== null));
+    if (values.every((value) => value === values[0])) figure.y_range.default_span = Math.abs(values[0]) || 1;
     const targets = [];
     for (const line of panel.lines) {
       const isTraining = line.split === "train";
@@ -64,18 +68,25 @@
       }
       drawn.push({ run: line.run, split: line.split, renderers });
     }
-    const tooltips = [["", "@name"], ["step", "@x{0,0}"], ["", "@text"]];
+    const tooltips = "<div>@name, step @x{0,0}<br><b>@text</b></div>"; // what stands in for @ is escaped by Bokeh
     figure.add_tools(
       new (Model("HoverTool"))({
         renderers: targets,
         tooltips,
-        mode: targets.length > 4 ? "mouse" : "vline",
+        mode: targets.length > 6 ? "mouse" : "vline",
         line_policy: "nearest",
       }),
     );
     const [below] = figure.below;
     below.formatter = new (Model("NumeralTickFormatter"))({ format: "0,0" });
     below.ticker.desired_num_ticks = 5;
+    for (const axis of [below, ...figure.left]) {
+      axis.setv({
+        axis_line_color: GRID, major_tick_line_color: GRID, minor_tick_line_color: null,
+        major_label_text_color: INK, major_label_text_font_size: "12px",
+      });
+    }
+    for (const one of figure.center) if ("grid_line_color" in one) one.grid_line_color = GRID;
     figures.push(figure);
     const frame = document.createElement("figure");
     const title = document.createElement("figcaption");
@@ -84,21 +95,6 @@
     frame.append(title, holder);
     place.append(frame);
     holders.push(holder);
-  }
-
-  function paint(printed) {
-    const style = getComputedStyle(document.documentElement);
-    const ink = printed ? "#555" : style.getPropertyValue("--pale").trim();
-    const grid = printed ? "#ddd" : style.getPropertyValue("--line").trim();
-    for (const figure of figures) {
-      for (const axis of [...figure.below, ...figure.left]) {
-        axis.setv({
-          axis_line_color: grid, major_tick_line_color: grid, minor_tick_line_color: null,
-          major_label_text_color: ink, major_label_text_font_size: "12px",
-        });
-      }
-      for (const one of figure.center) if ("grid_line_color" in one) one.grid_line_color = grid;
-    }
   }
 
   const choice = (attribute) =>
@@ -113,23 +109,24 @@
   }
 
   panels.forEach(draw);
-  paint();
   const all = new Bokeh.Document(); // one: only so can the figures share their steps
   for (const figure of figures) all.add_root(figure);
   Bokeh.embed.add_document_standalone(all, place, holders);
   for (const box of document.querySelectorAll("input[data-run], input[data-split]")) box.addEventListener("change", choose);
   choose(); // a browser that goes back keeps the boxes as they were
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => paint());
-  const opened = [];
+  const undo = []; // after printing
   addEventListener("beforeprint", () => {
     for (const one of document.querySelectorAll("details.print:not([open])")) {
       one.open = true;
-      opened.push(one);
+      undo.push(() => (one.open = false));
     }
-    paint(true);
+    figures.forEach((figure, i) => {
+      // What is on the screen, as a canvas that shrinks with the paper.
+      const { canvas } = all.views_manager.get(figure).export("auto", true);
+      canvas.className = "printed";
+      holders[i].after(canvas);
+      undo.push(() => canvas.remove());
+    });
   });
-  addEventListener("afterprint", () => {
-    for (const one of opened.splice(0)) one.open = false;
-    paint();
-  });
+  addEventListener("afterprint", () => undo.splice(0).forEach((one) => one()));
 })();

@@ -50,6 +50,7 @@ def html(runs: Sequence[RunFacts], title: str) -> str:
         splits=list(dict.fromkeys(line["split"] for panel in curves.panels for line in panel["lines"])),
         scores=_scores(runs),
         differing=differing(runs),
+        beside=beside,
         most_classes=ALL_CLASSES,
         style=(HERE / "page.css").read_text(),
         script=(HERE / "page.js").read_text(),
@@ -68,10 +69,22 @@ def colours(runs: Sequence[RunFacts]) -> dict[str, dict[str, str]]:
 
 
 def differing(runs: Sequence[RunFacts]) -> Table:
-    """The settings that are not the same in all runs, a column for each run."""
-    names = dict.fromkeys(name for run in runs for name in run.settings)
-    rows = [[name, *(run.settings[name] if name in run.settings else None for run in runs)] for name in names]
-    return Table("", ["setting", *(run.name for run in runs)], [row for row in rows if len(set(row[1:])) > 1])
+    """The settings that are not the same in all runs: a row for each, or for each run where there are more runs."""
+    every = dict.fromkeys(name for run in runs for name in run.settings)
+    given = {name: [run.settings[name] if name in run.settings else None for run in runs] for name in every}
+    given = {name: values for name, values in given.items() if len(set(values)) > 1}
+    names = [run.name for run in runs]
+    if len(runs) > len(given):
+        return Table("", ["run", *given], [[name, *(given[one][i] for one in given)] for i, name in enumerate(names)] if given else [])
+    return Table("", ["setting", *names], [[name, *values] for name, values in given.items()])
+
+
+def beside(runs: Sequence[RunFacts], what: str) -> Table:
+    """Rows of facts of one kind, such as "costs", as a table: a row for each run, a column for each fact that one has."""
+    facts = [dict(getattr(run, what)) for run in runs]
+    names = dict.fromkeys(name for one in facts for name in one)
+    rows = [[run.name, *(one[name] if name in one else None for name in names)] for run, one in zip(runs, facts, strict=True)]
+    return Table("", ["run", *names], rows)
 
 
 def cell(value: Any) -> str:
