@@ -8,6 +8,7 @@ setup(
     description="The Perceiver (Jaegle et al. 2021) in JAX and Flax: the exact model and its experiments",
     license="Apache-2.0",
     packages=[*find_packages(include=["perceiver_jax", "perceiver_jax.*"]), "perceiver_jax.configs"],
+    package_data={"perceiver_jax.report.page": ["page.*"]},
     package_dir={"perceiver_jax.configs": "configs"},  # the paper's rows, for `perceiver_jax.architecture`
     python_requires=">=3.11",
     install_requires=[
@@ -42,6 +43,8 @@ setup(
         "audio": ["av>=18.0", "soundfile>=0.14", "soxr>=1.0"],
         # HDF5 files: one of ModelNet40's releases.
         "points": ["h5py>=3.14"],
+        # A run's page: curves to point at, inside one HTML file.
+        "report": ["bokeh>=3.9", "jinja2>=3.1"],
         "dev": ["beartype>=0.22", "hypothesis>=6.170", "librosa>=0.11", "pytest>=9.0", "pytest-xdist>=3.8", "ruff>=0.15"],
     },
 )

@@ -6,8 +6,10 @@ A directory of runs stands for all of them. Without --output the page is report.
 otherwise here. The config file that a run's command names is run, to tell what the run has changed of it.
 """
 
+import dataclasses
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from absl import flags
@@ -27,20 +29,25 @@ def main(directories: list[Path]) -> None:
     if not directories:
         raise Failure(Code.CONFIG, "no workdir given", hint="python -m experiments.report runs/NAME [runs/OTHER ...]")
     write.check_packages()
-    output = Path(_OUTPUT.value) if _OUTPUT.value is not None else (directories[0] if len(directories) == 1 else Path()) / NAME
+    output = (
+        Path(_OUTPUT.value) if _OUTPUT.value is not None else (directories[0] if len(directories) == 1 else Path()) / NAME
+    )
     write_page(once(run for directory in directories for run in runs_at(directory)), output)
     say(str(output))
 
 
 def runs_at(directory: Path) -> list[PastRun]:
     """The run in a directory, or those below it; raises Failure where there is none."""
-    if not directory.is_dir() or Workdir(directory).config.exists():
-        return [read_run(directory)]
-    found = list(runs_below(directory, note))
-    return found or [read_run(directory)]  # which says what is there
+    alone = not directory.is_dir() or Workdir(directory).config.exists()
+    found = [] if alone else list(runs_below(directory, note))
+    try:
+        return found or [read_run(directory)]  # which says what is there
+    except Failure as failure:
+        found = "; ".join(filter(None, (failure.found, f"in run {directory}")))
+        raise failure if str(directory) in str(failure) else dataclasses.replace(failure, found=found) from None
 
 
-def once(runs) -> list[PastRun]:
+def once(runs: Iterable[PastRun]) -> list[PastRun]:
     """The runs, those that are given twice only once."""
     found: dict[str, PastRun] = {}
     for run in runs:

@@ -1,4 +1,4 @@
-"""A headless Chromium, where one is installed: opens a page, moves the mouse, takes pictures, keeps what the console says."""
+"""A headless Chromium, where one is installed: opens pages, moves the mouse, takes pictures, keeps what the console says."""
 
 import base64
 import json
@@ -98,7 +98,7 @@ class Browser:
         deadline = time.monotonic() + SECONDS
         while b"\0" not in self._rest:
             left = deadline - time.monotonic()
-            assert left > 0 and select.select([self._read], [], [], left)[0], "the browser hangs"
+            assert select.select([self._read], [], [], max(left, 0))[0], "the browser hangs"
             part = os.read(self._read, 1 << 20)
             assert part, "the browser has ended"
             self._rest += part

@@ -11,7 +11,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -41,10 +41,10 @@ class Log(NamedTuple):
 def read_log(path: str | Path) -> Log:
     """A metrics.jsonl with what a killed run leaves in it; raises Failure(WORKDIR) where there is no file to read."""
     try:
-        data = Path(path).read_bytes()
+        with open(path, "rb") as lines:
+            found, damaged, repeated = _newest(lines, lambda _, record: record)
     except OSError as error:
         raise Failure(Code.WORKDIR, "no metrics to read", str(path), found=error.strerror or str(error)) from None
-    found, damaged, repeated = _newest(data, lambda _, record: record)
     records = [record for _, record in sorted(found.items(), key=lambda item: item[0][0])]
     return Log([{name: _float(name, value) for name, value in record.items()} for record in records], damaged, repeated)
 
@@ -103,7 +103,8 @@ class _JsonLines:
 
     def _keep(self, wanted: Callable[[Key], bool]) -> None:
         data = self._path.read_bytes() if self._path.exists() else b""
-        kept = {key: line for key, line in _newest(data, lambda line, _: line)[0].items() if wanted(key)}
+        newest, _, _ = _newest(data.split(b"\n"), lambda line, _: line)
+        kept = {key: line for key, line in newest.items() if wanted(key)}
         whole = b"".join(line + b"\n" for line in kept.values())
         if whole != data:
             write_atomically(self._path, whole)
@@ -192,14 +193,14 @@ class _Writer:
                 _logger.warning("%s no longer written after %d faults in a row: %s", self._name, MAX_FAULTS, error)
 
 
-def _newest(data: bytes, kept: Callable[[bytes, dict[str, Any]], T]) -> tuple[dict[Key, T], int, int]:
+def _newest(lines: Iterable[bytes], kept: Callable[[bytes, dict[str, Any]], T]) -> tuple[dict[Key, T], int, int]:
     """What is `kept` of the newest line of every (step, split), in file order, given the line and the record in it.
 
     Then how many lines are not records, and how many were older.
     """
     found: dict[Key, T] = {}
     damaged = repeated = 0
-    for line in filter(None, data.split(b"\n")):
+    for line in filter(None, (line.rstrip(b"\n") for line in lines)):
         record = _record(line)
         damaged += record is None
         if record is not None:

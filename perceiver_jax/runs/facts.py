@@ -1,6 +1,5 @@
 """What the workdir of a past run tells for its page: all of it where the run has ended, what there is where it has not."""
 
-import csv
 import json
 import os
 import shlex
@@ -17,16 +16,15 @@ from perceiver_jax.report.log import Log, read_log
 from perceiver_jax.report.page.facts import Row, RunFacts, Scores, Table
 from perceiver_jax.report.selection import reported_split
 from perceiver_jax.report.tables import duration, quantity
+from perceiver_jax.runs import kept
 from perceiver_jax.runs import launches as of_launches
 from perceiver_jax.runs.past import PastRun
 from perceiver_jax.runs.problem import Problem
-from perceiver_jax.runs.workdir import EARLIER, ORIGIN, Workdir, read_problem
+from perceiver_jax.runs.workdir import EARLIER, ORIGIN, read_problem
 from perceiver_jax.runs.written import differences, settings
-from perceiver_jax.system import disk
-from perceiver_jax.training import manifest
+from perceiver_jax.training.manifest import Manifest
 
-HASH_LETTERS = 16  # of a state's hash in a table: enough to compare by eye
-OWN_CURVES = "curves.png"  # the page draws them itself
+LONGEST_PATH = 4096  # letters
 
 
 def facts_of(run: PastRun, name: str) -> RunFacts:
@@ -38,13 +36,13 @@ def facts_of(run: PastRun, name: str) -> RunFacts:
     headline = member(tasks, config.task.kind, "task.kind").headline
     found = of_launches.launches(workdir)
     differ = differences(config, run.command, workdir.path)
-    steps, versions = _checkpoints(workdir)
+    steps, newest = kept.checkpoints(workdir)
     scores = list(_scores(log, result))
     unwritten = list(result["unwritten"]) if result and "unwritten" in result else []
     state, finished = _state(log, result, problem)
     return RunFacts(
         name=name,
-        path=str(workdir.path),
+        path=printable(os.path.abspath(workdir.path), LONGEST_PATH),
         state=state,
         finished=finished,
         headline=_headline(scores, headline),
@@ -52,17 +50,17 @@ def facts_of(run: PastRun, name: str) -> RunFacts:
         log=log,
         scores=scores,
         baselines=problem.baselines if problem else {},
-        by_class=list(_by_class(workdir, notes.append)),
-        pictures=[path for path in sorted(workdir.plots.glob("*.png")) if path.is_file() and path.name != OWN_CURVES],
+        by_class=list(kept.by_class(workdir, notes.append)),
+        pictures=kept.pictures(workdir),
         changed_from=differ.words,
         changes=differ.changes,
         settings=settings(config),
         costs=list(_costs(log, result, steps)),
-        parts=list(_parts(workdir, notes.append)),
+        parts=list(kept.parts(workdir, notes.append)),
         checkpoints=steps,
         launches=of_launches.table(found),
         faults=list(of_launches.faults(workdir, found, log, unwritten)),
-        versions=versions,
+        versions=_versions(newest),
         command=command_text(run.command),
         repeats=_repeats(run, result),
         notes=notes,
@@ -108,7 +106,9 @@ def _scores(log: Log, result: Mapping[str, Any] | None) -> Iterator[Scores]:
         for split, numbers in (result[name] if result and name in result else {}).items():
             if isinstance(numbers, dict):
                 words = f"{name.replace('_', ' ')}, step {result[name]['step']:,}"
-                yield Scores(words + (" (selected on test data)" if name == "best_by_test" else ""), split, _numbers(numbers))
+                yield Scores(
+                    words + (" (selected on test data)" if name == "best_by_test" else ""), split, _numbers(numbers)
+                )
 
 
 def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
@@ -178,56 +178,14 @@ def _costs(log: Log, result: Mapping[str, Any] | None, steps: Table) -> Iterator
         yield "size of a checkpoint, bytes", f"{sizes[-1]:,}"
 
 
-def _checkpoints(workdir: Workdir) -> tuple[Table, list[Row]]:
-    """The saved steps, by names and sizes of their files, and with what versions the newest was made."""
-    rows: list[Sequence[Any]] = []
-    versions: list[Row] = []
-    for step in manifest.steps(workdir.checkpoints):
-        try:
-            body = manifest.verify(workdir.checkpoints, step, contents=False)
-        except Failure as failure:
-            rows.append([step, None, None, f"damaged: {failure.where}"])
-            continue
-        versions = [(name, body.fingerprints[name]) for name in ("code", "numerics", "data", "config")]
-        versions += [("newest checkpoint", f"step {step:,}"), ("its state_sha256", body.state_sha256)]
-        size = sum(file.size for file in body.files.values())
-        rows.append([step, size, body.state_sha256[:HASH_LETTERS], "files as its manifest names them"])
-    return Table("checkpoints", ["step", "bytes", "state_sha256", "state"], rows), versions
-
-
-def _by_class(workdir: Workdir, note: Callable[[str], None]) -> Iterator[Table]:
-    """The tables that `experiments.evaluate` has written."""
-    for path in sorted(workdir.path.glob("per_class_*.csv")):
-        if (table := _csv(path, path.stem.removeprefix("per_class_"), note)) is not None:
-            yield table
-
-
-def _parts(workdir: Workdir, note: Callable[[str], None]) -> Iterator[Table]:
-    """The tables that profiling has written."""
-    for path in sorted(workdir.path.glob("profile/*.csv")):
-        if (table := _csv(path, f"profile: {path.stem}", note)) is not None:
-            yield table
-
-
-def _csv(path: Path, title: str, note: Callable[[str], None]) -> Table | None:
-    """A CSV file as a table; one that is none is named to `note`."""
-    try:
-        header, *rows = csv.reader(path.read_text().splitlines())
-        if any(len(row) != len(header) for row in rows):
-            raise ValueError("its lines are of different lengths")
-    except (OSError, ValueError, csv.Error) as error:
-        note(f"{path.name} cannot be read: {disk.reason(error)}")
-        return None
-    return Table(title, header, [[_value(text) if place else printable(text) for place, text in enumerate(row)] for row in rows])
-
-
-def _value(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text or None
+def _versions(newest: Manifest | None) -> list[Row]:
+    """With what the newest checkpoint was made."""
+    if newest is None:
+        return []
+    prints = newest.fingerprints
+    known = [name for name in ("code", "numerics", "data", "config") if name in prints]
+    state = [("newest checkpoint", f"step {newest.step:,}"), ("its state_sha256", newest.state_sha256)]
+    return [*((name, prints[name]) for name in known), *state]
 
 
 def _repeats(run: PastRun, result: Mapping[str, Any] | None) -> str:

@@ -24,7 +24,7 @@ class Launch(NamedTuple):
 
 
 def launches(workdir: Workdir) -> list[Launch]:
-    """The launches of a run, by the TensorBoard files that each of them began; those without a readable file are not there."""
+    """The launches of a run, by the TensorBoard file that each of them began; without a readable one it is not there."""
     found = [launch for path in workdir.path.glob("tensorboard/events*") if (launch := _launch(path)) is not None]
     return sorted(found)
 
@@ -45,15 +45,12 @@ def faults(workdir: Workdir, found: list[Launch], log: Log, unwritten: list[str]
     for name in unwritten:
         yield f"The disk refused {name} at the run's end; the same command makes up for it."
     if log.damaged:
-        yield f"{_lines(log.damaged)} of metrics.jsonl {'is' if log.damaged == 1 else 'are'} damaged and left out."
+        yield f"Lines of metrics.jsonl that are damaged, and left out: {log.damaged:,}."
     if log.repeated:
-        yield f"{_lines(log.repeated)} of metrics.jsonl {'is' if log.repeated == 1 else 'are'} left out: newer ones repeat them."
-    for path in sorted(workdir.path.glob(f"{disk.TEMPORARY}*")) + sorted(workdir.checkpoints.glob(f"{disk.TEMPORARY}*")):
+        yield f"Lines of metrics.jsonl that newer ones repeat, and left out: {log.repeated:,}."
+    unfinished = (path for parent in (workdir.path, workdir.checkpoints) for path in parent.glob(f"{disk.TEMPORARY}*"))
+    for path in sorted(unfinished):
         yield f"A write did not come to its end: {path.relative_to(workdir.path)}. The next launch removes it."
-
-
-def _lines(count: int) -> str:
-    return f"{count:,} line{'' if count == 1 else 's'}"
 
 
 def _launch(path: Path) -> Launch | None:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from perceiver_jax.errors import Code, Failure
+from perceiver_jax.errors import Code, Failure, printable
 from perceiver_jax.report.page import write
 from perceiver_jax.runs.facts import facts_of
 from perceiver_jax.runs.past import PastRun, read_run
@@ -23,7 +23,7 @@ def write_page(runs: Sequence[PastRun], output: Path) -> None:
     write.check_packages()
     target = _target(runs, output)
     facts = [facts_of(run, name) for run, name in zip(runs, names_of(runs), strict=True)]
-    title = facts[0].name if len(facts) == 1 else ", ".join(one.name for one in facts)
+    title = facts[0].name if len(facts) == 1 else f"{len(facts)} runs"
     content = write.html(facts, title).encode(errors="replace")
     try:
         disk.write_atomically(target, content)
@@ -39,13 +39,16 @@ def write_own(workdir: Workdir) -> Path:
 
 
 def names_of(runs: Sequence[PastRun]) -> list[str]:
-    """What each run is called: its directory, with those above where others have the same name."""
-    paths = [Path(os.path.abspath(run.workdir.path)) for run in runs]
-    names = [path.name for path in paths]
-    if len(set(names)) == len(names):
-        return names
-    above = os.path.commonpath([path.parent for path in paths])
-    return [os.path.relpath(path, above) for path in paths]
+    """What each run is called, all of them differently: its directory, with those above where others have the same name."""
+    paths = [os.path.abspath(run.workdir.path) for run in runs]
+    names = [os.path.basename(path) for path in paths]
+    if len(set(names)) < len(names):
+        above = os.path.commonpath(map(os.path.dirname, paths))
+        names = [os.path.relpath(path, above) for path in paths]
+    found: dict[str, None] = {}
+    for i, name in enumerate(map(printable, names)):
+        found[name if name not in found else f"{name} ({i + 1})"] = None
+    return list(found)
 
 
 def _target(runs: Sequence[PastRun], output: Path) -> Path:

@@ -40,7 +40,7 @@ def read_result(workdir: Workdir) -> dict[str, Any] | None:
     """
     try:
         found = from_json(workdir.result.read_bytes())
-        if not isinstance(found, dict) or not {"step", "metrics"} <= found.keys():
+        if not isinstance(found, dict) or not {"step", "metrics"} <= found.keys() or type(found["step"]) is not int:
             raise ValueError("not the result of a run")
     except FileNotFoundError:
         return None

@@ -46,7 +46,8 @@ def differences(config: Config, command: Sequence[str], workdir: Path) -> Differ
         why = "is not here" if path is None else "lies in the workdir, and is not run"
         return Differences(f"{named} {why}; what its command changed:", _by_command(config, words))
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # notes on old files were for the launch
+        quiet = io.StringIO()  # what the file says was for the launch
+        with contextlib.redirect_stderr(quiet), contextlib.redirect_stdout(quiet):
             base = settings(parse(load_config(path, words.variant)))
     except Failure as failure:
         what = f"{failure.what} {failure.where}".strip()
@@ -93,9 +94,9 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _found(file: str, command: Sequence[str]) -> Path | None:
-    """The file where the command was launched, as far as that is known, or here."""
+    """The file in the project that the command's program, ROOT/experiments/train.py, is part of, or here."""
     given = Path(file).expanduser()
-    roots = [Path(command[0]).parent.parent, Path()]  # of the project that ROOT/experiments/train.py is in
+    roots = [*(Path(program).parent.parent for program in command[:1]), Path()]
     return next((path for path in (root / given for root in roots) if path.is_file()), None)
 
 

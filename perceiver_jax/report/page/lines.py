@@ -54,7 +54,7 @@ def _panel(metric: str, runs: Mapping[str, Mapping[str, Series]], most: int) -> 
                 "broken": None if finite.all() else int(steps[~finite][0]),
                 "logged": len(steps),
             })  # fmt: skip
-    log = metric == "loss" and 0 < low and low * LOG_SCALE_FROM < high < math.inf
+    log = metric == "loss" and low > 0 and low * LOG_SCALE_FROM < high < math.inf
     return {"metric": metric, "label": words, "log": bool(log), "lines": lines}
 
 

@@ -1,4 +1,4 @@
-"""Pictures inside a page, within a budget of bytes: larger ones are made smaller, and those that still do not fit are named."""
+"""Pictures inside a page, within a budget of bytes: larger ones are made smaller, those that still do not fit are named."""
 
 import base64
 import io

@@ -1,10 +1,10 @@
 """The page itself: facts of runs in the templates beside this file, with a library for the curves inside."""
 
-import importlib
+import functools
+import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from perceiver_jax.errors import Code, MissingPackage
@@ -22,24 +22,19 @@ ALL_CLASSES = 60  # of a table: of more, the first and last are shown, and the o
 
 
 def check_packages() -> None:
-    """Raises MissingPackage, saying how it is installed, where the page's libraries are not there."""
-    _package("jinja2")
-    _package("bokeh")
+    """Raises MissingPackage, saying how it is installed, where one of the page's libraries is not there."""
+    for name in ("jinja2", "bokeh"):
+        if importlib.util.find_spec(name) is None:
+            raise MissingPackage(Code.CONFIG, f"a report needs the package {name}", found="not installed", hint=EXTRA)
 
 
 def html(runs: Sequence[RunFacts], title: str) -> str:
     """The page of some runs with names of their own. Raises MissingPackage as `check_packages` does."""
-    jinja2 = _package("jinja2")
     curves = lines.panels({run.name: run.log for run in runs})
     notes = {run.name: list(run.notes) for run in runs}
     budget = pictures.ALL_BYTES // len(runs)
     drawn = {run.name: pictures.embedded(run.pictures, budget, notes[run.name].append) for run in runs}
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.lstrip_blocks = True
-    environment.filters |= {"cell": cell, "shown_as": _shown_as}
-    return environment.get_template("page.html").render(
+    return template().render(
         title=title,
         runs=runs,
         colours=colours(runs),
@@ -58,6 +53,19 @@ def html(runs: Sequence[RunFacts], title: str) -> str:
     )
 
 
+@functools.cache
+def template() -> Any:
+    """The page without its facts, compiled; raises as `check_packages`."""
+    check_packages()
+    import jinja2
+
+    loader = jinja2.FileSystemLoader(HERE)
+    made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    made.lstrip_blocks = True
+    made.filters |= {"cell": cell, "shown_as": _shown_as}
+    return made.get_template("page.html")
+
+
 def colours(runs: Sequence[RunFacts]) -> dict[str, dict[str, str]]:
     """The colour of each run's splits: of several runs one each, of a single one by split."""
     splits = {run.name: list(dict.fromkeys(record["split"] for record in run.log.records)) for run in runs}
@@ -70,21 +78,19 @@ def colours(runs: Sequence[RunFacts]) -> dict[str, dict[str, str]]:
 
 def differing(runs: Sequence[RunFacts]) -> Table:
     """The settings that are not the same in all runs: a row for each, or for each run where there are more runs."""
-    every = dict.fromkeys(name for run in runs for name in run.settings)
-    given = {name: [run.settings[name] if name in run.settings else None for run in runs] for name in every}
-    given = {name: values for name, values in given.items() if len(set(values)) > 1}
-    names = [run.name for run in runs]
-    if len(runs) > len(given):
-        return Table("", ["run", *given], [[name, *(given[one][i] for one in given)] for i, name in enumerate(names)] if given else [])
-    return Table("", ["setting", *names], [[name, *values] for name, values in given.items()])
+    every = beside(runs, "settings")
+    columns = list(zip(every.header, *every.rows, strict=True))
+    columns = [columns[0], *(column for column in columns[1:] if len(set(column[1:])) > 1)]
+    header, *rows = columns if len(columns) > len(runs) else zip(*columns, strict=True)
+    return Table("", ["setting" if len(columns) > len(runs) else "run", *header[1:]], rows if len(columns) > 1 else [])
 
 
 def beside(runs: Sequence[RunFacts], what: str) -> Table:
-    """Rows of facts of one kind, such as "costs", as a table: a row for each run, a column for each fact that one has."""
+    """Facts of one kind, such as "costs", as a table: a row for each run, a column for each fact that one of them has."""
     facts = [dict(getattr(run, what)) for run in runs]
     names = dict.fromkeys(name for one in facts for name in one)
-    rows = [[run.name, *(one[name] if name in one else None for name in names)] for run, one in zip(runs, facts, strict=True)]
-    return Table("", ["run", *names], rows)
+    cells = ([one[name] if name in one else None for name in names] for one in facts)  # noqa: SIM401
+    return Table("", ["run", *names], [[run.name, *row] for run, row in zip(runs, cells, strict=True)])
 
 
 def cell(value: Any) -> str:
@@ -120,15 +126,7 @@ def _script_json(value: Any) -> str:
 
 
 def _library() -> str:
-    """BokehJS: what draws the curves."""
-    folder = Path(_package("bokeh").__file__).parent / "server/static/js"
+    """BokehJS: what draws the curves. Its Python, which takes a second to import, is not needed."""
+    folder = Path(importlib.util.find_spec("bokeh").origin).parent / "server/static/js"
     texts = [(folder / f"{name}.min.js").read_text() for name in ("bokeh", "bokeh-api")]
     return "\n".join(texts).replace("</script", "<\\/script")
-
-
-def _package(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        what = f"a report needs the package {name}"
-        raise MissingPackage(Code.CONFIG, what, found=str(error), hint=EXTRA) from None
