@@ -13,15 +13,14 @@ from absl import flags
 
 from perceiver_jax import command
 from perceiver_jax.data import pipeline
-from perceiver_jax.errors import Failure, Stopped, some
+from perceiver_jax.errors import Stopped, some
 from perceiver_jax.report.by_class import draw_by_class, write_table
 from perceiver_jax.report.confusion import draw_confusion
 from perceiver_jax.report.log import plain
 from perceiver_jax.report.progress import say
 from perceiver_jax.report.tables import table
 from perceiver_jax.runs.load import TrainedRun, load
-from perceiver_jax.runs.page import NAME as PAGE
-from perceiver_jax.runs.page import write_own
+from perceiver_jax.runs.page import renew_own
 from perceiver_jax.system import disk
 from perceiver_jax.system.signals import StopFlag
 from perceiver_jax.tasks import Evaluation
@@ -88,8 +87,7 @@ def write(run: TrainedRun, facts: dict[str, Any], found: Evaluation) -> None:
         title += f" over {len(classes) - len(absent):,} of {len(classes):,} classes"
         drawn = columns[chief], columns["examples"], classes
         attempt(plots / f"per_class_{of}.png", lambda path: draw_by_class(*drawn, path, title))
-    if (run.workdir.path / PAGE).exists():  # of the run's end; now with these
-        attempt(run.workdir.path / PAGE, lambda path: write_own(run.workdir))
+    renew_own(run.workdir)
 
 
 def attempt(path: Path, make: Callable[[Path], None]) -> None:
@@ -97,9 +95,8 @@ def attempt(path: Path, make: Callable[[Path], None]) -> None:
     try:
         path.parent.mkdir(exist_ok=True)
         make(path)
-    except (OSError, Failure) as error:
-        failure = error if isinstance(error, Failure) else disk.unusable(f"{path.name} not written", path, error)
-        print(failure, file=sys.stderr)
+    except OSError as error:
+        print(disk.unusable(f"{path.name} not written", path, error), file=sys.stderr)
         return
     if not _JSON.value:
         say(str(path))

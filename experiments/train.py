@@ -77,7 +77,7 @@ def report(result: dict[str, Any], problem: Problem, workdir: workdirs.Workdir) 
         best = chosen["best_by_test"]
         say(f"best by test (selected on test data, step {best['step']:,}): {100 * best['test'][metric]:.1f} %")
     say(f"state_sha256 {result['state_sha256']}")
-    shown = [*sorted(workdir.plots.glob("*.png")), *workdir.path.glob(PAGE)]
+    shown = [*workdir.path.glob(PAGE), *sorted(workdir.plots.glob("*.png"))]
     say("\n".join(map(str, shown)))
 
 

@@ -1,7 +1,8 @@
 """The HTML page of a run, or of several beside each other, on disk."""
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from perceiver_jax.errors import Code, Failure, printable
@@ -31,11 +32,18 @@ def write_page(runs: Sequence[PastRun], output: Path) -> None:
         raise disk.unusable(f"report {output}", target, error) from error
 
 
-def write_own(workdir: Workdir) -> Path:
-    """The page of the run in a workdir, written into it; raises as `read_run` and `write_page` do."""
-    output = workdir.path / NAME
-    write_page([read_run(workdir.path)], output)
-    return output
+def write_own(workdir: Workdir, note: Callable[[str], None]) -> None:
+    """Writes the page of the run in a workdir into it; what hinders that goes to `note`, and nothing comes of it."""
+    try:
+        write_page([read_run(workdir.path)], workdir.path / NAME)
+    except Exception as error:  # noqa: BLE001 a page is made of what is on the disk, and can be made again
+        note(f"note: {NAME} was not written: {error}")
+
+
+def renew_own(workdir: Workdir) -> None:
+    """Writes the page of a run again, with what its workdir has got since; where it has none, none is made."""
+    if (workdir.path / NAME).exists():
+        write_own(workdir, lambda words: print(words, file=sys.stderr))
 
 
 def names_of(runs: Sequence[PastRun]) -> list[str]:

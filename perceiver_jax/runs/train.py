@@ -17,7 +17,6 @@ from perceiver_jax.runs.evaluate import evaluate
 from perceiver_jax.runs.inputs import draw_inputs
 from perceiver_jax.runs.load import TrainedRun
 from perceiver_jax.runs.maps import draw_maps
-from perceiver_jax.runs.page import NAME as PAGE
 from perceiver_jax.runs.page import write_own
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.runs.programs import Programs
@@ -220,10 +219,7 @@ class _Run:
             result["unwritten"] = list(self.unwritten)  # the same command makes up for it
         with self._written(self.workdir.result.name) as path:
             write_atomically(path, json_text(result).encode())
-        try:
-            write_own(self.workdir)
-        except Exception as error:  # noqa: BLE001 everything that counts is on the disk
-            self.progress.note(f"note: no {PAGE}: {error}")
+        write_own(self.workdir, self.progress.note)
         return End(result, next(iter(self.unwritten.values()), None))
 
     @contextlib.contextmanager
