@@ -43,8 +43,9 @@ def runs_at(directory: Path) -> list[PastRun]:
     try:
         return found or [read_run(directory)]  # which says what is there
     except Failure as failure:
-        found = "; ".join(filter(None, (failure.found, f"in run {directory}")))
-        raise failure if str(directory) in str(failure) else dataclasses.replace(failure, found=found) from None
+        if failure.code != Code.CONFIG:  # the others name it
+            raise
+        raise dataclasses.replace(failure, found=f"in the config of {directory}") from None
 
 
 def once(runs: Iterable[PastRun]) -> list[PastRun]:

@@ -1,6 +1,7 @@
 """A headless Chromium, where one is installed: opens pages, moves the mouse, takes pictures, keeps what the console says."""
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -30,17 +31,23 @@ class Browser:
         self.console: list[str] = []  # errors and warnings, exceptions, and what the page asked the network for
         to_read, self._write = os.pipe()
         self._read, to_write = os.pipe()
+        # The browser has them as 3 and 4: out of the way of each other until then.
+        given = [fcntl.fcntl(one, fcntl.F_DUPFD, 10) for one in (to_read, to_write)]
         arguments = " ".join([*QUIET, f'--user-data-dir="{profile}"'])
-        command = f'exec "$0" {arguments} 3<&{to_read} 4>&{to_write}'
+        command = f'exec "$0" {arguments} 3<&{given[0]} 4>&{given[1]}'
         shell = ["sh", "-c", command, installed()]
-        self._process = subprocess.Popen(shell, pass_fds=(to_read, to_write), stderr=subprocess.DEVNULL)
-        os.close(to_read)
-        os.close(to_write)
+        self._process = subprocess.Popen(shell, pass_fds=given, stderr=subprocess.DEVNULL)
+        for one in (to_read, to_write, *given):
+            os.close(one)
         self._rest, self._count, self._session = b"", 0, {}
-        target = self("Target.createTarget", url="about:blank")["targetId"]
-        self._session = {"sessionId": self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self(f"{domain}.enable")
+        try:
+            target = self("Target.createTarget", url="about:blank")["targetId"]
+            self._session = {"sessionId": self("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]}
+            for domain in ("Page", "Runtime", "Log", "Network"):
+                self(f"{domain}.enable")
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __enter__(self):
         return self

@@ -91,7 +91,7 @@ def series(records: Iterable[Mapping[str, Any]], others: bool = False) -> dict[s
     }
 
 
-def panel(metric: str) -> tuple[str, float, str]:
+def panel(metric: str) -> tuple[str, int, str]:
     """What `PANELS` says of a metric, and the like for every other."""
     if metric in PANELS:
         return PANELS[metric]
@@ -99,7 +99,7 @@ def panel(metric: str) -> tuple[str, float, str]:
     return (f"{words} (%)", 100, "{:.1f} %") if metric.endswith(FRACTIONS) else (words, 1, "{:.4g}")
 
 
-def shown(metric: str, value: float) -> str:
+def shown(metric: str, value: int | float) -> str:
     """A value of a metric as people read it."""
     _, factor, number = panel(metric)
     return number.format(value * factor)

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from perceiver_jax.errors import Failure, printable
+from perceiver_jax.report.log import from_json
 from perceiver_jax.report.page.facts import Table
+from perceiver_jax.report.tables import quantity
 from perceiver_jax.runs.workdir import Workdir
 from perceiver_jax.system import disk
 from perceiver_jax.training import manifest
@@ -43,9 +45,38 @@ def by_class(workdir: Workdir, note: Callable[[str], None]) -> Iterator[Table]:
 
 
 def parts(workdir: Workdir, note: Callable[[str], None]) -> Iterator[Table]:
-    """The tables that profiling has written; those that cannot be read go to `note`."""
-    for path in sorted(workdir.path.glob("profile/*.csv")):
-        yield from _table(path, f"profile: {path.stem}", note)
+    """The time of a step by part of the model, where it has been profiled; what cannot be read goes to `note`."""
+    path = workdir.path / "profile/parts.json"
+    if not path.exists():
+        return
+    try:
+        found = from_json(path.read_bytes())
+        first, last = found["first_step"], found["first_step"] + found["steps"] - 1
+        title = (
+            f"profile of steps {first:,} to {last:,} on {found['devices']} x {found['device']}: "
+            f"{1000 * found['step_seconds']:.4g} ms a step, {_percent(found['matmul_share'])} of the rate of a large matmul "
+            f"({quantity(found['matmul_flops_per_second'])}FLOP/s in {found['matmul_dtype']}); "
+            f"compilation {found['compile_seconds']:.3g} s"
+        )
+        rows = [
+            [
+                printable(row["part"]),
+                1000.0 * row["forward_seconds"],
+                1000.0 * row["backward_seconds"],
+                _percent(row["share"]),
+                quantity(row["flops"]),
+                _percent(row["matmul_share"]),
+            ]
+            for row in found["parts"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        note(f"profile/parts.json cannot be read: {disk.reason(error)}")
+        return
+    yield Table(title, ["part", "forward ms", "backward ms", "of the step", "FLOPs", "of the matmul rate"], rows)
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
 
 
 def _table(path: Path, title: str, note: Callable[[str], None]) -> Iterator[Table]:

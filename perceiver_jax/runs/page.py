@@ -22,7 +22,10 @@ def write_page(runs: Sequence[PastRun], output: Path) -> None:
     written to, WORKDIR where it cannot be.
     """
     write.check_packages()
-    target = _target(runs, output)
+    try:
+        target = _target(runs, output)
+    except OSError as error:
+        raise disk.unusable(f"report {output}", output, error) from error
     facts = [facts_of(run, name) for run, name in zip(runs, names_of(runs), strict=True)]
     title = facts[0].name if len(facts) == 1 else f"{len(facts)} runs"
     content = write.html(facts, title).encode(errors="replace")
@@ -60,7 +63,7 @@ def names_of(runs: Sequence[PastRun]) -> list[str]:
 
 
 def _target(runs: Sequence[PastRun], output: Path) -> Path:
-    """Where links lead; raises Failure(CONFIG) for what a page must not replace."""
+    """Where links lead; raises Failure(CONFIG) for what a page must not replace, OSError where that cannot be known."""
     what, hint = f"--output {output}", "a new file: --output page.html"
     target = Path(os.path.realpath(output))
     if target.is_dir():
@@ -73,12 +76,9 @@ def _target(runs: Sequence[PastRun], output: Path) -> Path:
 
 
 def _is_page(path: Path) -> bool:
-    """Whether a file is one of these pages, or an empty one for it."""
+    """Whether a file is one of these pages, or an empty one for it. Raises OSError."""
     if not path.is_file():
         return False
-    try:
-        with open(path, "rb") as file:
-            start = file.read(len(write.START)).decode(errors="replace")
-    except OSError as error:
-        raise disk.unusable(f"report {path}", path, error) from error
+    with open(path, "rb") as file:
+        start = file.read(len(write.START)).decode(errors="replace")
     return start == write.START or (not start and path.suffix in (".html", ".htm"))

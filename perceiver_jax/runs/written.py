@@ -50,7 +50,7 @@ def differences(config: Config, command: Sequence[str], workdir: Path) -> Differ
         with contextlib.redirect_stderr(quiet), contextlib.redirect_stdout(quiet):
             base = settings(parse(load_config(path, words.variant)))
     except Failure as failure:
-        what = f"{failure.what} {failure.where}".strip()
+        what = ": ".join(filter(None, (failure.what, failure.where)))
         return Differences(f"{named} cannot be read now ({what}); what its command changed:", _by_command(config, words))
     now = settings(config)
     changes = [
