@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +17,8 @@ QUIET = """
     --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
     --disable-component-update --disable-sync --hide-scrollbars --remote-debugging-pipe
 """.split()
+
+BECOME = "import os, sys; os.dup2(int(sys.argv[1]), 3), os.dup2(int(sys.argv[2]), 4), os.execv(sys.argv[3], sys.argv[3:])"
 
 
 def installed() -> str | None:
@@ -33,10 +36,9 @@ class Browser:
         self._read, to_write = os.pipe()
         # The browser has them as 3 and 4: out of the way of each other until then.
         given = [fcntl.fcntl(one, fcntl.F_DUPFD, 10) for one in (to_read, to_write)]
-        arguments = " ".join([*QUIET, f'--user-data-dir="{profile}"'])
-        command = f'exec "$0" {arguments} 3<&{given[0]} 4>&{given[1]}'
-        shell = ["sh", "-c", command, installed()]
-        self._process = subprocess.Popen(shell, pass_fds=given, stderr=subprocess.DEVNULL)
+        command = [installed(), *QUIET, f"--user-data-dir={profile}"]
+        program = [sys.executable, "-c", BECOME, *map(str, given), *command]
+        self._process = subprocess.Popen(program, pass_fds=given, stderr=subprocess.DEVNULL)
         for one in (to_read, to_write, *given):
             os.close(one)
         self._rest, self._count, self._session = b"", 0, {}

@@ -1,6 +1,7 @@
 """The page in a real browser, where Chromium is installed (or named by CHROMIUM)."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -71,6 +72,8 @@ def test_pointing_at_a_curve_shows_its_value(shown, page):
     shown.until(f"{TOOLTIPS}.includes('good, t')")
     words = shown.value(TOOLTIPS)
     assert "<img src=x onerror=alert(1)>, t" in words
+    step, loss = re.search(r"good, train, step (\d)([\d.]+)", words).groups()
+    assert float(loss) == pytest.approx(1 / int(step), rel=1e-4)
     assert shown.console == []
 
 
