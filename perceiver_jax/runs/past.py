@@ -40,8 +40,10 @@ def read_result(workdir: Workdir) -> dict[str, Any] | None:
     """
     try:
         found = from_json(workdir.result.read_bytes())
-        if not isinstance(found, dict) or not {"step", "metrics"} <= found.keys() or type(found["step"]) is not int:
+        if not isinstance(found, dict) or not {"step", "metrics"} <= found.keys():
             raise ValueError("not the result of a run")
+        if type(found["step"]) is not int or not isinstance(found["metrics"], dict):
+            raise ValueError("not the result of a run: what step or metrics is of another type")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
