@@ -38,7 +38,7 @@ def main(directories: list[Path]) -> None:
 
 def runs_at(directory: Path) -> list[PastRun]:
     """The run in a directory, or those below it; raises Failure where there is none."""
-    alone = not directory.is_dir() or Workdir(directory).config.exists()
+    alone = not os.path.isdir(directory) or os.path.exists(Workdir(directory).config)
     found = [] if alone else list(runs_below(directory, note))
     try:
         return found or [read_run(directory)]  # which says what is there

@@ -63,6 +63,7 @@ def test_a_run_that_is_given_twice_is_shown_once_and_told(report, tmp_path):
         (["none"], 4, "error[4] no run at none\n  found: nothing there\n  try: --workdir "),
         (["file"], 4, "error[4] no run at file\n  found: a file\n"),
         (["empty"], 4, "error[4] no run at empty\n  found: a directory that holds nothing\n"),
+        (["x" * 300], 4, f"error[4] no run at {'x' * 197}...\n  found: file name too long\n"),
         (["a", "none"], 4, "error[4] no run at none\n"),
         (["a", "--output", "empty"], 2, "error[2] --output empty: is a directory\n  try: --output empty/report.html"),
         (["a", "--output", "file"], 2, "error[2] --output file: is there, and no report\n"),

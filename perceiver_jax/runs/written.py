@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -97,7 +98,7 @@ def _found(file: str, command: Sequence[str]) -> Path | None:
     """The file in the project that the command's program, ROOT/experiments/train.py, is part of, or here."""
     given = Path(file).expanduser()
     roots = [*(Path(program).parent.parent for program in command[:1]), Path()]
-    return next((path for path in (root / given for root in roots) if path.is_file()), None)
+    return next((path for path in (root / given for root in roots) if os.path.isfile(path)), None)  # of any length
 
 
 def _by_command(config: Config, words: Words) -> list[Change]:
