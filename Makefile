@@ -19,7 +19,7 @@ endif
 # The path of an interpreter, or a version that uv finds or downloads; it does not look where pyenv has its own.
 NEWEST_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python) 3.13)
 NEWEST := .venv-newest
-EXTRAS := --extra examples --extra audio --extra points --extra slurm --extra search --extra dev
+EXTRAS := --extra examples --extra audio --extra points --extra slurm --extra search --extra report --extra dev
 
 .PHONY: quickstart test test-newest lint check lock
 

@@ -8,6 +8,7 @@ setup(
     description="The Perceiver (Jaegle et al. 2021) in JAX and Flax: the exact model and its experiments",
     license="Apache-2.0",
     packages=[*find_packages(include=["perceiver_jax", "perceiver_jax.*"]), "perceiver_jax.configs"],
+    package_data={"perceiver_jax.report.page": ["page.*"]},
     package_dir={"perceiver_jax.configs": "configs"},  # the paper's rows, for `perceiver_jax.architecture`
     python_requires=">=3.11",
     install_requires=[
@@ -46,6 +47,8 @@ setup(
         "slurm": ["submitit>=1.5.4"],
         # Searches over ranges of settings.
         "search": ["optuna>=5.0"],
+        # A run's page: curves to point at, inside one HTML file.
+        "report": ["bokeh>=3.9", "jinja2>=3.1"],
         "dev": ["beartype>=0.22", "hypothesis>=6.170", "librosa>=0.11", "pytest>=9.0", "pytest-xdist>=3.8", "ruff>=0.15"],
     },
 )

@@ -20,6 +20,7 @@ from perceiver_jax.report.log import plain
 from perceiver_jax.report.progress import say
 from perceiver_jax.report.tables import table
 from perceiver_jax.runs.load import TrainedRun, load
+from perceiver_jax.runs.page import renew_own
 from perceiver_jax.system import disk
 from perceiver_jax.system.signals import StopFlag
 from perceiver_jax.tasks import Evaluation
@@ -86,6 +87,7 @@ def write(run: TrainedRun, facts: dict[str, Any], found: Evaluation) -> None:
         title += f" over {len(classes) - len(absent):,} of {len(classes):,} classes"
         drawn = columns[chief], columns["examples"], classes
         attempt(plots / f"per_class_{of}.png", lambda path: draw_by_class(*drawn, path, title))
+    renew_own(run.workdir)
 
 
 def attempt(path: Path, make: Callable[[Path], None]) -> None:

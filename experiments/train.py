@@ -20,6 +20,7 @@ from perceiver_jax.report.selection import reported_split
 from perceiver_jax.report.tables import summary
 from perceiver_jax.runs import workdir as workdirs
 from perceiver_jax.runs.begin import check_data, problem_of
+from perceiver_jax.runs.page import NAME as PAGE
 from perceiver_jax.runs.past import read_result
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.runs.start import source_of
@@ -76,7 +77,8 @@ def report(result: dict[str, Any], problem: Problem, workdir: workdirs.Workdir) 
         best = chosen["best_by_test"]
         say(f"best by test (selected on test data, step {best['step']:,}): {100 * best['test'][metric]:.1f} %")
     say(f"state_sha256 {result['state_sha256']}")
-    say("\n".join(str(picture) for picture in sorted(workdir.plots.glob("*.png"))))
+    shown = [*workdir.path.glob(PAGE), *sorted(workdir.plots.glob("*.png"))]
+    say("\n".join(map(str, shown)))
 
 
 if __name__ == "__main__":

@@ -66,6 +66,8 @@ LOOKUPS = {
     "training/meter.py": {"self._sums"},
     "runs/problem.py": {"sizes"},  # by split, of two states of the data to compare
     "settings/upgrade.py": {"values", "augment", "ADDED_TO_DATA"},  # a config of version 0.1, what some of its sources lack
+    "runs/facts.py": {"first", "record"},  # records of metrics.jsonl, which may log anything
+    "runs/written.py": {"base", "now"},  # settings of two configs
     "runs/workdir.py": {
         "old",
         "new",
@@ -271,7 +273,7 @@ import perceiver_jax.baselines.config, perceiver_jax.data.sources, perceiver_jax
 import perceiver_jax.settings
 from perceiver_jax import command, errors, members, section
 from perceiver_jax.system import disk, memory, signals
-from perceiver_jax.runs import begin, load, problem, workdir
+from perceiver_jax.runs import begin, load, page, problem, workdir
 from perceiver_jax.data import checking, examples, pipeline
 from perceiver_jax.model import config, schedule
 from perceiver_jax.report import clouds, confusion, maps, progress, selection, tables

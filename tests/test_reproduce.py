@@ -24,7 +24,7 @@ from experiments.reproduction.points import Made, as_overrides, config_of, key_o
 from perceiver_jax import command
 from perceiver_jax.data.sources import Contents
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.report.log import json_text
+from perceiver_jax.report.json_numbers import json_text
 from perceiver_jax.runs import problem as problems
 from perceiver_jax.runs import workdir as workdirs
 from perceiver_jax.settings import files, overrides

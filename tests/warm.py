@@ -11,6 +11,7 @@ import numpy as np
 from perceiver_jax.report.confusion import draw_confusion
 from perceiver_jax.report.curves import draw_curves
 from perceiver_jax.report.examples import SIDE, draw_examples
+from perceiver_jax.report.page.write import template
 from perceiver_jax.runs import accounting
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.runs.programs import Programs
@@ -18,7 +19,7 @@ from perceiver_jax.system import devices
 
 
 def draw() -> None:
-    """Draws, so that no run has to look for fonts."""
+    """Draws, so that no run has to look for fonts or compile the template of its page."""
     with tempfile.TemporaryDirectory() as folder:
         metrics, picture = Path(folder, "metrics.jsonl"), Path(folder, "a.png")
         records = [{"step": step, "split": split, "loss": 1.0} for step in (1, 2) for split in ("train", "test")]
@@ -26,6 +27,7 @@ def draw() -> None:
         draw_curves(metrics, picture, "a")
         draw_confusion(np.eye(10), list("0123456789"), picture, "a")
         draw_examples([("a", [np.zeros((SIDE, SIDE, 3), np.uint8)])], picture, "a")
+    template()
 
 
 def trace(problem: Problem) -> None:

@@ -15,7 +15,7 @@ from experiments.reproduction.launching import all_missing, runs_of
 from experiments.reproduction.survey import Survey, this_code
 from experiments.tables import Study
 from perceiver_jax.errors import some
-from perceiver_jax.report.log import json_text
+from perceiver_jax.report.json_numbers import json_text
 from perceiver_jax.report.tables import table
 
 PAPER = "arXiv 2103.03206 v2"

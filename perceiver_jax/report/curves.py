@@ -1,7 +1,7 @@
 """The curves of a run as one picture: a small panel for each metric that it logged."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from perceiver_jax.report import figures
-from perceiver_jax.report.log import read_metrics
+from perceiver_jax.report.log import LARGEST_STEP, read_metrics
 
 # Metric: (axis label with unit, factor from the logged number, format of the number beside the last evaluation).
 PANELS = {
@@ -24,6 +24,9 @@ PANELS = {
 TRAIN_COLOUR = "#7a8ca3"
 EVALUATION_COLOURS = ("#c8501e", "#2a7f62", "#7b4ba0")  # of the other splits, by name
 INK, GRID = "#333333", "#e4e4e4"
+TRAINING_ALONE = ("examples_per_second", "data_wait_fraction")
+NOT_DRAWN = {"step", "split", "seconds", "steps_per_second"}  # the last is examples_per_second over the batch size
+FRACTIONS = ("accuracy", "precision", "fraction")  # how the names of other metrics from 0 to 1 end
 LEAST_TOP = {"data_wait_fraction": 10}  # of the axis: less waiting than this is not worth showing
 LOG_SCALE_FROM = 50  # times the smallest value: where a linear axis would hide the end of the curve
 
@@ -66,17 +69,49 @@ def draw_curves(metrics_path: str | Path, output_png: str | Path, title: str) ->
     return tuple(panels)
 
 
-def series(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Series]]:
-    """For each metric of `PANELS` that was logged, for each split, training first: the steps and the values."""
-    found: dict[str, dict[str, Series]] = {}
-    splits = sorted({record["split"] for record in records}, key=lambda split: (split != "train", split))
-    for metric in PANELS:
-        for split in splits:
-            points = [(r["step"], r[metric]) for r in records if r["split"] == split and metric in r]
-            if points and (split == "train" or metric not in ("examples_per_second", "data_wait_fraction")):
-                steps, values = zip(*points, strict=True)
-                found.setdefault(metric, {})[split] = (np.array(steps), np.array(values, float))
-    return found
+def series(records: Iterable[Mapping[str, Any]], others: bool = False) -> dict[str, dict[str, Series]]:
+    """For each metric of `PANELS` that was logged, for each split, training first: the steps and the values.
+
+    With `others` also for every other number that was logged, by name, after those.
+    """
+    found: dict[str, dict[str, tuple[list, list]]] = {name: {} for name in PANELS}
+    for record in records:
+        step, split = record["step"], record["split"]
+        for name, value in record.items():
+            if (name in PANELS or (others and name not in NOT_DRAWN)) and _is_drawn(name, split, value):
+                steps, values = found.setdefault(name, {}).setdefault(split, ([], []))
+                steps.append(step)
+                values.append(value if isinstance(value, float) or abs(value) < LARGEST_STEP else math.inf)
+    names = [*PANELS, *sorted(found.keys() - PANELS.keys())]
+    first = lambda split: (split != "train", split)  # noqa: E731
+    return {
+        name: {split: _arrays(*found[name][split]) for split in sorted(found[name], key=first)}
+        for name in names
+        if found[name]
+    }
+
+
+def panel(metric: str) -> tuple[str, int, str]:
+    """What `PANELS` says of a metric, and the like for every other."""
+    if metric in PANELS:
+        return PANELS[metric]
+    words = metric.replace("_", " ")
+    return (f"{words} (%)", 100, "{:.1f} %") if metric.endswith(FRACTIONS) else (words, 1, "{:.4g}")
+
+
+def shown(metric: str, value: int | float) -> str:
+    """A value of a metric as people read it."""
+    _, factor, number = panel(metric)
+    return number.format(value * factor)
+
+
+def _is_drawn(metric: str, split: str, value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and (split == "train" or metric not in TRAINING_ALONE)
+
+
+def _arrays(steps: list, values: list) -> Series:
+    return np.array(steps), np.array(values, float)
 
 
 def _draw_panel(axes: Any, metric: str, splits: Mapping[str, Series]) -> None:

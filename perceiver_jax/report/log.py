@@ -11,22 +11,43 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.report.json_numbers import floats, plain
 from perceiver_jax.system.disk import write_atomically
 
 METRICS = "metrics.jsonl"
 MAX_FAULTS = 3  # in a row, before a file is no longer written
 TAIL_BYTES = 65_536  # of a file, in which the newest records are looked for
+LARGEST_STEP = 2**53  # beyond which a number in JSON may not be what it says
 FLUSH_SECONDS = 10.0  # at least, between two syncs of the TensorBoard file: each waits for the disk
-_NON_FINITE = ("NaN", "Infinity", "-Infinity")
 
 _logger = logging.getLogger(__name__)
 
 Key = tuple[int, str]  # (step, split)
+T = TypeVar("T")
+
+
+class Log(NamedTuple):
+    """What a metrics.jsonl holds."""
+
+    records: list[dict[str, Any]]  # by rising step, each (step, split) once
+    damaged: int  # lines that are not records
+    repeated: int  # records that newer ones of the same (step, split) replace
+
+
+def read_log(path: str | Path) -> Log:
+    """A metrics.jsonl with what a killed run leaves in it; raises Failure(WORKDIR) where there is no file to read."""
+    try:
+        with open(path, "rb") as lines:
+            found, damaged, repeated = _newest(lines, lambda _, record: record)
+    except OSError as error:
+        raise Failure(Code.WORKDIR, "no metrics to read", str(path), found=error.strerror or str(error)) from None
+    records = [record for _, record in sorted(found.items(), key=lambda item: item[0][0])]
+    return Log([{name: floats(name, value) for name, value in record.items()} for record in records], damaged, repeated)
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
@@ -35,17 +56,12 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     Tolerates what a killed run leaves: lines that are not records are skipped and of several records of one (step, split)
     the newest counts; both are reported in one warning. Raises Failure(WORKDIR) where there is no file to read.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise Failure(Code.WORKDIR, "no metrics to read", str(path), found=error.strerror or str(error)) from None
-    lines, damaged, repeated = _parse(data)
-    if damaged or repeated:
+    log = read_log(path)
+    if log.damaged or log.repeated:
         _logger.warning(
-            "%s: skipped %d damaged line(s), left out %d record(s) that newer ones repeat", path, damaged, repeated
+            "%s: skipped %d damaged line(s), left out %d record(s) that newer ones repeat", path, log.damaged, log.repeated
         )
-    records = [json.loads(line) for _, line in sorted(lines.items(), key=lambda item: item[0][0])]
-    return [{name: _float(name, value) for name, value in record.items()} for record in records]
+    return log.records
 
 
 def read_latest(path: str | Path) -> dict[str, dict[str, Any]]:
@@ -53,11 +69,11 @@ def read_latest(path: str | Path) -> dict[str, dict[str, Any]]:
     try:
         with open(path, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
-            lines = _parse(file.read())[0]
+            found = _newest(file, lambda _, record: record)[0]
     except OSError:
         return {}
-    newest = {split: line for (_, split), line in lines.items()}
-    return {split: from_json(line) for split, line in newest.items()}
+    newest = {split: record for (_, split), record in found.items()}
+    return {split: {name: floats(name, value) for name, value in record.items()} for split, record in newest.items()}
 
 
 class MetricsLog:
@@ -100,7 +116,8 @@ class _JsonLines:
 
     def _keep(self, wanted: Callable[[Key], bool]) -> None:
         data = self._path.read_bytes() if self._path.exists() else b""
-        kept = {key: line for key, line in _parse(data)[0].items() if wanted(key)}
+        newest, _, _ = _newest(data.split(b"\n"), lambda line, _: line)
+        kept = {key: line for key, line in newest.items() if wanted(key)}
         whole = b"".join(line + b"\n" for line in kept.values())
         if whole != data:
             write_atomically(self._path, whole)
@@ -189,60 +206,28 @@ class _Writer:
                 _logger.warning("%s no longer written after %d faults in a row: %s", self._name, MAX_FAULTS, error)
 
 
-def _parse(data: bytes) -> tuple[dict[Key, bytes], int, int]:
-    """The newest line of every (step, split), in file order; how many lines are not records; how many were older."""
-    lines: dict[Key, bytes] = {}
+def _newest(lines: Iterable[bytes], kept: Callable[[bytes, dict[str, Any]], T]) -> tuple[dict[Key, T], int, int]:
+    """What is `kept` of the newest line of every (step, split), in file order, given the line and the record in it.
+
+    Then how many lines are not records, and how many were older.
+    """
+    found: dict[Key, T] = {}
     damaged = repeated = 0
-    for line in filter(None, data.split(b"\n")):
-        key = _key(line)
-        damaged += key is None
-        if key is not None:
-            repeated += lines.pop(key, None) is not None
-            lines[key] = line
-    return lines, damaged, repeated
+    for line in filter(None, (line.rstrip(b"\n") for line in lines)):
+        record = _record(line)
+        damaged += record is None
+        if record is not None:
+            key = record["step"], record["split"]
+            repeated += found.pop(key, None) is not None
+            found[key] = kept(line, record)
+    return found, damaged, repeated
 
 
-def _key(line: bytes) -> Key | None:
+def _record(line: bytes) -> dict[str, Any] | None:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or type(record.get("step")) is not int or not isinstance(record.get("split"), str):
         return None
-    return record["step"], record["split"]
-
-
-def plain(value: float) -> float | str:
-    """A number as JSON has it: one that is not finite as a string."""
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-
-
-def json_text(record: Mapping[str, Any]) -> str:
-    """A record of numbers, texts, lists and records within it, as JSON that `from_json` reads."""
-
-    def made(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {name: made(inner) for name, inner in value.items()}
-        if isinstance(value, list | tuple):
-            return list(map(made, value))
-        return plain(value) if isinstance(value, float) else value
-
-    return json.dumps(made(record), indent=2, allow_nan=False) + "\n"
-
-
-def from_json(text: str | bytes) -> Any:
-    """What `json_text` wrote; raises ValueError where it is not JSON."""
-
-    def floats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        return {name: float(value) if isinstance(value, str) and value in _NON_FINITE else value for name, value in pairs}
-
-    return json.loads(text, object_pairs_hook=floats)
-
-
-def _float(name: str, value: Any) -> Any:
-    """A value of a record with the numbers that are not finite as floats; null, as other writers put it, is NaN."""
-    if name in ("step", "split"):
-        return value
-    return math.nan if value is None else float(value) if value in _NON_FINITE else value
+    return record if abs(record["step"]) < LARGEST_STEP else None

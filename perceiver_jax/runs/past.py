@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.report.log import from_json, read_metrics
+from perceiver_jax.report.json_numbers import from_json
+from perceiver_jax.report.log import read_metrics
 from perceiver_jax.runs.workdir import Workdir, read_command, read_config
 from perceiver_jax.settings.config import Config
 from perceiver_jax.system import disk
@@ -42,6 +43,8 @@ def read_result(workdir: Workdir) -> dict[str, Any] | None:
         found = from_json(workdir.result.read_bytes())
         if not isinstance(found, dict) or not {"step", "metrics"} <= found.keys():
             raise ValueError("not the result of a run")
+        if type(found["step"]) is not int or not isinstance(found["metrics"], dict):
+            raise ValueError("not the result of a run: what step or metrics is of another type")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:

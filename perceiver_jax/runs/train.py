@@ -9,7 +9,8 @@ from perceiver_jax.data import pipeline
 from perceiver_jax.data.batch import Batch
 from perceiver_jax.errors import Code, Failure, Stopped
 from perceiver_jax.report.curves import draw_curves
-from perceiver_jax.report.log import MetricsLog, json_text, read_metrics
+from perceiver_jax.report.json_numbers import json_text
+from perceiver_jax.report.log import MetricsLog, read_metrics
 from perceiver_jax.report.progress import Progress
 from perceiver_jax.report.selection import best_evaluations
 from perceiver_jax.runs import accounting
@@ -17,6 +18,7 @@ from perceiver_jax.runs.evaluate import evaluate
 from perceiver_jax.runs.inputs import draw_inputs
 from perceiver_jax.runs.load import TrainedRun
 from perceiver_jax.runs.maps import draw_maps
+from perceiver_jax.runs.page import write_own
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.runs.start import begin_with
@@ -218,6 +220,7 @@ class _Run:
             result["unwritten"] = list(self.unwritten)  # the same command makes up for it
         with self._written(self.workdir.result.name) as path:
             write_atomically(path, json_text(result).encode())
+        write_own(self.workdir, self.progress.note)
         return End(result, next(iter(self.unwritten.values()), None))
 
     @contextlib.contextmanager

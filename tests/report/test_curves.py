@@ -85,6 +85,30 @@ def test_series_put_training_first_and_keep_speed_to_training():
     assert list(found["examples_per_second"]) == ["train"]
 
 
+def test_series_of_others_follow_by_name():
+    numbers = {"b": 1, "loss": 2.0, "a": 0.5, "text": "x", "flag": True, "seconds": 3.0, "steps_per_second": 4.0}
+    records = [{"step": 1, "split": "train"} | numbers]
+    found = series(records, others=True)
+    assert list(found) == ["loss", "a", "b"]
+    assert found["b"]["train"][1].tolist() == [1.0]
+    assert list(series(records)) == ["loss"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "words"),
+    [
+        ("accuracy", 0.5, "50.0 %"),
+        ("loss", 2, "2.000"),
+        ("mean_class_accuracy", 0.25, "25.0 %"),
+        ("grad_norm", 123.456, "123.5"),
+        ("classes_with_examples", 527, "527"),
+        ("loss", float("nan"), "nan"),
+    ],
+)
+def test_a_value_is_shown_as_people_read_it(metric, value, words):
+    assert curves.shown(metric, value) == words
+
+
 def test_drawing_leaves_the_state_of_matplotlib_alone(workdir):
     import matplotlib as mpl
     import matplotlib.pyplot as plt

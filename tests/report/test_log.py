@@ -10,7 +10,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report import log
-from perceiver_jax.report.log import MetricsLog, read_metrics
+from perceiver_jax.report.log import MetricsLog, read_log, read_metrics
 
 
 def train(workdir, resume_step, last_step, loss=1.0, every=10):
@@ -130,6 +130,8 @@ def test_the_reader_skips_damage_keeps_the_newest_and_says_so_once(tmp_path, cap
         '["no", "record"]',
         '{"step": 10, "split": "train", "loss": 3.0}',
         '{"step": "x", "split": "train"}',
+        f'{{"step": {2**53}, "split": "train"}}',
+        "[" * 100_000,
         '{"step": 30, "split": "tra',
     ]
     path.write_text("\n".join(lines))
@@ -140,7 +142,8 @@ def test_the_reader_skips_damage_keeps_the_newest_and_says_so_once(tmp_path, cap
         {"step": 20, "split": "train", "loss": 1.0},
     ]
     (message,) = [record.getMessage() for record in caplog.records]
-    assert "skipped 3 damaged line(s), left out 1 record(s)" in message
+    assert "skipped 5 damaged line(s), left out 1 record(s)" in message
+    assert read_log(path) == (records, 5, 1)
 
 
 def test_the_reader_says_nothing_of_a_sound_file(tmp_path, caplog):

@@ -7,7 +7,7 @@ import pytest
 
 from configs import digits
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.report.log import json_text
+from perceiver_jax.report.json_numbers import json_text
 from perceiver_jax.runs import workdir as workdirs
 from perceiver_jax.runs.past import read_result, read_run, runs_below
 from perceiver_jax.settings.config import parse
@@ -55,7 +55,9 @@ def test_runs_that_cannot_be_read_are_named_and_the_others_are_there(tree):
     assert note.startswith(f"note: left out {tree / 'a'}: ")
 
 
-@pytest.mark.parametrize("text", ["", '{"step": 3', "[]", '{"step": 3}', "\0"])
+@pytest.mark.parametrize(
+    "text", ["", '{"step": 3', "[]", '{"step": 3}', '{"step": "3", "metrics": {}}', '{"step": 3, "metrics": []}', "\0"]
+)
 def test_a_damaged_result_is_named(tree, text):
     path = tree / "b/finished"
     (path / "result.json").write_text(text)

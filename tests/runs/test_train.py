@@ -90,6 +90,7 @@ def test_a_workdir_holds_the_whole_run_and_nothing_else(tiny):
         "metrics.jsonl",
         "problem.json",
         "result.json",
+        "report.html",
         "checkpoints/3/manifest.json",
         "checkpoints/6/manifest.json",
         "plots/curves.png",

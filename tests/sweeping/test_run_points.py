@@ -15,7 +15,8 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.launch import jobs
 from perceiver_jax.launch.local import Local
 from perceiver_jax.report.board import Board, Row
-from perceiver_jax.report.log import json_text, read_latest
+from perceiver_jax.report.json_numbers import json_text
+from perceiver_jax.report.log import read_latest
 from perceiver_jax.runs import workdir as workdirs
 from perceiver_jax.runs.problem import resolve
 from perceiver_jax.settings.config import parse

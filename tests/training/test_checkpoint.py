@@ -256,6 +256,17 @@ def test_damage_to_any_file_is_found_and_the_file_named(copied, damage):
             shutil.rmtree(copied / "a")
 
 
+def test_without_contents_only_names_and_sizes_are_compared(copied):
+    flipped = max(
+        (path for path in files(copied / "10") if path.name != "manifest.json"), key=lambda path: path.stat().st_size
+    )
+    flip(flipped, random.Random(0))
+    assert manifest.verify(copied, 10, contents=False).step == 10
+    flipped.write_bytes(b"")
+    with pytest.raises(Failure, match="has 0 bytes"):
+        manifest.verify(copied, 10, contents=False)
+
+
 def test_extra_files_are_found(copied):
     (copied / "10" / "arrays" / "d" / "extra").touch()
     assert rejection(copied) == "error[4] step 10 rejected: arrays/d/extra: is not in the manifest"
