@@ -13,6 +13,8 @@ import optax
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.tasks import Sums, means
 
+WAITING, AWAY = "waiting for a batch", "away from training"  # what a profiler's trace calls these times
+
 
 class Meter:
     """Sums over the steps of one log interval, and the seconds they took.
@@ -40,7 +42,8 @@ class Meter:
     def waiting(self) -> Iterator[None]:
         """Around the wait for a batch: time in which the devices may have been idle."""
         began = time.monotonic()
-        yield
+        with jax.profiler.TraceAnnotation(WAITING):
+            yield
         self._wait += time.monotonic() - began
 
     @contextlib.contextmanager
@@ -48,7 +51,8 @@ class Meter:
         """Around anything but training (evaluation, saving): its time does not count in the rates."""
         self.settle()
         began = time.monotonic()
-        yield
+        with jax.profiler.TraceAnnotation(AWAY):
+            yield
         self._away += time.monotonic() - began
 
     def add(self, step: int, sums: Sums) -> None:

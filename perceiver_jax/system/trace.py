@@ -1,0 +1,150 @@
+"""A profiler's trace of a compiled program: when each of its operations ran, and what part of it each belongs to."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from jax.profiler import ProfileData
+
+from perceiver_jax.system.parts import Label, label
+
+K = TypeVar("K")
+
+
+class Operation(NamedTuple):
+    """An operation of a compiled program."""
+
+    label: Label
+    is_container: bool  # a loop, a branch or a call: what runs is inside
+
+
+class Span(NamedTuple):
+    """A time in which something went on. Times in nanoseconds."""
+
+    start: float
+    end: float
+    name: str
+
+
+class Trace(NamedTuple):
+    """What a trace has of a program."""
+
+    devices: list[list[list[Span]]]  # by device, by thread or stream: the operations
+    marks: dict[str, list[Span]]  # by name: what this process was doing
+
+
+_INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?([\w.-]+) = .*?[\s)}\]]([a-z][\w-]*)\(", re.MULTILINE)
+_COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.-]+) \(.*\{$")
+_OP_NAME = re.compile(r'metadata=\{[^}]*op_name="((?:[^"\\]|\\.)*)"')
+_CALLED = re.compile(r"(?:calls|to_apply|body|true_computation)=%?([\w.-]+)|branch_computations=\{%?([\w.-]+)")
+_CONTAINERS = ("while", "conditional", "call", "async-start")
+
+
+def operations(program: str) -> dict[str, Operation]:
+    """The operations of a compiled program, as text, by name.
+
+    One without a name stack of its own is where most of what it calls is.
+    """
+    found: dict[str, Operation] = {}
+    called: dict[str, str] = {}
+    inside: dict[str, list[str]] = defaultdict(list)
+    computation = ""
+    for line in program.splitlines():
+        if begins := _COMPUTATION.match(line):
+            computation = begins[1]
+        elif instruction := _INSTRUCTION.match(line):
+            name, opcode = instruction.groups()
+            inside[computation].append(name)
+            stack, calls = _OP_NAME.search(line), _CALLED.search(line)
+            found[name] = Operation(label(stack[1] if stack else ""), opcode in _CONTAINERS)
+            if calls:
+                called[name] = calls[1] or calls[2]
+
+    def within(name: str) -> Label:
+        if found[name].label.part is not None or name not in called:
+            return found[name].label
+        parts = Counter(one for one in map(within, inside[called[name]]) if one.part is not None)
+        return parts.most_common(1)[0][0] if parts else found[name].label
+
+    return {name: operation._replace(label=within(name)) for name, operation in found.items()}
+
+
+def read_trace(directory: Path, names: Iterable[str], marks: Iterable[str]) -> Trace:
+    """The newest trace in a directory: the operations with these names, and this process's annotations with those.
+
+    An accelerator has a plane of its own for each device; on a CPU all devices are threads of this process.
+    """
+    names, marks = set(names), set(marks)
+    newest = max(directory.rglob("*.xplane.pb"), key=lambda path: path.stat().st_mtime)
+    devices, host, marked = [], [], defaultdict(list)
+    for plane in ProfileData.from_file(str(newest)).planes:
+        threads = []
+        for line in plane.lines:
+            spans = []
+            for event in line.events:
+                if event.name in marks:
+                    marked[event.name].append(Span(event.start_ns, event.end_ns, event.name))
+                elif (name := _operation(event, names)) is not None:
+                    spans.append(Span(event.start_ns, event.end_ns, name))
+            threads.append(spans)
+        if any(threads):
+            (devices if plane.name.startswith("/device:") else host).append(threads)
+    return Trace(devices or host, dict(marked))
+
+
+def _operation(event: Any, names: set[str]) -> str | None:
+    """The operation that an event is, by its name, a TPU's `%name = ...` or that beside a GPU's kernel."""
+    name = event.name.removeprefix("%").partition(" ")[0]
+    if name in names:
+        return name
+    return next((value for key, value in event.stats if key == "hlo_op" and value in names), None)
+
+
+def innermost(spans: list[Span]) -> list[Span]:
+    """The spans of one thread, each without the time of those within it."""
+    found, open_ = [], []
+
+    def close(until: float) -> None:
+        while open_ and open_[-1][1].end <= until:
+            begun, span = open_.pop()
+            if span.end > begun:
+                found.append(span._replace(start=begun))
+            if open_:
+                open_[-1][0] = max(open_[-1][0], span.end)
+
+    for span in sorted(spans, key=lambda span: (span.start, -span.end)):
+        close(span.start)
+        if open_ and span.start > open_[-1][0]:
+            found.append(open_[-1][1]._replace(start=open_[-1][0], end=span.start))
+        open_.append([span.start, span])
+    close(float("inf"))
+    return found
+
+
+def divided(spans: Iterable[tuple[Span, int, K]], window: Span) -> dict[K, float]:
+    """The time of a window by what went on: each moment goes in equal parts to the spans with the lowest rank.
+
+    Takes spans with their rank and the name to count them under; moments without any are left out.
+    """
+    edges = []
+    for span, rank, key in spans:
+        start, end = max(span.start, window.start), min(span.end, window.end)
+        if start < end:
+            edges += [(start, 1, rank, key), (end, -1, rank, key)]
+    edges.sort(key=lambda edge: edge[:2])
+    active: dict[int, Counter[K]] = defaultdict(Counter)
+    total: dict[K, float] = defaultdict(float)
+    before = window.start
+    for time, step, rank, key in edges:
+        ranks = [one for one, keys in active.items() if keys]
+        if time > before and ranks:
+            keys = active[min(ranks)]
+            for one, count in keys.items():
+                total[one] += (time - before) * count / keys.total()
+        before = time
+        active[rank][key] += step
+        if not active[rank][key]:
+            del active[rank][key]
+    return dict(total)
