@@ -93,7 +93,7 @@ def program_flops(program: core.Jaxpr) -> int:
 
 
 def labelled_flops(program: core.Jaxpr, outer: str = "") -> Counter[Label]:
-    """The same by where in a step they belong; `outer` is the name stack around the program."""
+    """The same by where in a step they belong, in the program's order; `outer` is the name stack around the program."""
     total: Counter[Label] = Counter()
     for equation in program.eqns:
         stack = f"{outer}/{equation.source_info.name_stack}"
@@ -104,8 +104,8 @@ def labelled_flops(program: core.Jaxpr, outer: str = "") -> Counter[Label]:
             run = inner if equation.primitive.name == "cond" else inner[:1]
             counts = max((labelled_flops(getattr(part, "jaxpr", part), stack) for part in run), key=Counter.total)
             total.update({where: turns * count for where, count in counts.items()})
-        elif count := _operation_flops(equation):
-            total[label(stack)] += count
+        else:
+            total[label(stack)] += _operation_flops(equation)
     return total
 
 

@@ -5,13 +5,14 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import say
 from perceiver_jax.report.step_parts import FORMAT, PARTS, step_table
 from perceiver_jax.runs import accounting
@@ -24,12 +25,43 @@ from perceiver_jax.training.meter import AWAY, WAITING
 from perceiver_jax.training.step import Batch, TrainState
 
 WARM_UP = 3  # steps before those that are profiled: the first ones fill caches, and the queue of batches empties
-_WINDOW = "profiled steps"
+_PROFILED = "profiled steps"
 # What is shown of the time of no part, and for which rank it has in `trace.divided` after operations.
 UNNAMED, WAITED, IDLE = "operations of no part", "waiting for data", "host, devices idle"
 _AWAY_RANK, *_RANKS, _WAITING_RANK = range(4)  # what is in a loop or a call counts rather than the loop itself
 
 Step = Callable[[TrainState, Batch], tuple[TrainState, Sums]]
+Away = Callable[[], contextlib.AbstractContextManager[None]]
+
+
+class Window(NamedTuple):
+    """Which steps of a launch are profiled."""
+
+    after: int  # updates done before the first of them
+    num_steps: int
+
+    @property
+    def end(self) -> int:
+        """Updates done after the last of them."""
+        return self.after + self.num_steps
+
+
+def choose(num_steps: int, first: int, last: int, every: Collection[int]) -> Window:
+    """The steps to profile of a launch from update `first` to `last`: after some to warm up, fewer if fewer are left.
+
+    `every` are the numbers of steps after which the loop evaluates or saves: none of that happens in the steps chosen,
+    unless it does in all.
+    """
+    earliest = first + min(WARM_UP, max(last - first - 1, 0))
+    window = Window(earliest, min(num_steps, last - earliest))
+
+    def is_quiet(after: int) -> bool:
+        return all(-(-after // length) * length >= after + window.num_steps for length in every)
+
+    if min(every) <= window.num_steps:  # no stretch is long enough
+        return window
+    quiet = filter(is_quiet, range(earliest, last - window.num_steps + 1))
+    return window._replace(after=next(quiet, earliest))
 
 
 @contextlib.contextmanager
@@ -38,16 +70,19 @@ def profiled(
     directory: Path,
     num_steps: int,
     first: int,
+    every: Collection[int],
     note: Callable[[str], None],
-    away: Callable[[], contextlib.AbstractContextManager[None]],
+    away: Away,
 ) -> Iterator[Step]:
-    """The update of `programs`, which computes the same and profiles `num_steps` of its calls after some to warm up.
+    """The update of `programs` from update `first` on; those that `choose` takes are profiled, and compute the same.
 
-    Fewer where the run ends before, after update `first`; `note` is told so. The trace and its table come into `directory`,
-    and the table to stdout; what is there already is replaced. A disk that refuses them, and a launch that ends before,
-    are only noted.
+    The trace and its table come into `directory`, and the table to stdout; what is there already is replaced. A disk that
+    refuses them, and a launch that ends before, are only noted.
     """
-    profile = _Profile(programs, directory, num_steps, first, note, away)
+    window = choose(num_steps, first, programs.problem.num_steps, every)
+    if window.num_steps < num_steps:
+        note(f"profile of {window.num_steps} steps, not {num_steps}: {programs.problem.num_steps - first} are left")
+    profile = _Profile(programs, directory, window, first, note, away)
     try:
         yield profile.step
     finally:
@@ -58,35 +93,22 @@ class _Profile:
     """The profile of one launch of a run."""
 
     def __init__(
-        self,
-        programs: Programs,
-        directory: Path,
-        num_steps: int,
-        first: int,
-        note: Callable[[str], None],
-        away: Callable[[], contextlib.AbstractContextManager[None]],
+        self, programs: Programs, directory: Path, window: Window, first: int, note: Callable[[str], None], away: Away
     ):
-        left = programs.problem.num_steps - first
-        self.programs, self.directory, self.note, self.away = programs, directory, note, away
+        self.programs, self.directory, self.window, self.note, self.away = programs, directory, window, note, away
         self.unfinished = directory.with_name(f"{disk.TEMPORARY}{directory.name}")
-        self.warm_up = min(WARM_UP, max(left - 1, 0))
-        self.num_steps = min(num_steps, left - self.warm_up)
-        self.first = first + self.warm_up + 1
-        self.done = 0
-        self.window: jax.profiler.TraceAnnotation | None = None  # while steps are traced
-        if self.num_steps < num_steps:
-            found = f"{left} steps are left of the run, {self.warm_up} of which warm up"
-            note(f"profile of {self.num_steps} steps instead of {num_steps}: {found}")
+        self.done, self.program = first, None
+        self.mark: jax.profiler.TraceAnnotation | None = None  # while steps are traced
 
     def step(self, state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
         """One update."""
-        if not self.done:
+        if self.program is None:
             self._compile(state, batch)
-            self._start_when(state, self.warm_up == 0)
-        state, sums = self.compiled(state, batch)
+            self._start_if_due(state)
+        state, sums = self.programs.step(state, batch)
         self.done += 1
-        self._start_when(state, self.done == self.warm_up)
-        if self.window is not None and self.done == self.warm_up + self.num_steps:
+        self._start_if_due(state)
+        if self.done == self.window.end:
             jax.block_until_ready(state)
             with self.away():
                 self._finish()
@@ -99,39 +121,43 @@ class _Profile:
         lowered = traced.lower()
         lowered_at = time.perf_counter()
         with devices.without_kept_programs():
-            self.compiled = lowered.compile()
+            self.program = lowered.compile()  # that of `programs.step` too: JAX makes one of the same trace only once
         self.seconds = {"tracing_seconds": lowered_at - began, "compile_seconds": time.perf_counter() - lowered_at}
         self.flops = accounting.labelled_flops(traced.jaxpr.jaxpr)
 
-    def _start_when(self, state: TrainState, is_time: bool) -> None:
-        if not is_time:
+    def _start_if_due(self, state: TrainState) -> None:
+        """Begins the trace, once the steps done so far are."""
+        if self.done != self.window.after or self.mark is not None:
             return
         jax.block_until_ready(state)
         options = jax.profiler.ProfileOptions()
         options.python_tracer_level = 0  # every call of Python would be an event
         jax.profiler.start_trace(self.unfinished, profiler_options=options)
-        self.window = jax.profiler.TraceAnnotation(_WINDOW)
-        self.window.__enter__()
+        self.mark = jax.profiler.TraceAnnotation(_PROFILED)
+        self.mark.__enter__()
 
     def _stop(self) -> None:
-        self.window.__exit__(None, None, None)
-        self.window = None
+        self.mark.__exit__(None, None, None)
+        self.mark = None
         jax.profiler.stop_trace()
 
     def close(self) -> None:
         """Ends a profile that has not come to its end."""
-        if self.window is not None:
+        if self.done >= self.window.end:
+            return
+        if self.mark is not None:
             with self._noted():
                 self._stop()
             shutil.rmtree(self.unfinished, ignore_errors=True)
-            self.note(f"profile not written: the launch ended after {self.done - self.warm_up} of {self.num_steps} steps")
+        self.note(f"profile not written: the launch ended at step {self.done}, before step {self.window.end}")
 
     @contextlib.contextmanager
     def _noted(self) -> Iterator[None]:
         """What the disk refuses costs the profile, not the run."""
         try:
             yield
-        except (OSError, jax.errors.JaxRuntimeError) as error:
+        except (OSError, Failure, jax.errors.JaxRuntimeError) as error:
+            shutil.rmtree(self.unfinished, ignore_errors=True)
             self.note(f"profile not written: {disk.reason(error)}")
 
     def _finish(self) -> None:
@@ -148,32 +174,35 @@ class _Profile:
     def _measured(self) -> dict[str, Any]:
         """What parts.json holds."""
         mesh, config = self.programs.mesh, self.programs.problem.config
-        seconds = {key: spent / self.num_steps for key, spent in self._spent().items()}
+        seconds = {key: spent / self.window.num_steps for key, spent in self._spent().items()}
         dtype, step_seconds = config.model.compute_dtype, sum(seconds.values())
         rate = matmul_rate(mesh, jnp.dtype(dtype))
         possible = rate * step_seconds
         device = mesh.devices.flat[0]
-        facts = {"format": FORMAT, "first_step": self.first, "steps": self.num_steps, "platform": device.platform}
-        facts |= {"device": device.device_kind, "devices": mesh.size, "step_seconds": step_seconds, **self.seconds}
+        facts = {"format": FORMAT, "first_step": self.window.after + 1, "steps": self.window.num_steps}
+        facts |= {"platform": device.platform, "device": device.device_kind, "devices": mesh.size}
+        facts |= {"step_seconds": step_seconds, **self.seconds}
         facts |= {"matmul_dtype": dtype, "matmul_flops_per_second": rate}
         facts |= {"flops_per_step": self.flops.total(), "matmul_share": self.flops.total() / possible}
         return facts | {"parts": self._parts(seconds, rate)}
 
     def _spent(self) -> dict[Label, float]:
         """The seconds of all profiled steps, by where they went."""
-        operations = trace.operations(self.compiled.as_text())
-        found = trace.read_trace(self.unfinished, operations, (_WINDOW, WAITING, AWAY))
-        (window,) = found.marks[_WINDOW]
-        ranked = [(span, _AWAY_RANK, Label(AWAY, False)) for span in found.marks.get(AWAY, [])]
-        ranked += [(span, _WAITING_RANK, Label(WAITED, False)) for span in found.marks.get(WAITING, [])]
+        operations = trace.operations(self.program.as_text())
+        found = trace.read_trace(self.unfinished, operations, (_PROFILED, WAITING, AWAY))
+        (window,) = found.marks[_PROFILED]
+        if not found.devices:
+            raise Failure(Code.FAULT, "the trace has no operation of the step", f"{self.unfinished}")
+        ranked = [(span, _AWAY_RANK, Label(AWAY, False)) for span in found.marks[AWAY]]
+        ranked += [(span, _WAITING_RANK, Label(WAITED, False)) for span in found.marks[WAITING]]
         ranked.append((window, _WAITING_RANK + 1, Label(IDLE, False)))
         total: Counter[Label] = Counter()
-        for threads in found.devices or [[]]:
+        for threads in found.devices:
             own = [span for spans in threads for span in trace.innermost(spans)]
             ran = [(span, _RANKS[operations[span.name].is_container], operations[span.name].label) for span in own]
             total.update(trace.divided([*ranked, *ran], window))
         del total[Label(AWAY, False)]
-        return {key: spent / max(len(found.devices), 1) / 1e9 for key, spent in total.items()}
+        return {key: spent / len(found.devices) / 1e9 for key, spent in total.items()}
 
     def _parts(self, seconds: dict[Label, float], rate: float) -> list[dict[str, Any]]:
         """A row for each part, in the order of the forward pass, then the time of none."""

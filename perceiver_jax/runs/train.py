@@ -100,9 +100,10 @@ class _Run:
 
     def _update(self, first: int) -> contextlib.AbstractContextManager[Step]:
         """The update of this launch, which profiles some of its calls where that is asked for."""
-        if self.num_profiled is None or first == self.last:
+        if self.num_profiled is None:
             return contextlib.nullcontext(self.programs.step)
-        asked = self.programs, self.workdir.path / PROFILE, self.num_profiled, first
+        turns = [self.every[name] for name in ("eval_every", "checkpoint_every")]
+        asked = self.programs, self.workdir.path / PROFILE, self.num_profiled, first, turns
         return profiled(*asked, self.progress.note, self.meter.away)
 
     def _next(self, batches: Iterator[Batch], state: TrainState, step: int) -> Batch:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from jax.profiler import ProfileData
+from jax.profiler import ProfileData, ProfileEvent, ProfilePlane
 
 from perceiver_jax.system.parts import Label, label
 
@@ -43,7 +43,7 @@ _CONTAINERS = ("while", "conditional", "call", "async-start")
 
 
 def operations(program: str) -> dict[str, Operation]:
-    """The operations of a compiled program, as text, by name.
+    """The operations of a compiled program, as text, by name; that without a name belongs nowhere.
 
     One without a name stack of its own is where most of what it calls is.
     """
@@ -68,38 +68,47 @@ def operations(program: str) -> dict[str, Operation]:
         parts = Counter(one for one in map(within, inside[called[name]]) if one.part is not None)
         return parts.most_common(1)[0][0] if parts else found[name].label
 
-    return {name: operation._replace(label=within(name)) for name, operation in found.items()}
+    nowhere = Operation(Label(None, False), False)
+    return {"": nowhere} | {name: operation._replace(label=within(name)) for name, operation in found.items()}
 
 
 def read_trace(directory: Path, names: Iterable[str], marks: Iterable[str]) -> Trace:
     """The newest trace in a directory: the operations with these names, and this process's annotations with those.
 
-    An accelerator has a plane of its own for each device; on a CPU all devices are threads of this process.
+    An accelerator has a plane of its own for each device; what it runs besides is an operation without a name. On a CPU
+    all devices are threads of this process.
     """
-    names, marks = set(names), set(marks)
-    newest = max(directory.rglob("*.xplane.pb"), key=lambda path: path.stat().st_mtime)
-    devices, host, marked = [], [], defaultdict(list)
+    names, newest = set(names) - {""}, max(directory.rglob("*.xplane.pb"), key=lambda path: path.stat().st_mtime)
+    marked: dict[str, list[Span]] = {mark: [] for mark in marks}
+    devices, host = [], []
     for plane in ProfileData.from_file(str(newest)).planes:
-        threads = []
-        for line in plane.lines:
+        is_device, threads = plane.name.startswith("/device:"), []
+        for line in _lines_of_device(plane) if is_device else plane.lines:
             spans = []
             for event in line.events:
-                if event.name in marks:
-                    marked[event.name].append(Span(event.start_ns, event.end_ns, event.name))
-                elif (name := _operation(event, names)) is not None:
+                name = _operation(event, names)
+                if name or is_device:
                     spans.append(Span(event.start_ns, event.end_ns, name))
+                elif event.name in marked:
+                    marked[event.name].append(Span(event.start_ns, event.end_ns, event.name))
             threads.append(spans)
         if any(threads):
-            (devices if plane.name.startswith("/device:") else host).append(threads)
-    return Trace(devices or host, dict(marked))
+            (devices if is_device else host).append(threads)
+    return Trace(devices or host, marked)
 
 
-def _operation(event: Any, names: set[str]) -> str | None:
-    """The operation that an event is, by its name, a TPU's `%name = ...` or that beside a GPU's kernel."""
+def _lines_of_device(plane: ProfilePlane) -> list[Any]:
+    """Those with single operations: a TPU has one, beside others of larger units, a GPU one for each stream."""
+    lines = list(plane.lines)
+    return [line for line in lines if line.name == "XLA Ops"] or [line for line in lines if line.name.startswith("Stream")]
+
+
+def _operation(event: ProfileEvent, names: set[str]) -> str:
+    """The operation that an event is, by its name, a TPU's `%name = ...` or that beside a GPU's kernel; empty: none."""
     name = event.name.removeprefix("%").partition(" ")[0]
     if name in names:
         return name
-    return next((value for key, value in event.stats if key == "hlo_op" and value in names), None)
+    return next((value for key, value in event.stats if key == "hlo_op" and value in names), "")
 
 
 def innermost(spans: list[Span]) -> list[Span]:
