@@ -1,6 +1,7 @@
 """The parts of a step, by name: a label on the operations of a compiled program, which costs it nothing."""
 
 import contextlib
+import functools
 import re
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ def part(name: str) -> contextlib.AbstractContextManager[None]:
     return jax.named_scope(_MARK + name)
 
 
+@functools.lru_cache(maxsize=2**16)  # operations by the ten thousand have names by the hundred
 def label(op_name: str) -> Label:
     """What an operation's name in a compiled program, or its name stack in a traced one, says of where it belongs."""
     found = _LABEL.findall(op_name)
