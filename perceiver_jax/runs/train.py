@@ -24,7 +24,7 @@ from perceiver_jax.runs.programs import Programs
 from perceiver_jax.runs.start import begin_with
 from perceiver_jax.runs.workdir import Workdir, earlier_configs
 from perceiver_jax.settings.config import lasting
-from perceiver_jax.system import devices, disk
+from perceiver_jax.system import devices, disk, memory
 from perceiver_jax.system.disk import write_atomically
 from perceiver_jax.system.signals import StopFlag
 from perceiver_jax.training import checkpoint, manifest
@@ -179,7 +179,7 @@ class _Run:
         """Saves and evaluates where it is time to; saves and raises Stopped where a signal has asked for it."""
         saved = self._due("checkpoint_every", step) and self._save(state, step)
         for split in self._missing(step):
-            with self.meter.away():
+            with self.meter.away("evaluation"):
                 found = evaluate(self.programs, state.evaluated, split, self.stop)
             if found is not None:
                 self._write(step, split, self.problem.task.finish(found))
@@ -191,7 +191,7 @@ class _Run:
 
     def _save(self, state: TrainState, step: int) -> bool:
         """Saves a state if it is finite; a full disk only costs that checkpoint, unless the run is to stop now."""
-        with self.meter.away():
+        with self.meter.away("saving"):
             check_finite(state, step)
             try:
                 keep = self.config.train.keep_checkpoints
@@ -223,6 +223,8 @@ class _Run:
             },
             **best_evaluations(self.records, self.problem.task.headline),
             "seconds": self.meter.seconds,
+            "time": self.meter.times,
+            "peak_memory_bytes": {"process": memory.peak(), "device": devices.peak_memory()},
         }
         with self._written("plots/curves.png") as path:
             draw_curves(self.workdir.metrics, path, self.workdir.path.name)

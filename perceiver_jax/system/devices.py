@@ -90,6 +90,12 @@ def this_host() -> dict[str, int]:
     return {"host": jax.process_index(), "num_hosts": jax.process_count()}
 
 
+def peak_memory() -> int | None:
+    """The most bytes that any of this process's accelerators has held at a time; None where that is main memory."""
+    known = [stats["peak_bytes_in_use"] for device in jax.local_devices() if (stats := device.memory_stats())]
+    return max(known, default=None)
+
+
 def batch_sharding(mesh: Mesh, shares_inputs: bool) -> NamedSharding:
     """Examples over all devices; of inputs the axis after theirs, the first of a grid, over those that share an example."""
     return NamedSharding(mesh, PartitionSpec(("data", "model"), *((INPUTS,) if shares_inputs else ())))

@@ -136,7 +136,13 @@ def test_the_result_says_what_the_run_came_to(tiny):
         "metrics": dict,
         "best_by_test": dict,
         "seconds": float,
+        "time": dict,
+        "peak_memory_bytes": dict,
     }
+    assert sum(result["time"].values()) == pytest.approx(2 * result["time"]["launch"])
+    assert all(result["time"][what] > 0 for what in ("training", "compile", "evaluation", "saving", "other", "data_wait"))
+    assert result["peak_memory_bytes"]["process"] > 10**8
+    assert result["peak_memory_bytes"]["device"] is None
     assert result["step"] == 6
     assert result["state_sha256"] == manifest.verify(path / "checkpoints", 6).state_sha256
     assert result["metrics"]["test"].keys() == EVALUATION_METRICS
