@@ -64,6 +64,6 @@ def _whole(profile: Mapping[str, Any]) -> dict[str, Any]:
 def _row(part: Mapping[str, Any]) -> tuple[str, ...]:
     forward, backward = (1000 * part[name] for name in ("forward_seconds", "backward_seconds"))
     flops = quantity(part["flops"]) if part["flops"] else ""
-    rate = f"{100 * part['matmul_share']:.1f}" if part["flops"] else ""
+    rate = f"{100 * part['matmul_share']:.1f}" if part["flops"] and part["matmul_share"] is not None else ""
     times = f"{forward:.3f}", f"{backward:.3f}" if backward else ""
     return (part["part"], *times, f"{100 * part['share']:.1f}", flops, rate)

@@ -19,6 +19,7 @@ from perceiver_jax.runs import accounting
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system import devices, disk, trace
 from perceiver_jax.system.matmul import matmul_rate
+from perceiver_jax.system.operations import operations
 from perceiver_jax.system.parts import Label
 from perceiver_jax.tasks import Sums
 from perceiver_jax.training.meter import AWAY, WAITING
@@ -188,8 +189,8 @@ class _Profile:
 
     def _spent(self) -> dict[Label, float]:
         """The seconds of all profiled steps, by where they went."""
-        operations = trace.operations(self.program.as_text())
-        found = trace.read_trace(self.unfinished, operations, (_PROFILED, WAITING, AWAY))
+        known = operations(self.program.as_text())
+        found = trace.read_trace(self.unfinished, known, (_PROFILED, WAITING, AWAY))
         (window,) = found.marks[_PROFILED]
         if not found.devices:
             raise Failure(Code.FAULT, "the trace has no operation of the step", f"{self.unfinished}")
@@ -199,7 +200,7 @@ class _Profile:
         total: Counter[Label] = Counter()
         for threads in found.devices:
             own = [span for spans in threads for span in trace.innermost(spans)]
-            ran = [(span, _RANKS[operations[span.name].is_container], operations[span.name].label) for span in own]
+            ran = [(span, _RANKS[known[span.name].is_container], known[span.name].label) for span in own]
             total.update(trace.divided([*ranked, *ran], window))
         del total[Label(AWAY, False)]
         return {key: spent / len(found.devices) / 1e9 for key, spent in total.items()}
@@ -211,7 +212,7 @@ class _Profile:
         names = dict.fromkeys(label.part for label in (*flops, *spent) if label.part not in last)
         rows = []
         for name in (*names, *last):
-            forward, backward = (spent[Label(name, is_backward)] for is_backward in (False, True))
+            forward, backward = (float(spent[Label(name, is_backward)]) for is_backward in (False, True))
             count = flops[Label(name, False)] + flops[Label(name, True)]
             both = forward + backward
             row = {"part": name or UNNAMED, "forward_seconds": forward, "backward_seconds": backward}

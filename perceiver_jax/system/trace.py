@@ -1,6 +1,5 @@
-"""A profiler's trace of a compiled program: when each of its operations ran, and what part of it each belongs to."""
+"""A profiler's trace of a compiled program: when each of its operations ran."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,16 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from jax.profiler import ProfileData, ProfileEvent, ProfilePlane
 
-from perceiver_jax.system.parts import Label, label
-
 K = TypeVar("K")
-
-
-class Operation(NamedTuple):
-    """An operation of a compiled program."""
-
-    label: Label
-    is_container: bool  # a loop, a branch or a call: what runs is inside
 
 
 class Span(NamedTuple):
@@ -33,43 +23,6 @@ class Trace(NamedTuple):
 
     devices: list[list[list[Span]]]  # by device, by thread or stream: the operations
     marks: dict[str, list[Span]]  # by name: what this process was doing
-
-
-_INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?([\w.-]+) = .*?[\s)}\]]([a-z][\w-]*)\(", re.MULTILINE)
-_COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.-]+) \(.*\{$")
-_OP_NAME = re.compile(r'metadata=\{[^}]*op_name="((?:[^"\\]|\\.)*)"')
-_CALLED = re.compile(r"(?:calls|to_apply|body|true_computation)=%?([\w.-]+)|branch_computations=\{%?([\w.-]+)")
-_CONTAINERS = ("while", "conditional", "call", "async-start")
-
-
-def operations(program: str) -> dict[str, Operation]:
-    """The operations of a compiled program, as text, by name; that without a name belongs nowhere.
-
-    One without a name stack of its own is where most of what it calls is.
-    """
-    found: dict[str, Operation] = {}
-    called: dict[str, str] = {}
-    inside: dict[str, list[str]] = defaultdict(list)
-    computation = ""
-    for line in program.splitlines():
-        if begins := _COMPUTATION.match(line):
-            computation = begins[1]
-        elif instruction := _INSTRUCTION.match(line):
-            name, opcode = instruction.groups()
-            inside[computation].append(name)
-            stack, calls = _OP_NAME.search(line), _CALLED.search(line)
-            found[name] = Operation(label(stack[1] if stack else ""), opcode in _CONTAINERS)
-            if calls:
-                called[name] = calls[1] or calls[2]
-
-    def within(name: str) -> Label:
-        if found[name].label.part is not None or name not in called:
-            return found[name].label
-        parts = Counter(one for one in map(within, inside[called[name]]) if one.part is not None)
-        return parts.most_common(1)[0][0] if parts else found[name].label
-
-    nowhere = Operation(Label(None, False), False)
-    return {"": nowhere} | {name: operation._replace(label=within(name)) for name, operation in found.items()}
 
 
 def read_trace(directory: Path, names: Iterable[str], marks: Iterable[str]) -> Trace:

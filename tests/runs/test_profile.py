@@ -164,6 +164,7 @@ def test_a_damaged_profile_is_named(tmp_path, content):
 def test_the_table_has_the_numbers_of_the_file():
     head = {"part": "head", "forward_seconds": 0.001, "backward_seconds": 0.002, "share": 0.75, "flops": 3_000_000}
     waiting = {"part": "waiting for data", "forward_seconds": 0.001, "backward_seconds": 0.0, "share": 0.25, "flops": 0}
+    gone = {"part": "latents", "forward_seconds": 0.0, "backward_seconds": 0.0, "share": 0.0, "flops": 10}  # by the compiler
     found = {
         "first_step": 4,
         "steps": 10,
@@ -176,13 +177,14 @@ def test_the_table_has_the_numbers_of_the_file():
         "matmul_flops_per_second": 1e10,
         "flops_per_step": 3_000_000,
         "matmul_share": 0.075,
-        "parts": [head | {"matmul_share": 0.1}, waiting | {"matmul_share": None}],
+        "parts": [head | {"matmul_share": 0.1}, gone | {"matmul_share": None}, waiting | {"matmul_share": None}],
     }
     assert step_table(json.loads(json.dumps(found))).splitlines() == [
         "profile of steps 4 to 13 on 2 x cpu, in the mean of one step:",
         "part              forward ms  backward ms  % of step  FLOPs  % of matmul rate",
         "----------------  ----------  -----------  ---------  -----  ----------------",
         "head                   1.000        2.000       75.0    3 M              10.0",
+        "latents                0.000                     0.0     10",
         "waiting for data       1.000                    25.0",
         "step                   2.000        2.000      100.0    3 M               7.5",
         "matmul rate 10 GFLOP/s, bfloat16, measured now; compile 20.0 s, before it tracing 1.2 s",

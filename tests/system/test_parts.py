@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from perceiver_jax.system import trace
+from perceiver_jax.system.operations import operations
 from perceiver_jax.system.parts import Label, label, part
 
 
@@ -40,7 +40,7 @@ def gradient(part):
 
 
 def test_a_program_has_the_parts_forward_and_backward_also_in_loops():
-    found = {operation.label for operation in trace.operations(gradient(part).compile().as_text()).values()}
+    found = {operation.label for operation in operations(gradient(part).compile().as_text()).values()}
     assert {Label("outer", False), Label("inner", False), Label("inner", True)} <= found
 
 
