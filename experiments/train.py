@@ -1,7 +1,7 @@
 """Trains one config; run again, it resumes or says that it is done.
 
 python -m experiments.train --config configs/mnist5k.py[:variant] --workdir runs/a [--init_from RUN]
-                             [--config.optim.learning_rate=0.002]
+                             [--config.optim.learning_rate=0.002] [--profile 10]
 """
 
 from perceiver_jax.system import memory
@@ -33,6 +33,9 @@ _INIT_FROM = flags.DEFINE(
     None,
     "Trained run, RUN or RUN:STEP, with whose parameters a new one begins as far as they match.",
 )
+_PROFILE = flags.DEFINE_integer(
+    "profile", None, "Profile this many steps: a trace and the time by part of the model, in WORKDIR/profile.", lower_bound=1
+)
 command.define_config()
 
 
@@ -48,9 +51,11 @@ def main() -> None:
                 check_data(problem)
             from perceiver_jax.runs.train import train  # JAX from here on: every wrong config has ended by now
 
-            result, unwritten = train(problem, workdir, stop, source)
+            result, unwritten = train(problem, workdir, stop, source, _PROFILE.value)
         else:
             say(f"{workdir.path} is done.")
+            if _PROFILE.value is not None:
+                say("Nothing to profile: it has no steps left. A new --workdir has.")
         report(result, problem, workdir)
         if unwritten is not None:
             raise unwritten

@@ -310,7 +310,14 @@ def test_help_says_what_the_program_does_and_names_its_flags():
     done = subprocess.run([sys.executable, "-m", "experiments.train", "--help"], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Trains one config; run again, it resumes or says that it is done.\n")
-    assert re.findall(r"^  --(\w+): \S", done.stdout, re.MULTILINE) == ["workdir", "init_from", "debug", "config", "tiny"]
+    assert re.findall(r"^  --(\w+): \S", done.stdout, re.MULTILINE) == [
+        "workdir",
+        "init_from",
+        "profile",
+        "debug",
+        "config",
+        "tiny",
+    ]
 
 
 # Config files

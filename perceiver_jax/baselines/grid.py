@@ -18,6 +18,7 @@ from perceiver_jax.model.config import InputSpec
 from perceiver_jax.model.inputs import InputArray, Streams, by_name, check_grid
 from perceiver_jax.model.linear import Linear, affine
 from perceiver_jax.section import of_stream
+from perceiver_jax.system.parts import part
 
 
 class Parts(NamedTuple):
@@ -83,6 +84,10 @@ class Embed(nnx.Module):
 
     def __call__(self, parts: Parts) -> Float[Array, "B N D"]:
         """The tokens, patches row-major."""
+        with part("embed"):
+            return self._tokens(parts)
+
+    def _tokens(self, parts: Parts) -> Float[Array, "B N D"]:
         dtype = self.linear.dtype or parts.features.dtype
         kernel, bias = self.linear.kernel[...].astype(dtype), self.linear.bias[...].astype(dtype)
         features = patches(parts.features, self.patch_size).astype(dtype)

@@ -21,6 +21,7 @@ from perceiver_jax.model.inputs import Streams
 from perceiver_jax.model.layers import activation_dtype, widened
 from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.norm import EPSILON
+from perceiver_jax.system.parts import part
 
 
 class BatchNorm(nnx.Module):
@@ -123,12 +124,15 @@ class ResNet(nnx.Module):
     def __call__(self, inputs: Streams, masks: Streams | None = None, capture: bool = False) -> Output:
         """Class logits. `capture` is for the attention of cross-attends: there are none."""
         features, positions = self.inputs(inputs, masks)
-        x = _pooled(jax.nn.relu(self.stem(features, positions)))
+        with part("stem"):
+            x = _pooled(jax.nn.relu(self.stem(features, positions)))
         # NNX's own, for what a block sets in its norms leaves it.
         block = nnx.remat(Bottleneck.__call__) if self.remat == "block" else Bottleneck.__call__
-        for module in self.blocks:
-            x = block(module, x)
-        return Output(self.head(widened(x.mean(axis=(1, 2)))), [])
+        for number, module in enumerate(self.blocks, start=1):
+            with part(f"block {number}"):
+                x = block(module, x)
+        with part("head"):
+            return Output(self.head(widened(x.mean(axis=(1, 2)))), [])
 
 
 def _pooled(x: Float[Array, "B H W C"]) -> Float[Array, "B h w C"]:

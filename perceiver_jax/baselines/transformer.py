@@ -15,6 +15,7 @@ from perceiver_jax.model.heads import Output
 from perceiver_jax.model.inputs import Streams
 from perceiver_jax.model.layers import activation_dtype, in_turn, stacked, widened
 from perceiver_jax.model.linear import Linear
+from perceiver_jax.system.parts import part
 
 
 class Layers(nnx.Module):
@@ -28,7 +29,8 @@ class Layers(nnx.Module):
     def __call__(self, tokens: Float[Array, "B N D"]) -> Float[Array, "B N D"]:
         """The tokens after all layers."""
         through = functools.partial(in_turn, around=jax.checkpoint) if self.remat == "layer" else in_turn
-        return through(tokens, self.self_attends)
+        with part("self_attends"):
+            return through(tokens, self.self_attends)
 
 
 class Transformer(nnx.Module):
@@ -54,4 +56,5 @@ class Transformer(nnx.Module):
     def __call__(self, inputs: Streams, masks: Streams | None = None, capture: bool = False) -> Output:
         """Class logits. `capture` is for the attention of cross-attends: there are none."""
         tokens = self.layers(self.embed(self.inputs(inputs, masks)))
-        return Output(self.head(widened(tokens.mean(axis=1))), [])
+        with part("head"):
+            return Output(self.head(widened(tokens.mean(axis=1))), [])

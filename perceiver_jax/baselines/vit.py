@@ -14,6 +14,7 @@ from perceiver_jax.model.inputs import Streams
 from perceiver_jax.model.layers import activation_dtype, widened
 from perceiver_jax.model.linear import Linear
 from perceiver_jax.model.norm import LayerNorm
+from perceiver_jax.system.parts import part
 
 EMBEDDING_SCALE = 0.02  # of ViT's position embeddings before training
 
@@ -49,4 +50,5 @@ class Vit(nnx.Module):
         if self.position_embedding is not None:
             tokens = tokens + self.position_embedding[...].astype(tokens.dtype)
         tokens = self.layers(tokens)
-        return Output(self.head(widened(self.norm(tokens[:, 0]))), [])
+        with part("head"):
+            return Output(self.head(widened(self.norm(tokens[:, 0]))), [])

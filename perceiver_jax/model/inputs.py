@@ -26,6 +26,7 @@ from perceiver_jax.model.config import (
 from perceiver_jax.model.positions import axis_table, channel_order, encoded
 from perceiver_jax.model.segment import Segment
 from perceiver_jax.section import of_stream
+from perceiver_jax.system.parts import part
 
 Given = Shaped[Array | np.ndarray, "..."]  # checked here, so that errors are reported in words
 Streams = Given | Mapping[str, Given]  # one array where there is one stream, otherwise by the streams' names
@@ -61,6 +62,10 @@ class InputArray(nnx.Module):
         Raises TypeError for features that are not floating-point numbers, ValueError for a wrong number of channels, or on
         another grid than on-grid positions were made for, and for a mask that is not one truth value for each input.
         """
+        with part(f"inputs {self.spec.name}"):
+            return self._segment(features, mask)
+
+    def _segment(self, features: Given, mask: Given | None) -> Segment:
         features = self._checked(features)
         mask = self._checked_mask(mask, features)
         vector = None if self.vector is None else self.vector[...]

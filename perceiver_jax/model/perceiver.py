@@ -14,6 +14,7 @@ from perceiver_jax.model.inputs import InputArrays, Masks, Streams
 from perceiver_jax.model.layers import activation_dtype, in_turn, stacked
 from perceiver_jax.model.schedule import num_weights
 from perceiver_jax.model.segment import Segment
+from perceiver_jax.system.parts import part
 
 
 class Perceiver(nnx.Module):
@@ -54,7 +55,8 @@ class Perceiver(nnx.Module):
         """
         segments = self.inputs(inputs, masks)
         latents, attention_logits = (self._captured if capture else self._encoded)(segments)
-        return Output(self.head(latents), attention_logits)
+        with part("head"):
+            return Output(self.head(latents), attention_logits)
 
     def encode(self, inputs: Streams, masks: Masks | None = None) -> Float[Array, "B N D"]:
         """The latents as the head gets them."""
@@ -63,8 +65,9 @@ class Perceiver(nnx.Module):
     def _start(self, segments: list[Segment]) -> Float[Array, "B N D"]:
         """The same latents for each example."""
         features = [segment.features for segment in segments]
-        latents = self.latents[...].astype(jnp.result_type(*features))
-        return jnp.broadcast_to(latents, (features[0].shape[0], *latents.shape))
+        with part("latents"):
+            latents = self.latents[...].astype(jnp.result_type(*features))
+            return jnp.broadcast_to(latents, (features[0].shape[0], *latents.shape))
 
     def _captured(self, segments: list[Segment]) -> tuple[Float[Array, "B N D"], list[dict[str, Array]]]:
         """The paper's forward pass, module by module: the latents, and the attention logits of each cross-attend."""

@@ -39,6 +39,12 @@ def num_weights(uses: Sequence[Use], kind: str) -> int:
     return len({use.weights for use in uses if use.kind == kind})
 
 
+def titles(uses: Sequence[Use]) -> tuple[str, ...]:
+    """What each use is called, numbered by kind from 1: `cross_attend 1`, `self_attends 1`, `cross_attend 2`, ..."""
+    numbers = {kind: itertools.count(1) for kind in ("cross_attend", "self_attends")}
+    return tuple(f"{use.kind} {next(numbers[use.kind])}" for use in uses)
+
+
 def runs(uses: Sequence[Use]) -> tuple[Run, ...]:
     """A schedule as blocks, consecutive ones together that use the same weights, or otherwise the same kinds of module."""
     blocks: list[Block] = []

@@ -1,6 +1,7 @@
 """What a config costs: parameters, floating-point operations, memory. Counted on the abstract model, without allocating."""
 
 import math
+from collections import Counter
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ from jax.extend import core
 
 from perceiver_jax.model import factory, forms
 from perceiver_jax.runs.problem import Problem
+from perceiver_jax.system.parts import Label, label
 from perceiver_jax.training import optim
 
 REPEATED = ("cross_attends", "self_attends", "blocks")  # lists of modules, each of which is a part of the model
@@ -87,24 +89,38 @@ def program_flops(program: core.Jaxpr) -> int:
     Two per multiply-add of a matmul or convolution, one per element of every other arithmetic operation; loops count every
     iteration, and of branches the most expensive counts.
     """
-    total = 0
+    return labelled_flops(program).total()
+
+
+def labelled_flops(program: core.Jaxpr, outer: str = "") -> Counter[Label]:
+    """The same by where in a step they belong, in the program's order; `outer` is the name stack around the program."""
+    total: Counter[Label] = Counter()
     for equation in program.eqns:
+        stack = f"{outer}/{equation.source_info.name_stack}"
         inner = [p for p in jax.tree.leaves(equation.params, is_leaf=_is_program) if _is_program(p)]
-        if equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            shape = equation.invars[0].aval.shape
-            total += 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(shape[axis] for axis in contracted)
-        elif equation.primitive.name == "conv_general_dilated":
-            kernel, outputs = equation.invars[1].aval.shape, equation.params["dimension_numbers"].rhs_spec[0]
-            total += 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) // kernel[outputs]
-        elif inner:
+        if inner:
             turns = equation.params["length"] if equation.primitive.name == "scan" else 1
             # A custom derivative carries its rules beside the function: only the function runs.
             run = inner if equation.primitive.name == "cond" else inner[:1]
-            total += turns * max(program_flops(getattr(part, "jaxpr", part)) for part in run)
-        elif equation.primitive.name not in _FREE:
-            total += max(math.prod(v.aval.shape) for v in (*equation.outvars, *equation.invars) if hasattr(v, "aval"))
+            counts = max((labelled_flops(getattr(part, "jaxpr", part), stack) for part in run), key=Counter.total)
+            total.update({where: turns * count for where, count in counts.items()})
+        else:
+            total[label(stack)] += _operation_flops(equation)
     return total
+
+
+def _operation_flops(equation: core.JaxprEqn) -> int:
+    """FLOPs of one operation that is no program itself."""
+    if equation.primitive.name == "dot_general":
+        (contracted, _), _ = equation.params["dimension_numbers"]
+        shape = equation.invars[0].aval.shape
+        return 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(shape[axis] for axis in contracted)
+    if equation.primitive.name == "conv_general_dilated":
+        kernel, outputs = equation.invars[1].aval.shape, equation.params["dimension_numbers"].rhs_spec[0]
+        return 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) // kernel[outputs]
+    if equation.primitive.name in _FREE:
+        return 0
+    return max(math.prod(v.aval.shape) for v in (*equation.outvars, *equation.invars) if hasattr(v, "aval"))
 
 
 def _is_program(value: Any) -> bool:

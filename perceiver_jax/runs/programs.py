@@ -17,6 +17,7 @@ from perceiver_jax.model.inputs import Streams
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.settings.config import Config
 from perceiver_jax.system import devices
+from perceiver_jax.system.parts import part
 from perceiver_jax.tasks import Evaluation, Sums
 from perceiver_jax.training import checkpoint, optim
 from perceiver_jax.training.step import Batch, TrainState, Variables, train_step
@@ -72,11 +73,12 @@ class Programs:
         task, model = self.problem.task, nnx.merge(self.graph, *variables, copy=True)  # it sets its own
         with self._on_mesh():
             logits = model(batch["inputs"], batch["masks"]).logits
-        each = task.losses(logits, batch["labels"])
-        if self.problem.mixes:
-            portions = batch["portions"]
-            each = portions * each + (1 - portions) * task.losses(logits, batch["other_labels"])
-        return each.mean(), (task.training_sums(logits, batch["labels"], each), nnx.state(model, nnx.BatchStat))
+        with part("loss"):
+            each = task.losses(logits, batch["labels"])
+            if self.problem.mixes:
+                portions = batch["portions"]
+                each = portions * each + (1 - portions) * task.losses(logits, batch["other_labels"])
+            return each.mean(), (task.training_sums(logits, batch["labels"], each), nnx.state(model, nnx.BatchStat))
 
     @functools.cached_property
     def step(self) -> Callable[[TrainState, Batch], tuple[TrainState, Sums]]:

@@ -13,6 +13,7 @@ from perceiver_jax.report.json_numbers import json_text
 from perceiver_jax.report.log import MetricsLog, read_metrics
 from perceiver_jax.report.progress import Progress
 from perceiver_jax.report.selection import best_evaluations
+from perceiver_jax.report.step_parts import PROFILE
 from perceiver_jax.runs import accounting
 from perceiver_jax.runs.evaluate import evaluate
 from perceiver_jax.runs.inputs import draw_inputs
@@ -20,11 +21,12 @@ from perceiver_jax.runs.load import TrainedRun
 from perceiver_jax.runs.maps import draw_maps
 from perceiver_jax.runs.page import write_own
 from perceiver_jax.runs.problem import Problem
+from perceiver_jax.runs.profile import Step, profiled
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.runs.start import begin_with
 from perceiver_jax.runs.workdir import Workdir, earlier_configs
 from perceiver_jax.settings.config import lasting
-from perceiver_jax.system import devices, disk
+from perceiver_jax.system import devices, disk, memory
 from perceiver_jax.system.disk import write_atomically
 from perceiver_jax.system.signals import StopFlag
 from perceiver_jax.training import checkpoint, manifest
@@ -41,21 +43,27 @@ class End(NamedTuple):
     unwritten: Failure | None  # where the disk has refused a part of it: how the command must end
 
 
-def train(problem: Problem, workdir: Workdir, stop: StopFlag, source: TrainedRun | None = None) -> End:
+def train(
+    problem: Problem, workdir: Workdir, stop: StopFlag, source: TrainedRun | None = None, num_profiled: int | None = None
+) -> End:
     """Trains from the newest valid checkpoint to the end of the run; a new one begins with the parameters of `source`.
+
+    `num_profiled` steps are profiled (`runs.profile`), which does not change what is learned.
 
     Raises Stopped after saving where a signal asked for it, and Failure: CONFIG for devices that do not fit,
     CHECKPOINT where none of those saved is valid, NUMERICS for a non-finite loss, WORKDIR for a disk without room.
     """
-    return _Run(problem, workdir, stop, source).run()
+    return _Run(problem, workdir, stop, source, num_profiled).run()
 
 
 class _Run:
     """One launch of a run, from the step it resumes at to its end."""
 
-    def __init__(self, problem: Problem, workdir: Workdir, stop: StopFlag, source: TrainedRun | None):
+    def __init__(
+        self, problem: Problem, workdir: Workdir, stop: StopFlag, source: TrainedRun | None, num_profiled: int | None
+    ):
         self.problem, self.config, self.workdir, self.stop = problem, problem.config, workdir, stop
-        self.source, self.unwritten = source, {}
+        self.source, self.num_profiled, self.unwritten = source, num_profiled, {}
         self.last = problem.num_steps
         self.every = {name: problem.steps(getattr(self.config.train, name)) for name in EVENTS}
         self.programs = Programs(problem)
@@ -70,18 +78,19 @@ class _Run:
         batches = pipeline.train_batches(self.problem.data, self.config.seed, first, **devices.this_host())
         last, mesh = self.last, self.programs.mesh
         log, progress = MetricsLog(self.workdir.path, first), Progress(last, first)
-        with contextlib.closing(batches), log as self.log, progress as self.progress:
+        with contextlib.closing(batches), log as self.log, progress as self.progress, contextlib.ExitStack() as stack:
             self._read_records()
             for words in filter(None, (began, pipeline.never_drawn(self.problem.data))):
                 self.progress.note(words)
             if self.source is not None:
                 self._save(state, 0)  # from here on the run needs its source no longer
+            update = stack.enter_context(self._update(first))
             for step in range(first, last):
                 self._between_steps(state, step)
                 with self.meter.waiting():
                     given = self._next(batches, state, step)
                     batch = devices.to_devices(given, mesh)
-                state, sums = self.programs.step(state, batch)
+                state, sums = update(state, batch)
                 self.meter.add(step + 1, sums)
                 self.progress.update(step + 1, {})
                 if step == 0:
@@ -90,6 +99,14 @@ class _Run:
                     self._write(step + 1, "train", self.meter.read(step + 1))
             self._between_steps(state, last)
         return self._finish(state)
+
+    def _update(self, first: int) -> contextlib.AbstractContextManager[Step]:
+        """The update of this launch, which profiles some of its calls where that is asked for."""
+        if self.num_profiled is None:
+            return contextlib.nullcontext(self.programs.step)
+        turns = [self.every[name] for name in ("eval_every", "checkpoint_every")]
+        asked = self.programs, self.workdir.path / PROFILE, self.num_profiled, first, turns
+        return profiled(*asked, self.progress.note, self.meter.away)
 
     def _next(self, batches: Iterator[Batch], state: TrainState, step: int) -> Batch:
         """The batch of a step; where the data fail, the steps done are saved first."""
@@ -164,7 +181,7 @@ class _Run:
         """Saves and evaluates where it is time to; saves and raises Stopped where a signal has asked for it."""
         saved = self._due("checkpoint_every", step) and self._save(state, step)
         for split in self._missing(step):
-            with self.meter.away():
+            with self.meter.away("evaluation"):
                 found = evaluate(self.programs, state.evaluated, split, self.stop)
             if found is not None:
                 self._write(step, split, self.problem.task.finish(found))
@@ -176,7 +193,7 @@ class _Run:
 
     def _save(self, state: TrainState, step: int) -> bool:
         """Saves a state if it is finite; a full disk only costs that checkpoint, unless the run is to stop now."""
-        with self.meter.away():
+        with self.meter.away("saving"):
             check_finite(state, step)
             try:
                 keep = self.config.train.keep_checkpoints
@@ -208,6 +225,8 @@ class _Run:
             },
             **best_evaluations(self.records, self.problem.task.headline),
             "seconds": self.meter.seconds,
+            "time": self.meter.times,
+            "peak_memory_bytes": {"process": memory.peak(), "device": devices.peak_memory()},
         }
         with self._written("plots/curves.png") as path:
             draw_curves(self.workdir.metrics, path, self.workdir.path.name)

@@ -1,13 +1,15 @@
 """The devices a run computes on, and what each of them holds."""
 
+import contextlib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental.compilation_cache import compilation_cache
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from perceiver_jax.errors import Code, Failure
@@ -24,6 +26,19 @@ def keep_compiled_programs() -> None:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         jax.config.update("jax_compilation_cache_dir", str(home / "perceiver_jax" / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+
+
+@contextlib.contextmanager
+def without_kept_programs() -> Iterator[None]:
+    """Programs compiled within are compiled anew, and not kept."""
+    enabled = jax.config.jax_enable_compilation_cache
+    jax.config.update("jax_enable_compilation_cache", False)
+    compilation_cache.reset_cache()  # JAX asks once whether there is one
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", enabled)
+        compilation_cache.reset_cache()
 
 
 def make_mesh(model: int, inputs: int, batch_sizes: dict[str, int]) -> Mesh:
@@ -73,6 +88,12 @@ def _mesh(devices: list[jax.Device], model: int, inputs: int) -> Mesh:
 def this_host() -> dict[str, int]:
     """Which of how many hosts this process is, as the batches' functions want it."""
     return {"host": jax.process_index(), "num_hosts": jax.process_count()}
+
+
+def peak_memory() -> int | None:
+    """The most bytes that any of this process's accelerators has held at a time; None where that is main memory."""
+    known = [stats["peak_bytes_in_use"] for device in jax.local_devices() if (stats := device.memory_stats())]
+    return max(known, default=None)
 
 
 def batch_sharding(mesh: Mesh, shares_inputs: bool) -> NamedSharding:

@@ -1,7 +1,8 @@
-"""Memory that a program keeps from one step to the next, by glibc's settings at program start."""
+"""A process's memory: what it keeps from one step to the next, by glibc's settings at program start, and its peak."""
 
 import os
 import platform
+import resource
 import sys
 
 
@@ -24,3 +25,9 @@ def settings() -> dict[str, str]:
     # Other arenas than the first take large pieces from mmap whatever its limit says, and give them back.
     tunables = {"arena_max": 1, "mmap_max": 0, "trim_threshold": 1 << 40, "hugetlb": 1}
     return {"GLIBC_TUNABLES": ":".join(f"glibc.malloc.{name}={value}" for name, value in tunables.items())}
+
+
+def peak() -> int:
+    """The most bytes of main memory that this process has held at a time."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

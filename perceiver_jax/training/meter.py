@@ -13,6 +13,8 @@ import optax
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.tasks import Sums, means
 
+WAITING, AWAY = "waiting for a batch", "away from training"  # what a profiler's trace calls these times
+
 
 class Meter:
     """Sums over the steps of one log interval, and the seconds they took.
@@ -24,6 +26,8 @@ class Meter:
         self._batch_size, self._schedule = batch_size, schedule
         self._pending: list[tuple[int, Sums]] = []
         self._began, self._before = time.monotonic(), seconds
+        self._first, self._waited, self._ready = True, 0.0, self._began
+        self._spent = {"compile": 0.0, "evaluation": 0.0, "saving": 0.0, "other": 0.0}
         self._clear()
 
     def _clear(self) -> None:
@@ -36,26 +40,44 @@ class Meter:
         """Of the whole run so far, this launch and the earlier ones."""
         return self._before + time.monotonic() - self._began
 
+    @property
+    def times(self) -> dict[str, float]:
+        """The seconds of this launch, `launch`, and what of them went into what.
+
+        `compile` is the call of the first step, which makes or loads its program; `data_wait` the wait for batches;
+        `evaluation`, `saving` and `other`, such as pictures, are the times `away`; `training` is the rest.
+        """
+        launch = time.monotonic() - self._began
+        spent = {**self._spent, "data_wait": self._waited}
+        return {"launch": launch, "training": launch - sum(spent.values()), **spent}
+
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
         """Around the wait for a batch: time in which the devices may have been idle."""
         began = time.monotonic()
-        yield
-        self._wait += time.monotonic() - began
+        with jax.profiler.TraceAnnotation(WAITING):
+            yield
+        self._ready = time.monotonic()
+        self._wait += self._ready - began
+        self._waited += self._ready - began
 
     @contextlib.contextmanager
-    def away(self) -> Iterator[None]:
-        """Around anything but training (evaluation, saving): its time does not count in the rates."""
+    def away(self, what: str = "other") -> Iterator[None]:
+        """Around anything but training, `evaluation`, `saving` or `other`: its time does not count in the rates."""
         self.settle()
         began = time.monotonic()
-        yield
+        with jax.profiler.TraceAnnotation(AWAY):
+            yield
         self._away += time.monotonic() - began
+        self._spent[what] += time.monotonic() - began
 
     def add(self, step: int, sums: Sums) -> None:
         """Takes the sums of update `step`; reads those of the previous one.
 
         Raises Failure(NUMERICS) where a loss or gradient read is not finite.
         """
+        if self._first:
+            self._first, self._spent["compile"] = False, time.monotonic() - self._ready
         self._pending.append((step, sums))
         if len(self._pending) > 1:
             self._read()

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from perceiver_jax.system.parts import part
 from perceiver_jax.tasks import Sums
 from perceiver_jax.training import optim
 
@@ -77,19 +78,21 @@ def train_step(
         micro = jax.tree.map(lambda x: x.reshape(-1, accumulation_steps, *x.shape[1:]).swapaxes(0, 1), batch)
         like = jax.eval_shape(gradient, variables, jax.tree.map(lambda x: x[0], micro))
         zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
-        add = lambda sum_, part: (jax.tree.map(jnp.add, sum_, gradient(variables, part)), None)  # noqa: E731
-        total, _ = jax.lax.scan(add, zero, micro)
-        return total[0], jax.tree.map(lambda sum_: sum_ / accumulation_steps, total[1])
+        add = lambda sum_, each: (jax.tree.map(jnp.add, sum_, gradient(variables, each)), None)  # noqa: E731
+        with part("accumulation"):
+            total, _ = jax.lax.scan(add, zero, micro)
+            return total[0], jax.tree.map(lambda sum_: sum_ / accumulation_steps, total[1])
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
         variables = Variables(state.params, state.untrained)
         sums, (grads, untrained) = (gradient if accumulation_steps == 1 else accumulated)(variables, batch)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        average = None if ema_decay is None else optim.ema(state.ema, params, ema_decay, state.step)
-        if untrained_decay is not None:
-            untrained = optim.ema(state.untrained, untrained, max(untrained_decay, ema_decay or 0.0), state.step)
-        state = TrainState(state.step + 1, params, opt_state, average, untrained)
-        return state, sums | {"grad_norm": optax.tree.norm(grads)}
+        with part("optimiser"):
+            updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+            params = optax.apply_updates(state.params, updates)
+            average = None if ema_decay is None else optim.ema(state.ema, params, ema_decay, state.step)
+            if untrained_decay is not None:
+                untrained = optim.ema(state.untrained, untrained, max(untrained_decay, ema_decay or 0.0), state.step)
+            state = TrainState(state.step + 1, params, opt_state, average, untrained)
+            return state, sums | {"grad_norm": optax.tree.norm(grads)}
 
     return step

@@ -137,7 +137,13 @@ def test_the_result_says_what_the_run_came_to(tiny):
         "metrics": dict,
         "best_by_test": dict,
         "seconds": float,
+        "time": dict,
+        "peak_memory_bytes": dict,
     }
+    assert sum(result["time"].values()) == pytest.approx(2 * result["time"]["launch"])
+    assert all(result["time"][what] > 0 for what in ("training", "compile", "evaluation", "saving", "other", "data_wait"))
+    assert result["peak_memory_bytes"]["process"] > 10**8
+    assert result["peak_memory_bytes"]["device"] is None
     assert result["step"] == 6
     assert result["state_sha256"] == manifest.verify(path / "checkpoints", 6).state_sha256
     assert result["metrics"]["test"].keys() == EVALUATION_METRICS
@@ -273,6 +279,7 @@ def structure(config):
 
 
 STRUCTURES = {structure(config): name for name, config in ELSEWHERE.items()}.values()  # one config of each
+MODELS = {ELSEWHERE[name].model.model_class: name for name in STRUCTURES}.values()  # one of each class of models
 
 
 @pytest.mark.parametrize("config", ELSEWHERE.values(), ids=ELSEWHERE)
@@ -294,12 +301,17 @@ def test_a_config_without_data_here_traces(name):
     if problem.mixes:
         batch |= {"other_labels": labels, "portions": jax.ShapeDtypeStruct((size,), np.float32)}
     before = made.abstract_state
-    after, sums = jax.eval_shape(made.step, before, batch)
+    traced = made.step.trace(before, batch)
+    after, sums = traced.out_info
     assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
         lambda leaf: (leaf.shape, leaf.dtype), before
     )
     metrics = METRICS if config.task.kind == "single_label" else {"loss"}
     assert sums.keys() == metrics | {"weight", "grad_norm"}
+    if name in MODELS:
+        flops = accounting.labelled_flops(traced.jaxpr.jaxpr)  # a profile has rows for what a step does
+        assert sum(count for label, count in flops.items() if label.part is None) < 0.01 * flops.total()
+        assert {"head", "loss", "optimiser"} < {label.part for label in flops if flops[label]}
 
 
 # Losses

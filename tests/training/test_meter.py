@@ -71,6 +71,28 @@ def test_waiting_is_a_fraction_of_training_and_what_is_not_training_has_no_part_
     assert (found["data_wait_fraction"], found["steps_per_second"], found["seconds"]) == (0.25, 0.25, 104.0)
 
 
+def test_the_time_of_a_launch_is_told_apart_by_what_it_went_into(clock):
+    counter = make(seconds=1000.0)
+    clock.now += 5  # reading the records
+    for compiled in (30, 2):
+        with counter.waiting():
+            clock.now += 1
+        clock.now += compiled
+        counter.add(1, sums())
+    for what, seconds in (("evaluation", 10), ("saving", 7), ("other", 3), ("saving", 7)):
+        with counter.away(what):
+            clock.now += seconds
+    assert counter.times == {
+        "launch": 66.0,
+        "training": 7.0,
+        "compile": 30.0,
+        "evaluation": 10.0,
+        "saving": 14.0,
+        "other": 3.0,
+        "data_wait": 2.0,
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("loss", np.nan), ("loss", np.inf), ("grad_norm", np.nan), ("grad_norm", np.inf)]
 )
