@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from perceiver_jax.errors import Failure, printable
-from perceiver_jax.report.json_numbers import from_json
 from perceiver_jax.report.page.facts import Table
+from perceiver_jax.report.step_parts import PARTS, PROFILE, read_profile
 from perceiver_jax.report.tables import quantity
 from perceiver_jax.runs.workdir import Workdir
 from perceiver_jax.system import disk
@@ -46,11 +46,10 @@ def by_class(workdir: Workdir, note: Callable[[str], None]) -> Iterator[Table]:
 
 def parts(workdir: Workdir, note: Callable[[str], None]) -> Iterator[Table]:
     """The time of a step by part of the model, where it has been profiled; what cannot be read goes to `note`."""
-    path = workdir.path / "profile/parts.json"
-    if not path.exists():
-        return
     try:
-        found = from_json(path.read_bytes())
+        found = read_profile(workdir.path)
+        if found is None:
+            return
         first, last = found["first_step"], found["first_step"] + found["steps"] - 1
         title = (
             f"profile of steps {first:,} to {last:,} on {found['devices']} x {found['device']}: "
@@ -69,8 +68,11 @@ def parts(workdir: Workdir, note: Callable[[str], None]) -> Iterator[Table]:
             ]
             for row in found["parts"]
         ]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        note(f"profile/parts.json cannot be read: {disk.reason(error)}")
+    except Failure as failure:
+        note(f"{PROFILE}/{PARTS} cannot be read: {failure.found}")
+        return
+    except (KeyError, TypeError) as error:
+        note(f"{PROFILE}/{PARTS} cannot be read: {disk.reason(error)}")
         return
     yield Table(title, ["part", "forward ms", "backward ms", "of the step", "FLOPs", "of the matmul rate"], rows)
 
