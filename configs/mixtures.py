@@ -1,12 +1,12 @@
 """Mixtures of instruments and drums, 25 classes, up to four at once: AudioSet's path on real sounds that anyone can get.
 
-Not in the paper. Debian's packages fluid-soundfont-gm, hydrogen-data and hydrogen-drumkits hold the sounds, which
-`scripts.mixtures.write` mixes and writes in AudioSet's own layout; no instrument is in both splits. A model gets as many
-samples as in the paper, 61,440, but of 16,000 a second, which is 3.84 of a clip's 4 seconds: as a spectrogram of 60 x 64
-values or, with `:raw`, as 480 pieces of 128 samples.
+Not in the paper. Debian's packages fluid-soundfont-gm, timgm6mb-soundfont, hydrogen-data and hydrogen-drumkits hold the
+sounds, which `scripts.mixtures.write` mixes and writes in AudioSet's own layout; no instrument is in both splits. A model gets
+as many samples as in the paper, 61,440, but of 16,000 a second, which is 3.84 of a clip's 4 seconds: as a spectrogram of
+60 x 64 values or, with `:raw`, as 480 pieces of 128 samples.
 
-    python -m scripts.mixtures.write --soundfont /usr/share/sounds/sf2/FluidR3_GM.sf2 \
-        --drumkits /usr/share/hydrogen/data/drumkits --output mixtures
+    python -m scripts.mixtures.write --drumkits /usr/share/hydrogen/data/drumkits --output mixtures \
+        --soundfonts /usr/share/sounds/sf2/FluidR3_GM.sf2,/usr/share/sounds/sf2/TimGM6mb.sf2
     python -m scripts.prepare_audioset --segments mixtures/balanced_train_segments.csv,mixtures/eval_segments.csv \
         --labels mixtures/class_labels_indices.csv --clips mixtures/clips --data_dir ~/mixtures --allow_partial
     python -m experiments.train --config configs/mixtures.py --config.data.data_dir=~/mixtures --workdir runs/mixtures

@@ -1,16 +1,16 @@
 """Writes mixtures of instruments and drums, in the layout of AudioSet: lists of segments, a list of classes, and clips.
 
-python -m scripts.mixtures.write --soundfont FluidR3_GM.sf2 --drumkits /usr/share/hydrogen/data/drumkits --output DIR
-    [--num_train 12000] [--num_eval 1000] [--seed 0]
+python -m scripts.mixtures.write --soundfonts FluidR3_GM.sf2,TimGM6mb.sf2 --drumkits /usr/share/hydrogen/data/drumkits
+    --output DIR [--num_train 12000] [--num_eval 1000] [--seed 0]
 
-The soundfont is that of Debian's package fluid-soundfont-gm, the kits those of hydrogen-data and hydrogen-drumkits. Each
-clip of 4 seconds has 1 to 4 of 25 classes, at random times and gains. No instrument is in both splits. Then
+The soundfonts are those of Debian's packages fluid-soundfont-gm and timgm6mb-soundfont (pretty_midi's wheel holds the second
+too), the kits those of hydrogen-data and hydrogen-drumkits. Each clip of 4 seconds has 1 to 4 of 25 classes, each one
+instrument, at random times, gain and tuning. No instrument is in both splits. Then
 
 python -m scripts.prepare_audioset --segments DIR/balanced_train_segments.csv,DIR/eval_segments.csv
     --labels DIR/class_labels_indices.csv --clips DIR/clips --data_dir DATA --allow_partial
 
-The soundfont is under the MIT licence; the kits are under several, GPL-2 among them, and so are mixtures: put none into a
-repository.
+Soundfonts and kits are under several licences, GPL-2 among them, and so are mixtures: put none into a repository.
 """
 
 import collections
@@ -39,11 +39,12 @@ from scripts.preparation import check_outside
 SECONDS, PEAK = 4, 0.9  # of a clip; its loudest sample
 MAX_CLASSES = 4  # of a clip
 DECIBELS = 12.0  # by which the softest class of a clip may be below the loudest
+SEMITONES = 2.0  # by which an instrument may be tuned lower or higher than it was recorded
 SPACING = (0.15, 0.8)  # seconds from one sound of a class to the next
 LISTS = {"train": "balanced_train", "eval": "eval"}
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
-_SOUNDFONT = flags.DEFINE(command.PATH, "soundfont", None, "The soundfont: a .sf2 file.")
+flags.DEFINE_string("soundfonts", None, "General MIDI soundfonts between commas, .sf2 files.")
 _DRUMKITS = flags.DEFINE(command.PATH, "drumkits", None, "Directory of Hydrogen's drum kits.")
 _OUTPUT = flags.DEFINE(command.PATH, "output", None, "Directory to make.")
 _NUM_TRAIN = flags.DEFINE_integer("num_train", 12_000, "Clips to train on.", lower_bound=1)
@@ -52,17 +53,17 @@ _SEED = flags.DEFINE_integer("seed", 0, "Of what is drawn.", lower_bound=0)
 
 
 def main() -> None:
-    soundfont, kits = (Path(command.require(name)) for name in ("soundfont", "drumkits"))
+    kits = Path(command.require("drumkits"))
     output = Path(command.require("output")).absolute()
     check_outside(output, kits, "drumkits")
     try:
         if output.exists() and any(output.iterdir()):
             raise Failure(Code.WORKDIR, f"output is not empty: {output}", hint="another --output")
-        data = soundfont.read_bytes()
     except OSError as error:
-        raise Failure(Code.DATA, f"--soundfont {soundfont}", found=disk.reason(error)) from None
-    with named("soundfont", f"{soundfont}"):
-        known = [*parts.notes(read_soundfont(data)), *parts.hits(kits)]
+        raise Failure(Code.WORKDIR, f"cannot write to {output}", found=disk.reason(error)) from None
+    known = [part for font in command.require("soundfonts").split(",") for part in notes_of(Path(font))] + list(
+        parts.hits(kits)
+    )
     output.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{disk.TEMPORARY}{output.name}-", dir=output.parent))
     try:
@@ -76,6 +77,16 @@ def main() -> None:
     counts = collections.Counter(part.split for part in known)
     say(f"{output} is ready: {_NUM_TRAIN.value:,} clips of {counts['train']:,} instruments to train on,"
         f" {_NUM_EVAL.value:,} of {counts['eval']:,} others to evaluate on")  # fmt: skip
+
+
+def notes_of(soundfont: Path) -> list[Part]:
+    """The instruments of a soundfont's file; raises Failure(DATA) where it cannot be read."""
+    try:
+        data = soundfont.read_bytes()
+    except OSError as error:
+        raise Failure(Code.DATA, f"--soundfonts {soundfont}", found=disk.reason(error)) from None
+    with named("soundfont", f"{soundfont}"):
+        return list(parts.notes(read_soundfont(data)))
 
 
 def write(known: Sequence[Part], folder: Path, sizes: Mapping[str, int], seed: int) -> None:
@@ -131,14 +142,21 @@ def mixture(
     for label in labels:
         part = by_class[label][rng.integers(len(by_class[label]))]
         gain = np.float32(10 ** (-rng.uniform(0, DECIBELS) / 20))
+        speed = 2 ** (rng.uniform(-SEMITONES, SEMITONES) / 12)
         time = rng.uniform(0, SPACING[1])
         while time < SECONDS:
-            sound = part.sounds[rng.integers(len(part.sounds))]
+            sound = played(part.sounds[rng.integers(len(part.sounds))], speed)
             first = int(time * RATE)
             there = whole[first : first + len(sound)]
             there += gain * sound[: len(there)]
             time += rng.uniform(*SPACING)
     return labels, whole * np.float32(PEAK / max(float(np.abs(whole).max()), 1e-6))
+
+
+def played(sound: Float32[np.ndarray, " samples"], speed: float) -> Float32[np.ndarray, " fewer_or_more"]:
+    """A sound played faster, and so higher, or slower."""
+    times = np.arange(0, len(sound) - 1, speed)
+    return np.interp(times, np.arange(len(sound)), sound).astype(np.float32)
 
 
 if __name__ == "__main__":

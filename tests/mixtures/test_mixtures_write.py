@@ -52,7 +52,7 @@ def launch(tmp_path, monkeypatch, capsys):
     (tmp_path / "font.sf2").write_bytes(font())
 
     def launch(output, *arguments):
-        paths = ["--soundfont", tmp_path / "font.sf2", "--drumkits", tmp_path / "kits", "--output", output]
+        paths = ["--soundfonts", tmp_path / "font.sf2", "--drumkits", tmp_path / "kits", "--output", output]
         monkeypatch.setattr(sys, "argv", ["write", *map(str, paths), *arguments])
         with fresh_flags(), pytest.raises(SystemExit) as end:
             runpy.run_path(f"{ROOT}/scripts/mixtures/write.py", run_name="__main__")
