@@ -1,9 +1,9 @@
 """Mixtures of instruments and drums, 25 classes, up to four at once: AudioSet's path on real sounds that anyone can get.
 
 Not in the paper. Debian's packages fluid-soundfont-gm, timgm6mb-soundfont, hydrogen-data and hydrogen-drumkits hold the
-sounds, which `scripts.mixtures.write` mixes and writes in AudioSet's own layout; no instrument is in both splits. A model gets
-as many samples as in the paper, 61,440, but of 16,000 a second, which is 3.84 of a clip's 4 seconds: as a spectrogram of
-60 x 64 values or, with `:raw`, as 480 pieces of 128 samples.
+sounds, which `scripts.mixtures.write` mixes and writes in AudioSet's own layout; no instrument is in both splits. A model
+gets as many samples as in the paper, 61,440, but of 16,000 a second, which is 3.84 of a clip's 4 seconds: as a spectrogram
+of 60 x 64 values or, with `:raw`, as 480 pieces of 128 samples.
 
     python -m scripts.mixtures.write --drumkits /usr/share/hydrogen/data/drumkits --output mixtures \
         --soundfonts /usr/share/sounds/sf2/FluidR3_GM.sf2,/usr/share/sounds/sf2/TimGM6mb.sf2
