@@ -42,6 +42,8 @@ setup(
         "audio": ["av>=18.0", "soundfile>=0.14", "soxr>=1.0"],
         # HDF5 files: one of ModelNet40's releases.
         "points": ["h5py>=3.14"],
+        # The site of docs/: Sphinx reads the pages and docstrings, Jupyter executes the tutorials.
+        "docs": ["furo>=2025.12", "latex2mathml>=3.81", "myst-nb>=1.4", "sphinx>=8.2"],
         "dev": ["beartype>=0.22", "hypothesis>=6.170", "librosa>=0.11", "pytest>=9.0", "pytest-xdist>=3.8", "ruff>=0.15"],
     },
 )
