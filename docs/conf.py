@@ -1,19 +1,17 @@
 """How Sphinx makes a site of these pages: `make docs`."""
 
 import os
-import re
 import sys
 from pathlib import Path
 
 from latex2mathml import converter
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, f"{ROOT}")
+sys.path[:0] = [f"{ROOT}", f"{ROOT}/docs"]
 
 project, author = "perceiver_jax", "the authors of perceiver_jax"
 copyright = "Apache-2.0"
-extensions = ["myst_nb", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
-exclude_patterns = ["_build"]
+extensions = ["myst_nb", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "from_source"]
 highlight_language = "none"  # most blocks are commands and what they print
 html_theme, html_title = "furo", "perceiver_jax"
 html_static_path, html_css_files = ["_static"], ["site.css"]
@@ -30,22 +28,24 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 900  # seconds for a cell
 nb_merge_streams = True
 COPIED = ("configs", "experiments", "perceiver_jax", "scripts")
-BEGIN = "import shutil\nfor name in {names}:\n    shutil.copytree(f'{root}/' + name, name, ignore=shutil.ignore_patterns('__pycache__'))\n"
+BEGIN = """import shutil
+for name in {names}:
+    shutil.copytree(f"{root}/{{name}}", name, ignore=shutil.ignore_patterns("__pycache__"))
+"""
 
 # The library, from docstrings: a page for every room
 apidoc_modules = [
     {"path": f"{ROOT}/perceiver_jax", "destination": "api/generated", "module_first": True, "separate_modules": False}
 ]
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True}
-autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True
+autodoc_typehints = "none"  # they are in the signatures, as written
+add_module_names = toc_object_entries = False
+exclude_patterns = ["_build", "api/generated/modules.rst"]
 
 
 def setup(app):
     """Adds what is ours to Sphinx."""
     app.add_html_math_renderer("mathml", (_inline_math, None), (_block_math, None))
-    app.connect("autodoc-process-docstring", _as_plain_text)
     app.connect("builder-inited", _prepare_kernels)
 
 
@@ -56,15 +56,6 @@ def _prepare_kernels(app):
     (startup / "begin.py").write_text(BEGIN.format(names=COPIED, root=ROOT))
     os.environ["IPYTHONDIR"] = f"{startup.parents[1]}"
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-
-
-def _as_plain_text(app, what, name, obj, options, lines):
-    """Docstrings are plain text with code in backticks: anything else that reStructuredText would take for markup is not."""
-    for number, line in enumerate(lines):
-        parts = re.split(r"(`[^`]+`)", line)
-        lines[number] = "".join(
-            f"`{part}`" if part.startswith("`") else re.sub(r"([\\*|_])", r"\\\1", part) for part in parts
-        )
 
 
 def _inline_math(translator, node):

@@ -97,8 +97,7 @@ def test_what_adding_shows_trains_to_the_end(tmp_path, monkeypatch):
     printed = []
 
     def launch(line):
-        python, *words = shlex.split(line)
-        printed.append(finish([sys.executable, *words], cwd=tmp_path))
+        printed.append(finish([sys.executable, *shlex.split(line)[1:]], cwd=tmp_path))
 
     page = ROOT / "docs/adding.md"
     new = re.findall(r"^%%writefile (.+)$", page.read_text(), re.MULTILINE)

@@ -1,32 +1,15 @@
-"""The tutorials run: their cells are executed in tiny form, in a process that has JAX already."""
+"""The tutorials run: their cells are executed in tiny form, by a process that is forked from one with JAX."""
 
-import runpy
-import shlex
-import sys
-
-import matplotlib.pyplot as plt
 import pytest
 
 from tests import notebooks
-from tests.door import fresh_flags
 
-TINY = [page for page in notebooks.pages() if page.name != "adding.md"]  # that one is in tests/test_docs.py, as a whole
-
-
-def launch(line):
-    """Runs `python -m MODULE ...` in this process."""
-    python, flag, module, *words = shlex.split(line)
-    assert (python, flag) == ("python", "-m")
-    with fresh_flags(), pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
-        patch.setattr(sys, "argv", [module, *words])
-        runpy.run_module(module, run_name="__main__")
-    assert end.value.code == 0
+PAGES = [page for page in notebooks.pages() if page.name != "adding.md"]  # that one is in tests/test_docs.py, as a whole
 
 
-@pytest.mark.parametrize("page", TINY, ids=[page.stem for page in TINY])
-def test_a_tutorial_runs(page, tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_a_tutorial_runs(page, launcher, tmp_path):
     (tmp_path / "configs").symlink_to(notebooks.ROOT / "configs")
-    monkeypatch.chdir(tmp_path)
-    notebooks.execute(page, launch)
-    plt.close("all")
+    run = launcher.start("tests.notebooks", page, cwd=tmp_path)
+    assert run.wait() == 0, run.stderr
     assert any(tmp_path.glob("runs/*/result.json"))
