@@ -35,7 +35,12 @@ for name in {names}:
 
 # The library, from docstrings: a page for every room
 apidoc_modules = [
-    {"path": f"{ROOT}/perceiver_jax", "destination": "api/generated", "module_first": True, "separate_modules": False}
+    {
+        "path": f"{ROOT}/perceiver_jax",
+        "destination": "api/generated",
+        "module_first": True,
+        "automodule_options": {"members", "show-inheritance"},
+    }
 ]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # they are in the signatures, as written

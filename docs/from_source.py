@@ -9,7 +9,7 @@ import importlib
 import inspect
 import re
 
-from sphinx.addnodes import pending_xref
+from sphinx import addnodes
 
 
 def setup(app):
@@ -56,7 +56,7 @@ def _find(name):
 
 def _signature(app, what, name, obj, options, signature, returns):
     found = _find(name)
-    if found is None:
+    if signature is None or found is None or isinstance(found[0], ast.AnnAssign):
         return None
     node = found[0]
     if isinstance(node, ast.ClassDef):  # of most, and of all settings, the fields that follow say more
@@ -76,12 +76,14 @@ def _signature(app, what, name, obj, options, signature, returns):
 
 
 def _docstring(app, what, name, obj, options, lines):
-    """Docstrings are plain text with code in backticks: what else reStructuredText would take for markup is none."""
-    field = _find(name) if what == "attribute" else None
-    if field is not None and isinstance(field[0], ast.AnnAssign):
-        node, source = field
-        comment = source[node.end_lineno - 1].partition("  # ")[2]
-        lines[:] = [f"`{ast.unparse(node.annotation)}`" + f" {comment}" * bool(comment)]
+    """Adds the fields of a class to its docstring.
+
+    Docstrings are plain text with code in backticks: what else reStructuredText would take for markup is none.
+    """
+    found = _find(name) if what in ("class", "exception") else None
+    if found is not None and isinstance(found[0], ast.ClassDef):
+        fields = [node for node in found[0].body if isinstance(node, ast.AnnAssign)]
+        lines += [""] * bool(fields) + [_field(node, found[1]) for node in fields]
     for number, line in enumerate(lines):
         parts = re.split(r"(`[^`]+`)", line)
         lines[number] = "".join(
@@ -89,16 +91,22 @@ def _docstring(app, what, name, obj, options, lines):
         )
 
 
+def _field(node, source):
+    """A field, its type and the comment behind it."""
+    comment = source[node.end_lineno - 1].partition("  # ")[2]
+    return f"- `{node.target.id}`: `{ast.unparse(node.annotation)}`" + f", {comment}" * bool(comment)
+
+
 def _skip(app, what, name, obj, skip, options):
-    """Leaves out what pydantic adds to settings, and a room's `MEMBER`, which is shown under its own name."""
-    return True if name in ("model_config", "MEMBER") else None
+    """Leaves out what named tuples say of their fields, which are listed with their class."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
 
 
 def _link(app, document):
     """Lets a type in a signature lead to what its module imports under that name, not to any of the same name."""
-    for node in document.findall(pending_xref):
-        if "py:module" in node and node["py:module"] and node["refspecific"]:
+    for node in document.findall(addnodes.pending_xref):
+        if node.hasattr("refspecific") and node.hasattr("py:module") and node["py:module"]:
             *_, imports = _written(node["py:module"])
             first, dot, rest = node["reftarget"].partition(".")
-            node["refspecific"] = False
+            del node["refspecific"]
             node["reftarget"] = imports[first] + dot + rest if first in imports else node["reftarget"]

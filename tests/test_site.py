@@ -28,8 +28,6 @@ def listed(page):
 def anchors(page):
     """What links may name in a page: its headings."""
     headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
-        r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE), re.MULTILINE
-    )
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
