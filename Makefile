@@ -1,5 +1,5 @@
 # Two commands on a fresh machine with Python >= 3.11: `make quickstart` (or `make quickstart MODALITY=points`) and `make test`.
-# `make test-newest` runs the tests on the newest Python and packages instead of the pinned ones.
+# `make test-newest` runs the tests on the newest Python and packages instead of the pinned ones. `make docs` makes the site.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,7 +21,11 @@ NEWEST_PYTHON ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.13*/bin/python
 NEWEST := .venv-newest
 EXTRAS := --extra examples --extra audio --extra points --extra slurm --extra search --extra report --extra dev
 
-.PHONY: quickstart test test-newest lint check lock
+# What makes the site has an environment of its own, so that the first run and the tests need not wait for it.
+SITE := .venv-docs
+SITE_READY := $(SITE)/ready
+
+.PHONY: quickstart test test-newest docs lint check lock
 
 quickstart: $(READY)
 	$(BIN)/python -m experiments.train --config $(word 1,$(FIRST)) --workdir $(word 2,$(FIRST))
@@ -35,6 +39,10 @@ test-newest: $(READY)
 	$(BIN)/python -m uv pip install --quiet --upgrade --python $(NEWEST)/bin/python -r setup.py $(EXTRAS)
 	PYTHONDONTWRITEBYTECODE= $(NEWEST)/bin/python -m pytest
 
+# The site, docs/_build/html/index.html; the tutorials are executed, which takes a few minutes. A warning is an error.
+docs: $(SITE_READY)
+	$(SITE)/bin/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build/html
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,14 +51,18 @@ check: lint test
 
 # Exact versions with hashes; uv installs them in seconds, pip does where uv cannot be had.
 $(READY): requirements.lock
+$(SITE_READY): requirements-docs.lock
+$(READY) $(SITE_READY):
 	$(PYTHON) -c 'import sys; sys.exit("Python >= 3.11 is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv || true
-	$(BIN)/python -m uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock \
-		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check uv || true
+	$(@D)/bin/python -m uv pip sync --quiet --compile-bytecode --require-hashes --python $(@D)/bin/python $< \
+		|| $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
 	touch $@
 
-# Made again when setup.py changes.
+# Made again when setup.py changes. The site's versions are those of the tests, and more packages.
+COMPILE := uv pip compile setup.py --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-header --quiet
 lock:
-	$(BIN)/python -m uv pip compile setup.py $(EXTRAS) --universal --python-version 3.11 \
-		--fork-strategy fewest --generate-hashes --no-header --quiet --output-file requirements.lock
+	$(BIN)/python -m $(COMPILE) $(EXTRAS) --output-file requirements.lock
+	$(BIN)/python -m $(COMPILE) --extra examples --extra audio --extra points --extra report --extra docs --constraint requirements.lock \
+		--output-file requirements-docs.lock

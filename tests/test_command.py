@@ -22,6 +22,7 @@ from perceiver_jax.section import of_stream
 from perceiver_jax.settings import files
 from perceiver_jax.settings.config import parse
 from perceiver_jax.training import manifest
+from tests import notebooks
 from tests.door import fresh_flags
 from tests.launch import on_devices
 
@@ -634,9 +635,10 @@ def written_commands() -> list[str]:
 
     docs/adding.md is about files that are yet to be written: tests/test_docs.py writes and runs them.
     """
-    pages = [path.read_text() for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))) if path.name != "adding.md"]
+    pages = [path.read_text() for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")))]
+    tutorials = ["\n".join(notebooks.commands(page)) for page in notebooks.pages() if page.name != "adding.md"]
     configs = [ast.get_docstring(ast.parse(path.read_text())) or "" for path in sorted(ROOT.glob("configs/*.py"))]
-    texts = [block for page in pages for block in blocks(page)] + configs
+    texts = [block for page in pages for block in blocks(page)] + tutorials + configs
     lines = [line.strip() for text in texts for line in text.replace("\\\n", " ").splitlines()]
     return list(dict.fromkeys(line for line in lines if re.match(r"(python -m|make) ", line)))
 

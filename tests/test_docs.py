@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
+from tests import notebooks
 
 ROOT = Path(__file__).parents[1]
 
@@ -87,14 +90,18 @@ def test_the_pages_for_python_run_with_the_wheel_alone(unpacked, launcher, tmp_p
     assert printed.endswith(f"{unpacked}/perceiver_jax/__init__.py\n")
 
 
-def test_what_adding_shows_trains_to_the_end(tmp_path):
+def test_what_adding_shows_trains_to_the_end(tmp_path, monkeypatch):
     for name in ("perceiver_jax", "configs", "experiments"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for block in blocks("docs/adding.md"):
-        path = tmp_path / block.splitlines()[0].removeprefix("# ")
-        assert not path.exists(), "an example must not take a name that is in use"
-        path.write_text(block)
-    command = ["-m", "experiments.train", "--config", "configs/waves.py", "--workdir", "runs/waves"]
-    printed = finish([sys.executable, *command], cwd=tmp_path)
-    accuracy = float(re.search(r"Perceiver \(this run\) +([\d.]+) %", printed)[1])
+    monkeypatch.chdir(tmp_path)
+    printed = []
+
+    def launch(line):
+        printed.append(finish([sys.executable, *shlex.split(line)[1:]], cwd=tmp_path))
+
+    page = ROOT / "docs/adding.md"
+    new = re.findall(r"^%%writefile (.+)$", page.read_text(), re.MULTILINE)
+    assert not any(Path(name).exists() for name in new), "an example must not take a name that is in use"
+    notebooks.execute(page, launch)
+    accuracy = float(re.search(r"Perceiver \(this run\) +([\d.]+) %", *printed)[1])
     assert accuracy > 90

@@ -41,3 +41,9 @@ def test_an_unknown_modality_is_reported(name):
     code, reported = dry_run("quickstart", f"MODALITY={name}")
     assert code != 0
     assert f"MODALITY={name}: expected images, points, audio or audio_video" in reported
+
+
+def test_the_site_fails_on_a_warning():
+    code, reported = dry_run("docs")
+    assert code == 0
+    assert reported.splitlines()[-1].startswith(".venv-docs/bin/python -m sphinx --fail-on-warning ")

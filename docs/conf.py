@@ -1,0 +1,79 @@
+"""How Sphinx makes a site of these pages: `make docs`."""
+
+import os
+import sys
+from pathlib import Path
+
+from latex2mathml import converter
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [f"{ROOT}", f"{ROOT}/docs"]
+
+project, author = "perceiver_jax", "the authors of perceiver_jax"
+copyright = "Apache-2.0"
+extensions = ["myst_nb", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "from_source"]
+highlight_language = "none"  # most blocks are commands and what they print
+html_theme, html_title = "furo", "perceiver_jax"
+html_static_path, html_css_files = ["_static"], ["site.css"]
+html_math_renderer = "mathml"
+
+# Pages
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 3
+
+# Tutorials: each is executed in a copy of the project, and what it prints is on its page.
+nb_execution_mode = "force"
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 900  # seconds for a cell
+nb_merge_streams = True
+COPIED = ("configs", "experiments", "perceiver_jax", "scripts")
+BEGIN = """import shutil
+for name in {names}:
+    shutil.copytree(f"{root}/{{name}}", name, ignore=shutil.ignore_patterns("__pycache__"))
+"""
+
+# The library, from docstrings: a page for every room
+apidoc_modules = [
+    {
+        "path": f"{ROOT}/perceiver_jax",
+        "destination": "api/generated",
+        "module_first": True,
+        "automodule_options": {"members", "show-inheritance"},
+    }
+]
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # they are in the signatures, as written
+add_module_names = toc_object_entries = False
+exclude_patterns = ["_build", "api/generated/modules.rst"]
+
+
+def setup(app):
+    """Adds what is ours to Sphinx."""
+    app.add_html_math_renderer("mathml", (_inline_math, None), (_block_math, None))
+    app.connect("builder-inited", _prepare_kernels)
+
+
+def _prepare_kernels(app):
+    """Lets every notebook begin in the root of a copy of the project, with the commands of this environment."""
+    startup = Path(app.outdir).parent / "ipython/profile_default/startup"
+    startup.mkdir(parents=True, exist_ok=True)
+    (startup / "begin.py").write_text(BEGIN.format(names=COPIED, root=ROOT))
+    os.environ["IPYTHONDIR"] = f"{startup.parents[1]}"
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def _inline_math(translator, node):
+    _write_math(translator, node, "inline")
+
+
+def _block_math(translator, node):
+    _write_math(translator, node, "block")
+
+
+def _write_math(translator, node, display):
+    """Formulas as MathML, which browsers draw by themselves."""
+    from docutils.nodes import SkipNode
+
+    translator.body.append(converter.convert(node.astext(), display=display))
+    raise SkipNode
