@@ -92,9 +92,9 @@ def get_config(variant: str = "mel") -> ConfigDict:
                 ema_decay=None,
             ),
             train=dict(
-                duration="8 epochs",
+                duration="10 epochs",
                 log_every="50 steps",
-                eval_every="4 epochs",
+                eval_every="5 epochs",
                 eval_splits=("test",),
                 checkpoint_every="1 epochs",
                 keep_checkpoints=2,

@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from PIL import Image
 
 from tests.door import fresh_flags
 
@@ -60,7 +61,16 @@ def execute(page: Path, launch: Callable[[str], None]) -> None:
             for line in lines(cell):
                 launch(line)
         else:
-            exec(compile(_smaller(ast.parse(cell)), page.name, "exec"), names)
+            _show(_smaller(ast.parse(cell)), page.name, names)
+
+
+def _show(tree: ast.Module, name: str, names: dict[str, object]) -> None:
+    """Executes a cell; a picture that it ends with is read, as for showing it."""
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, name, "exec"), names)
+    value = last and eval(compile(ast.Expression(last.value), name, "eval"), names)
+    if isinstance(value, Image.Image):
+        value.load()
 
 
 def _smaller(tree: ast.Module) -> ast.Module:
