@@ -1,13 +1,15 @@
 """How Sphinx makes a site of these pages: `make docs`."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
 from latex2mathml import converter
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [f"{ROOT}", f"{ROOT}/docs"]
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+sys.path[:0] = [f"{ROOT}", f"{DOCS}"]
 
 project, author = "perceiver_jax", "the authors of perceiver_jax"
 copyright = "Apache-2.0"
@@ -27,11 +29,7 @@ nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 900  # seconds for a cell
 nb_merge_streams = True
-COPIED = ("configs", "experiments", "perceiver_jax", "scripts")
-BEGIN = """import shutil
-for name in {names}:
-    shutil.copytree(f"{root}/{{name}}", name, ignore=shutil.ignore_patterns("__pycache__"))
-"""
+BEGIN = DOCS / "begin.py"  # what every notebook begins with
 
 # The library, from docstrings: a page for every room
 apidoc_modules = [
@@ -55,11 +53,11 @@ def setup(app):
 
 
 def _prepare_kernels(app):
-    """Lets every notebook begin in the root of a copy of the project, with the commands of this environment."""
+    """Lets every notebook begin with `begin.py`, and the commands of this environment be found."""
     startup = Path(app.outdir).parent / "ipython/profile_default/startup"
     startup.mkdir(parents=True, exist_ok=True)
-    (startup / "begin.py").write_text(BEGIN.format(names=COPIED, root=ROOT))
-    os.environ["IPYTHONDIR"] = f"{startup.parents[1]}"
+    shutil.copy(BEGIN, startup)
+    os.environ |= {"IPYTHONDIR": f"{startup.parents[1]}", "PROJECT": f"{ROOT}"}
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
