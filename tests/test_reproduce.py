@@ -475,8 +475,8 @@ def launched(monkeypatch):
     """The runs that a sweep is asked for, none of which is made: their configs and changes, and where."""
     asked = []
 
-    def run_points(points, workdir, launcher, stop, origin, given, tiny):
-        asked.append((points, workdir, origin))
+    def run_points(points, workdir, launcher, stop, origin, given, tiny, names):
+        asked.append((points, workdir, origin, names))
         return []
 
     monkeypatch.setattr(launching, "run_points", run_points)
@@ -484,11 +484,16 @@ def launched(monkeypatch):
 
 
 def test_run_asks_for_what_is_missing_or_was_made_there_and_for_nothing_else(reproduce, launched, tmp_path):
+    """By the directories of the commands that are printed for them."""
+    _, out, _ = reproduce(*SMALL, "--workdir", tmp_path, "--format", "json")
+    commands = [shlex.split(command) for row in json.loads(out)["rows"] for command in row["missing"]]
+    printed = [Path(words[words.index("--workdir") + 1]) for words in commands]
     finish(tmp_path / "elsewhere", seed=1)
-    finish(tmp_path / "table5_small/there", seed=2)
+    finish(printed[2], seed=2)
     code, out, _ = reproduce(*SMALL, "--workdir", tmp_path, "--run")
     assert code == 0
-    ((points, workdir, origin),) = launched
+    ((points, workdir, origin, names),) = launched
+    assert [workdir / name for name in names] == [printed[0], *printed[2:]]
     assert (workdir, origin) == (tmp_path / "table5_small", "experiments/tables/table5.py:small")
     assert {spec for spec, _ in points} == {"configs/fashion_mnist.py"}
     seeds = [(changes["model.num_cross_attends"], changes.get("seed", 0)) for _, changes in points]

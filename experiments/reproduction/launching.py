@@ -43,7 +43,7 @@ def runs_of(filled: Filled, seeds: Iterable[int], data_dir: str | None) -> list[
 
 def all_missing(rows: Iterable[Filled], data_dir: str | None) -> list[Run]:
     """What all rows lack, each run once: rows of one network need the same."""
-    return _once(((filled, filled.missing) for filled in rows), data_dir)
+    return list(_once(((filled, filled.missing) for filled in rows), data_dir).values())
 
 
 def launch(rows: Sequence[Filled], workdir: Path, origin: str, data_dir: str | None, launcher: Launcher) -> None:
@@ -52,22 +52,21 @@ def launch(rows: Sequence[Filled], workdir: Path, origin: str, data_dir: str | N
     Runs that are finished elsewhere are not made again. `origin` names the study, by which a directory of another one is
     refused. Raises Failure where a run failed or was stopped, once all others have ended, as a sweep does.
     """
-    wanted = []
-    for filled in rows:
-        elsewhere = {run.seed for run in filled.runs if workdir not in run.path.parents}
-        there = {run.seed for run in filled.runs} - elsewhere
-        wanted.append((filled, sorted({*filled.missing, *there})))
-    points = [(run.config, dict(run.changes)) for run in _once(wanted, data_dir)]
-    if not any(filled.missing for filled in rows):
+    wanted = _once(((filled, sorted({*filled.missing, *(run.seed for run in filled.runs)})) for filled in rows), data_dir)
+    lacking = _once(((filled, filled.missing) for filled in rows), data_dir)
+    if not lacking:
         return
+    runs = [run for which, run in wanted.items() if which in lacking or (workdir / run.name).exists()]
+    points, names = [(run.config, dict(run.changes)) for run in runs], [run.name for run in runs]
     with StopFlag() as stop:
-        check(run_points(points, workdir, launcher, stop, origin, {}, tiny=False), stop)
+        check(run_points(points, workdir, launcher, stop, origin, {}, tiny=False, names=names), stop)
 
 
-def _once(wanted: Iterable[tuple[Filled, Iterable[int]]], data_dir: str | None) -> list[Run]:
-    found = {}
+def _once(wanted: Iterable[tuple[Filled, Iterable[int]]], data_dir: str | None) -> dict[tuple[str, int], Run]:
+    """The runs of rows with some seeds, by the row's network and the seed."""
+    found: dict[tuple[str, int], Run] = {}
     for filled, seeds in wanted:
         seeds = tuple(seeds)
         for seed, one in zip(seeds, runs_of(filled, seeds, data_dir), strict=True):
             found.setdefault((filled.made.key, seed), one)
-    return list(found.values())
+    return found

@@ -90,17 +90,19 @@ def points_of(
     note: Callable[[str], None],
     before: Sequence[Mapping[str, Any]],
     common: Collection[str] | None = None,
+    names: Sequence[str] | None = None,
 ) -> list[Point]:
     """The points with these changes, each settings once: what is there twice is told.
 
-    Names leave out what is the same in all, or the fields in `common`. A run stays where it is: `before` are the records of
-    points there have been. One whose directory holds a run with other settings gets another directory.
+    Where no `names` are given, they leave out what is the same in all, or the fields in `common`. A run stays
+    where it is: `before` are the records of points there have been. One whose directory holds a run with other settings gets
+    another directory.
     Raises Failure(CONFIG) for a wrong setting.
     """
     common = _common(settings) if common is None else common
     named = [{field: value for field, value in changes.items() if field not in common} for changes in settings]
     found, twice = {}, []  # by settings: where those are that a file says more than once
-    for changes, name in zip(settings, names_of(named), strict=True):
+    for changes, name in zip(settings, names or names_of(named), strict=True):
         spec = _spec(base.spec, changes)
         point = Point(name, spec, changes, _config(base, spec, changes, name), Workdir(workdir / name))
         first = found.setdefault(_sha256(dump(point.config)), point)

@@ -55,22 +55,32 @@ def run_points(
     origin: str,
     given: Mapping[str, Override],
     tiny: bool,
+    names: Sequence[str] | None = None,
 ) -> list[Outcome]:
     """The outcomes of runs, each FILE.py[:VARIANT] with what it changes, in a directory of their own below `workdir`.
+
+    Their directories have these `names`; without them, names that say what they change.
 
     Finished ones are not run again, others go on; one that fails leaves the rest alone. `origin` is whatever the list is
     made from, by which a directory of another one is refused; `given` changes all of them. `check` raises how they ended.
     Raises Failure for points that cannot begin: CONFIG for a wrong setting, WORKDIR for a directory that cannot be used.
     """
     settings = [{CONFIG: spec, **changes} for spec, changes in points]
-    return run(Base(origin, given, tiny), settings, workdir, launcher, stop)
+    return run(Base(origin, given, tiny), settings, workdir, launcher, stop, names)
 
 
-def run(base: Base, settings: Sequence[Changes], workdir: Path, launcher: Launcher, stop: StopFlag) -> list[Outcome]:
+def run(
+    base: Base,
+    settings: Sequence[Changes],
+    workdir: Path,
+    launcher: Launcher,
+    stop: StopFlag,
+    names: Sequence[str] | None = None,
+) -> list[Outcome]:
     """The outcomes of a sweep, whose points have these settings. As `run_points`."""
     with record.claimed(workdir):
         before = record.check(workdir, base)
-        points = points_of(base, settings, workdir, note, before)
+        points = points_of(base, settings, workdir, note, before, names=names)
         record.write(workdir, base, record.compare(before, points, note))
         return list(launched(points, base, launcher, stop).values())
 
