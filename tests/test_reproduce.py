@@ -377,6 +377,14 @@ def test_a_seed_counts_once_the_run_of_this_code_first(filled, tmp_path):
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, None])
+def test_a_run_without_a_score_hides_no_other_of_its_seed(filled, tmp_path, score):
+    finish(tmp_path / "a", accuracy=score)
+    finish(tmp_path / "b", accuracy=0.9, code="other")
+    table, _ = filled(*SMALL, "--workdir", tmp_path)
+    assert table["rows"][0]["scores"] == pytest.approx([90])
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, None])
 def test_scores_that_are_no_numbers_are_left_out_and_told(filled, tmp_path, score):
     finish(tmp_path / "a", accuracy=score)
     finish(tmp_path / "b", seed=1)

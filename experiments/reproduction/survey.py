@@ -40,6 +40,12 @@ class Finished:
         """Whether a version other than this one trained it, or none is known."""
         return self.code != this_code()
 
+    @property
+    def is_scored(self) -> bool:
+        """Whether each of its splits has a finite headline metric."""
+        headline = self.problem.task.headline
+        return all(headline in numbers and _number(numbers[headline]) is not None for numbers in self.metrics.values())
+
 
 @dataclasses.dataclass
 class Survey:
@@ -142,14 +148,17 @@ def _resembles(run: PastRun, points: Sequence[Made]) -> str:
 
 
 def _each_seed_once(runs: Sequence[Finished], near: list[str]) -> list[Finished]:
-    """One run of each seed on the largest data that runs have, those of this code first; what is left out is told."""
+    """One run of each seed on the largest data that runs have; what is left out is told.
+
+    Those with scores come first, then those of this code.
+    """
     if not runs:
         return []
     counts = collections.Counter(run.problem.fingerprint for run in runs)
     sizes = {run.problem.fingerprint: (run.problem.num_examples["train"], counts[run.problem.fingerprint]) for run in runs}
     data = max(sizes, key=lambda name: sizes[name])
     kept: dict[int, Finished] = {}
-    for run in sorted(runs, key=lambda run: (run.is_of_other_code, str(run.path))):
+    for run in sorted(runs, key=lambda run: (not run.is_scored, run.is_of_other_code, str(run.path))):
         if run.problem.fingerprint != data:
             words = f"{run.problem.num_examples['train']:,} training examples, the other runs of its row {sizes[data][0]:,}"
             near.append(f"{run.path}: on other data: {words}")
