@@ -1,4 +1,4 @@
-"""What the kernel of every tutorial begins with when the site is made: a copy of the project, commands told as a whole."""
+"""What the kernel of every tutorial begins with when the site is made: a copy of the project, and a shell."""
 
 import os
 import shutil
