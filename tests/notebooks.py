@@ -18,6 +18,7 @@ HEAD = "---\nfile_format: mystnb\n"
 SMALL = "small.txt"  # the file of flags in which a tutorial says how its run is smaller
 TINY = """--tiny
 --config.train.duration=2 steps
+--config.data.batch_size=4
 --config.model.num_blocks=0
 --config.model.num_self_attends_per_block=1
 --config.views.num_evaluation=1
@@ -60,7 +61,11 @@ def execute(page: Path, launch: Callable[[str], None]) -> None:
             for line in lines(cell):
                 launch(line)
         else:
-            exec(compile(_smaller(ast.parse(cell)), page.name, "exec"), names)
+            tree = _smaller(ast.parse(cell))
+            last = [ast.Expression(tree.body.pop().value)] if isinstance(tree.body[-1], ast.Expr) else []
+            exec(compile(tree, page.name, "exec"), names)
+            for shown in (eval(compile(one, page.name, "eval"), names) for one in last):
+                getattr(shown, "_repr_png_", str)()  # as a notebook shows it: a picture's file is read, and closed
 
 
 def _smaller(tree: ast.Module) -> ast.Module:
