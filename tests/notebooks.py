@@ -10,7 +10,6 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from PIL import Image
 
 from tests.door import fresh_flags
 
@@ -19,6 +18,7 @@ HEAD = "---\nfile_format: mystnb\n"
 SMALL = "small.txt"  # the file of flags in which a tutorial says how its run is smaller
 TINY = """--tiny
 --config.train.duration=2 steps
+--config.data.batch_size=4
 --config.model.num_blocks=0
 --config.model.num_self_attends_per_block=1
 --config.views.num_evaluation=1
@@ -61,16 +61,11 @@ def execute(page: Path, launch: Callable[[str], None]) -> None:
             for line in lines(cell):
                 launch(line)
         else:
-            _show(_smaller(ast.parse(cell)), page.name, names)
-
-
-def _show(tree: ast.Module, name: str, names: dict[str, object]) -> None:
-    """Executes a cell; a picture that it ends with is read, as for showing it."""
-    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, name, "exec"), names)
-    value = last and eval(compile(ast.Expression(last.value), name, "eval"), names)
-    if isinstance(value, Image.Image):
-        value.load()
+            tree = _smaller(ast.parse(cell))
+            last = [ast.Expression(tree.body.pop().value)] if isinstance(tree.body[-1], ast.Expr) else []
+            exec(compile(tree, page.name, "exec"), names)
+            for shown in (eval(compile(one, page.name, "eval"), names) for one in last):
+                getattr(shown, "_repr_png_", str)()  # as a notebook shows it: a picture's file is read, and closed
 
 
 def _smaller(tree: ast.Module) -> ast.Module:
