@@ -28,19 +28,26 @@ class Group:
 
 
 def axes_of(outcomes: Sequence[Outcome]) -> list[Axis]:
-    """What points differ in, seeds apart; of fields that change together the first."""
+    """What points differ in, seeds apart; fields that change together are one axis.
+
+    That they do is known where some of their values come again: of points that all differ in two fields, both are axes.
+    """
     names = dict.fromkeys(name for outcome in outcomes for name in outcome.point.changes if name != SEED)
-    axes, seen = [], set()
+    together: dict[Any, list[str]] = {}
     for name in names:
-        values = [value_of(outcome, name) for outcome in outcomes]
-        keys = list(map(_key, values))
+        keys = [_key(value_of(outcome, name)) for outcome in outcomes]
         pattern = tuple(keys.index(key) for key in keys)
-        if len(set(keys)) > 1 and pattern not in seen:
-            seen.add(pattern)
-            distinct = tuple(dict(zip(keys, values, strict=True)).values())
-            axis = Axis(name, distinct)
-            axes.append(Axis(name, tuple(sorted(distinct))) if axis.is_number else axis)
-    return axes
+        comes_again = len(set(keys)) < len(keys)
+        if len(set(keys)) > 1:
+            together.setdefault(pattern if comes_again else tuple(keys), []).append(name)
+    return [_axis(outcomes, *fields) for fields in together.values()]
+
+
+def _axis(outcomes: Sequence[Outcome], name: str, *with_it: str) -> Axis:
+    values = [value_of(outcome, name) for outcome in outcomes]
+    distinct = tuple(dict(zip(map(_key, values), values, strict=True)).values())
+    axis = Axis(name, distinct, with_it)
+    return Axis(name, tuple(sorted(distinct)), with_it) if axis.is_number else axis
 
 
 def groups_of(outcomes: Sequence[Outcome], axes: Sequence[Axis]) -> list[Group]:

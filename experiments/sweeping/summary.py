@@ -83,7 +83,7 @@ def _by_place(axes: Sequence[Axis], groups: Sequence[Group]) -> tuple[list[str],
     """The table of what is at each place: its runs, and the mean of each split with the seeds' spread."""
     metrics = list(dict.fromkeys(outcome.point.headline for group in groups for outcome in group.outcomes))
     splits = scored_splits(groups)
-    names = [axis.name.rpartition(".")[2] for axis in axes]
+    names = [", ".join(name.rpartition(".")[2] for name in (axis.name, *axis.with_it)) for axis in axes]
     header = [
         *(names or ["settings"]),
         "parameters",

@@ -23,6 +23,7 @@ class Axis:
 
     name: str
     values: tuple[Any, ...]
+    with_it: tuple[str, ...] = ()  # settings that change wherever it does
 
     @property
     def is_number(self) -> bool:
@@ -36,14 +37,18 @@ class Axis:
 
     @property
     def label(self) -> str:
-        """Its name without the sections that it is in; of a kind also what it is a kind of."""
-        *sections, leaf = self.name.split(".")
-        return " ".join([*(sections[-1:] if leaf == "kind" else []), leaf]).replace("_", " ")
+        """Its name without the sections that it is in, and those of what changes with it; of a kind what it is a kind of."""
+        return ", ".join(map(_spoken, (self.name, *self.with_it)))
 
     @property
     def is_log(self) -> bool:
         """Whether its values are best seen on a logarithmic scale."""
         return self.is_number and min(self.values) > 0 and max(self.values) >= LOG_FROM * min(self.values)
+
+
+def _spoken(name: str) -> str:
+    *sections, leaf = name.split(".")
+    return " ".join([*(sections[-1:] if leaf == "kind" else []), leaf]).replace("_", " ")
 
 
 def text_of(value: Any) -> str:

@@ -50,9 +50,22 @@ def test_one_setting_at_a_time_is_a_line_each(monkeypatch, tmp_path):
     both = zipped(sweep("model.num_cross_attends", [1, 3]), sweep("model.num_blocks", [1, 3]))
     found = drawn(monkeypatch, tmp_path, chained(fixed({}), LATENTS[1:], both))
     panels = found["lines"][0]
-    assert [(axis.name, axis.values, scores["test"]) for axis, scores in panels] == [
-        ("model.num_latents", (4, 16), [[0.1], [0.0]]),
-        ("model.num_cross_attends", (1, 2, 3), [[0.2], [0.0], [0.3]]),
+    assert [(axis.label, axis.values, scores["test"]) for axis, scores in panels] == [
+        ("num latents", (4, 16), [[0.1], [0.0]]),
+        ("num cross attends, num blocks", (1, 2, 3), [[0.2], [0.0], [0.3]]),
+    ]
+
+
+def test_fields_that_all_points_differ_in_are_an_axis_each(tmp_path):
+    """As in a search, unless their values are the same."""
+    rates = sweep("optim.learning_rate", [0.1, 0.2, 0.3])
+    decays = sweep("optim.weight_decay", [0.3, 0.1, 0.2])
+    both = zipped(sweep("model.num_cross_attends", [1, 2, 4]), sweep("model.num_blocks", [1, 2, 4]))
+    axes = axes_of(outcomes(zipped(rates, decays, both), tmp_path))
+    assert [(axis.name, axis.values, axis.with_it) for axis in axes] == [
+        ("optim.learning_rate", (0.1, 0.2, 0.3), ()),
+        ("optim.weight_decay", (0.1, 0.2, 0.3), ()),
+        ("model.num_cross_attends", (1, 2, 4), ("model.num_blocks",)),
     ]
 
 
