@@ -14,12 +14,23 @@ from perceiver_jax import command
 def fresh_flags() -> Iterator[None]:
     """Flags as in a process that has just begun, so that any program can be run; afterwards they are as before."""
     before = copy.deepcopy(vars(flags.FLAGS))
-    for name in list(flags.FLAGS):
-        if name != "debug" and not flags.FLAGS.find_module_defining_flag(name).startswith(("absl", "grain")):
-            delattr(flags.FLAGS, name)
+    for name in set(flags.FLAGS) - _of_libraries() - {"debug"}:
+        delattr(flags.FLAGS, name)
     try:
         with mock.patch.object(command, "_overrides", {}):
             yield
     finally:
+        defined = {name: flags.FLAGS[name] for name in _of_libraries()}
         vars(flags.FLAGS).clear()
         vars(flags.FLAGS).update(before)
+        for name in defined.keys() - set(flags.FLAGS):  # a library that was imported meanwhile will not define them again
+            flags.FLAGS[name] = defined[name]
+
+
+def _of_libraries() -> set[str]:
+    """The names of flags that libraries define as they are imported."""
+    return {
+        name
+        for name in flags.FLAGS
+        if (flags.FLAGS.find_module_defining_flag(name) or "grain").startswith(("absl", "grain"))
+    }
