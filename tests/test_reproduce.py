@@ -336,6 +336,22 @@ def test_table_7_has_the_scores_of_both_splits_of_a_run(filled, tmp_path):
     assert rows["No weight sharing", "train"]["ours"] == pytest.approx(90)
 
 
+def test_a_best_score_that_is_no_number_is_told(filled, tmp_path):
+    point = tables.load("4").full.rows[-1].point
+    contents = Contents(tuple(map(str, range(40))), {"train": 9_843, "test": 2_468})
+    for seed, best in enumerate((0.9, math.nan)):
+        finish(
+            tmp_path / f"{seed}",
+            point,
+            contents=contents,
+            result={"best_by_test": {"step": 5, "test": {"accuracy": best}}},
+            seed=seed,
+        )
+    table, err = filled("--table", "4", "--workdir", tmp_path)
+    assert table["rows"][-1]["best_by_test"] == pytest.approx(90)
+    assert f"note: {tmp_path}/1 has no number as its best of the test split, and no part in that mean\n" in err
+
+
 def test_table_4_also_has_the_best_by_test_as_the_authors_chose(filled, tmp_path):
     classes = tuple(map(str, range(40)))
     contents = Contents(classes, {"train": 9_843, "test": 2_468})

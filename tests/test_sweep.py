@@ -252,7 +252,8 @@ def test_a_directory_of_another_sweep_or_of_a_run_is_refused(swept, tmp_path):
     assert (code, launched) == (2, [])
     assert "holds a sweep of another config\n  found: configs/digits.py\n  expected: configs/fashion_mnist.py\n" in reported
     (tmp_path / "runs/config.json").write_text("{}")
-    assert "holds a run, not a sweep" in swept(SEEDS % 1)[2]
+    for arguments in ((), ("--dry_run",)):
+        assert "holds a run, not a sweep" in swept(SEEDS % 1, *arguments)[2]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1, "config": "configs/digits.py", "points": [{"name": 1}]}'])

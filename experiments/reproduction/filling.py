@@ -90,6 +90,9 @@ def fill(
         metric = member(tasks, made.config.task.kind, "task.kind").headline
         runs = [run for run in found.finished[made.key] if _is_number(run, row.split, metric, note)]
         best = [run.best_by_test for run in runs if run.best_by_test is not None] if study.best_by_test else []
+        for run in runs if study.best_by_test else ():
+            if run.best_by_test is None:
+                note(f"note: {run.path} has no number as its best of the test split, and no part in that mean")
         seeds = {run.seed for run in runs}
         filled.append(
             Filled(

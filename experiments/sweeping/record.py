@@ -23,8 +23,7 @@ def claimed(workdir: Path) -> Iterator[None]:
     Raises Failure: WORKDIR where it cannot be used or another process has it, CONFIG where it holds a run.
     """
     where = f"workdir {printable(str(workdir))}"
-    if (workdir / "config.json").exists():
-        raise Failure(Code.CONFIG, f"{where} holds a run, not a sweep", hint="another --workdir")
+    _check_no_run(workdir)
 
     def in_use(owner: str) -> Failure:
         hint = "wait until it has ended, or another --workdir"
@@ -43,8 +42,10 @@ def claimed(workdir: Path) -> Iterator[None]:
 def check(workdir: Path, base: Base) -> list[dict[str, Any]]:
     """What is recorded of each point of the sweep in a directory; none where it has not begun.
 
-    Raises Failure: CONFIG where the sweep is of another config file, CHECKPOINT where the record cannot be read.
+    Raises Failure: CONFIG where the sweep is of another config file, or the directory holds a run, CHECKPOINT where the
+    record cannot be read.
     """
+    _check_no_run(workdir)
     path = workdir / RECORD
     try:
         record = json.loads(path.read_bytes())
@@ -62,6 +63,12 @@ def check(workdir: Path, base: Base) -> list[dict[str, Any]]:
         what = f"workdir {workdir} holds a sweep of another config"
         raise Failure(Code.CONFIG, what, found=str(config), expected=base.spec, hint="another --workdir")
     return points
+
+
+def _check_no_run(workdir: Path) -> None:
+    if (workdir / "config.json").exists():
+        what = f"workdir {printable(str(workdir))} holds a run, not a sweep"
+        raise Failure(Code.CONFIG, what, hint="another --workdir")
 
 
 def compare(before: Sequence[dict[str, Any]], points: Sequence[Point], note: Callable[[str], None]) -> list[dict[str, Any]]:

@@ -134,7 +134,8 @@ def finished(point: Point) -> Outcome:
     try:
         result = point.result()
     except Failure as failure:
-        return Outcome(point, boards.FAILED, failure.code, str(failure).partition("\n")[0])
+        words = "; ".join(filter(None, (str(failure).partition("\n")[0], failure.hint)))
+        return Outcome(point, boards.FAILED, failure.code, words)
     return Outcome(point, boards.WAITING if result is None else boards.DONE, result=result)
 
 

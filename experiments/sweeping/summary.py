@@ -108,10 +108,12 @@ def _size(group: Group, name: str) -> str:
 
 
 def _score(scores: Sequence[float]) -> str:
-    mean, spread = mean_and_spread(scores)
-    if not scores:
-        return "-"
-    return f"{mean:.4f}" if math.isnan(spread) else f"{mean:.4f} +- {spread:.4f}"
+    """The mean of those that are finite, with their spread, and how many are not."""
+    finite = [score for score in scores if math.isfinite(score)]
+    mean, spread = mean_and_spread(finite)
+    words = [] if not finite else [f"{mean:.4f}" if math.isnan(spread) else f"{mean:.4f} +- {spread:.4f}"]
+    words += [f"{len(scores) - len(finite)} not finite"] if len(finite) < len(scores) else []
+    return ", ".join(words) or "-"
 
 
 def _csv(outcomes: Sequence[Outcome]) -> str:
@@ -150,6 +152,10 @@ def _markdown(workdir: Path, header: list[str], rows: list[list[Any]], outcomes:
         lines[-1] += f" Best by {split} {metric}{honest}: `{best.point.name}`, {best.score:.4f}."
     lines += ["", markdown(header, rows)]
     lines += [line for path in drawn for line in ("", f"![{path.stem}]({path.relative_to(workdir)})")]
+    lost = [one for one in done if one not in scored]
+    if lost:
+        lines += ["", "## Without a score", ""]
+        lines += [f"- `{one.point.name}`: {one.point.judged_split} {one.point.headline} {one.score}" for one in lost]
     others = [outcome for outcome in outcomes if outcome.state != boards.DONE]
     if others:
         lines += ["", "## Not done", ""]

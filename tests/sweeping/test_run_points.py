@@ -76,6 +76,7 @@ def test_runs_of_several_configs_are_one_list(launched, tmp_path):
     first, *_ = launched(points)[0]
     assert (first.state, first.code) == ("failed", Code.CHECKPOINT)  # a damaged result is named, not trained over
     assert "result.json: is damaged" in first.error
+    assert first.error.endswith("delete it and launch the run again: it is made again")
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 """The summary of a sweep goes by what its points differ in: axes, places along them, the picture that fits."""
 
+import math
+
 import pytest
 
-from experiments.sweeping import pictures
+from experiments.sweeping import pictures, summary
 from experiments.sweeping.axes import chained, fixed, product, seeds, sweep, zipped
 from experiments.sweeping.groups import axes_of, groups_of, scored_splits
 from experiments.sweeping.points import Base, points_of
@@ -101,3 +103,16 @@ def test_variants_are_an_axis(tmp_path):
 def test_what_has_nothing_to_show_is_no_picture(monkeypatch, tmp_path, settings, missing):
     assert drawn(monkeypatch, tmp_path, settings, missing) == {}
     assert scored_splits([]) == []
+
+
+def test_a_score_that_is_not_finite_is_counted_and_takes_no_other_with_it(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(pictures, "draw", lambda *_: [])
+    given = outcomes(product(LATENTS, seeds(2)), tmp_path)
+    for outcome in given:
+        outcome.result.update(parameters=1, flops_per_example=1)
+    given[3].result["metrics"]["test"]["accuracy"] = math.nan
+    summary.report(tmp_path, given)
+    page = (tmp_path / "summary.md").read_text()
+    assert "| 2 | 0.2000, 1 not finite |" in page
+    assert "## Without a score\n\n- `num_latents=4,seed=1`: test accuracy nan\n" in page
+    assert "0.2000, 1 not finite" in capsys.readouterr().out
