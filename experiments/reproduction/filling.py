@@ -26,7 +26,7 @@ class Filled:
     runs: tuple[Finished, ...] = ()  # a seed each, whose score is a number
     scores: tuple[float, ...] = ()  # percent, of those runs, at their last step
     best_scores: tuple[float, ...] = ()  # percent, at the step that is best on the test split, where the paper has that
-    begun: tuple[str, ...] = ()  # runs under way, in words
+    begun: tuple[str, ...] = ()  # runs that have not come to their end, in words
     missing: tuple[int, ...] = ()  # seeds of which there is no finished run
 
     @property

@@ -212,7 +212,7 @@ def _remarks(sheet: Sheet) -> list[str]:
         words.append(f"*: trained by another version of the code, {some(codes, 3)}; this one is {this_code()}")
     if sheet.workdir is not None and not sheet.found.count:
         words.append(f"no run below {sheet.workdir}")
-    words += [f"under way: {one}" for one in dict.fromkeys(one for filled in rows for one in filled.begun)]
+    words += [f"not finished: {one}" for one in dict.fromkeys(one for filled in rows for one in filled.begun)]
     words += [f"fills no row: {one}" for one in near[:NEAR]]
     return words + ([f"and {len(near) - NEAR} more runs fill no row"] if len(near) > NEAR else [])
 
