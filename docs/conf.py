@@ -32,14 +32,8 @@ nb_merge_streams = True
 BEGIN = DOCS / "begin.py"  # what every notebook begins with
 
 # The library, from docstrings: a page for every room
-apidoc_modules = [
-    {
-        "path": f"{ROOT}/perceiver_jax",
-        "destination": "api/generated",
-        "module_first": True,
-        "automodule_options": {"members", "show-inheritance"},
-    }
-]
+apidoc_modules = [{"path": f"{ROOT}/perceiver_jax", "destination": "api/generated", "module_first": True}]
+os.environ["SPHINX_APIDOC_OPTIONS"] = "members,show-inheritance"  # pages of packages take them from nowhere else
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # they are in the signatures, as written
 add_module_names = toc_object_entries = False

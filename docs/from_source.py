@@ -98,8 +98,8 @@ def _field(node, source):
 
 
 def _skip(app, what, name, obj, skip, options):
-    """Leaves out what named tuples say of their fields, which are listed with their class."""
-    return True if type(obj).__name__ == "_tuplegetter" else None
+    """Leaves out what named tuples and pydantic say of fields, which are listed with their class."""
+    return True if name == "model_config" or type(obj).__name__ == "_tuplegetter" else None
 
 
 def _link(app, document):

@@ -20,6 +20,7 @@ TINY = """--tiny
 --config.train.duration=2 steps
 --config.data.batch_size=4
 --config.model.num_blocks=0
+--config.model.num_cross_attends=1
 --config.model.num_self_attends_per_block=1
 --config.views.num_evaluation=1
 """  # what is in that file for the tests
