@@ -9,6 +9,8 @@ from absl import flags
 
 from perceiver_jax import command
 
+LIBRARIES = ("absl", "grain", "array_record")
+
 
 @contextlib.contextmanager
 def fresh_flags() -> Iterator[None]:
@@ -29,8 +31,5 @@ def fresh_flags() -> Iterator[None]:
 
 def _of_libraries() -> set[str]:
     """The names of flags that libraries define as they are imported."""
-    return {
-        name
-        for name in flags.FLAGS
-        if (flags.FLAGS.find_module_defining_flag(name) or "grain").startswith(("absl", "grain"))
-    }
+    modules = {name: flags.FLAGS.find_module_defining_flag(name) for name in flags.FLAGS}
+    return {name for name, module in modules.items() if module is None or module.startswith(LIBRARIES)}
