@@ -27,9 +27,11 @@ def container_of(data: Data, kind: str) -> Iterator[Any]:
     """A container, closed behind the block; raises BadFile for what FFmpeg cannot read."""
     av = package("av")
     options = {} if kind else {"format_whitelist": ",".join(_PROBED)}
+    # Titles may be in any coding. From version 19 on PyAV takes what is not UTF-8 as it is, and has no such argument.
+    text = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
     file = io.BytesIO(data) if isinstance(data, bytes) else f"file:{data}"
     try:
-        with av.open(file, format=kind or None, options=options, metadata_errors="replace") as container:
+        with av.open(file, format=kind or None, options=options, **text) as container:
             yield container
     except (av.FFmpegError, UnicodeDecodeError) as error:
         raise _bad(error) from None

@@ -1,6 +1,7 @@
 """Readers of recordings in programs: nothing stays open, nothing is inherited, one thread, no words of the libraries."""
 
 import contextlib
+import io
 import os
 import pickle
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 
+import av
 import numpy as np
 import pytest
 
@@ -153,3 +155,17 @@ def test_a_request_beyond_the_end_takes_no_memory():
     recording = FileRecording(wave(bytes(3200)))
     assert len(recording.sound(0, 1e9, 48_000)) == 9600
     assert len(recording.sound(1e6, 1e9, 48_000)) == 0
+
+
+def test_a_title_in_any_coding_is_no_reason_to_refuse_a_recording():
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        container.metadata["title"] = "Quartett"
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 8000
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            container.mux(packet)
+    data = file.getvalue().replace(b"Quartett", b"Qu\xe4rtett")  # Latin-1
+    assert data != file.getvalue()
+    assert len(FileRecording(data).sound(0, 1, 8000)) == 8000
