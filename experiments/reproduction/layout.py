@@ -16,7 +16,7 @@ from experiments.reproduction.survey import Survey, this_code
 from experiments.tables import Study
 from perceiver_jax.errors import some
 from perceiver_jax.report.json_numbers import json_text
-from perceiver_jax.report.tables import table
+from perceiver_jax.report.tables import markdown, table
 
 PAPER = "arXiv 2103.03206 v2"
 COMMANDS, A_FEW, NEAR = 16, 3, 10  # lines at most, below a table
@@ -133,8 +133,7 @@ def _flat(value: Any) -> Any:
 def as_markdown(sheet: Sheet) -> str:
     """A Markdown table with what is said below it."""
     header, rows = _cells(sheet)
-    line = lambda cells: "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"  # noqa: E731
-    lines = [f"**{sheet.title}**", "", line(header), line(["---"] * len(header)), *map(line, rows), ""]
+    lines = [f"**{sheet.title}**", "", markdown(header, rows), ""]
     return "\n".join([*lines, *(f"- {text}" for text in _remarks(sheet)), *_wanted(sheet, "```")])
 
 
