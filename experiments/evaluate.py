@@ -16,7 +16,7 @@ from perceiver_jax.data import pipeline
 from perceiver_jax.errors import Stopped, some
 from perceiver_jax.report.by_class import draw_by_class, write_table
 from perceiver_jax.report.confusion import draw_confusion
-from perceiver_jax.report.log import plain
+from perceiver_jax.report.json_numbers import plain
 from perceiver_jax.report.progress import say
 from perceiver_jax.report.tables import table
 from perceiver_jax.runs.load import TrainedRun, load

@@ -8,7 +8,6 @@ otherwise here. The config file that a run's command names is run, to tell what 
 
 import dataclasses
 import os
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from absl import flags
 from perceiver_jax import command
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.page import write
-from perceiver_jax.report.progress import say
+from perceiver_jax.report.progress import note, say
 from perceiver_jax.runs.page import NAME, write_page
 from perceiver_jax.runs.past import PastRun, read_run, runs_below
 from perceiver_jax.runs.workdir import Workdir
@@ -57,11 +56,6 @@ def once(runs: Iterable[PastRun]) -> list[PastRun]:
             note(f"note: {run.workdir.path} is given twice; it is shown once")
         found.setdefault(place, run)
     return list(found.values())
-
-
-def note(words: str) -> None:
-    """Prints a note beside the output."""
-    print(words, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Tables: 1 to 7, fig5, fig6. `--workdir` is a directory with runs anywhere below 
 small data, a table of its own.
 """
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from experiments.reproduction.survey import Survey, survey
 from perceiver_jax import command
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.launch import flags as launching
-from perceiver_jax.report.progress import say
+from perceiver_jax.report.progress import note, say
 from perceiver_jax.system import disk
 
 _TABLE = flags.DEFINE_string("table", None, "1 to 7, fig5 or fig6.")
@@ -83,10 +82,6 @@ def _elsewhere(name: str) -> Iterator[Made]:
         study = getattr(tables.load(other), _SCALE.value)
         if other != name and study is not None:
             yield from _made(study)
-
-
-def note(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ A folder stands for all files in it that the run can read, `-` for standard inpu
 skipped, and the exit code is then 3. No picture is written over a file that is to be read.
 """
 
-import functools
 import itertools
-import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from perceiver_jax import command
 from perceiver_jax.data import pipeline
 from perceiver_jax.data.batch import Inputs, Masks
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.report.progress import Progress, say
+from perceiver_jax.report.progress import Progress, note, say
 from perceiver_jax.runs.files import check_left_out, check_spared, listed, named_apart, readable
 from perceiver_jax.runs.load import TrainedRun, load
 from perceiver_jax.system import disk
@@ -46,7 +44,7 @@ def main(given: list[Path]) -> None:
     latents = None if _LATENTS.value is None else chosen(_LATENTS, range(model.num_latents))
     bad: list[Failure] = []
     if given or _FILES.value is not None:
-        files = listed(given, _FILES.value, run, functools.partial(print, file=sys.stderr))
+        files = listed(given, _FILES.value, run, note)
         pictures = {file: output / f"{name}.png" for file, name in named_apart(files).items()}
         written = [run.problem.picture_of(path, stream) for path in pictures.values() for stream in run.problem.modalities]
         check_spared(written, files)

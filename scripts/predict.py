@@ -12,7 +12,6 @@ With `--every` a recording is classified part after part, of the length that the
 second. A picture of the scores over time is written into --output, by default the plots of the run.
 """
 
-import functools
 import itertools
 import json
 import re
@@ -25,7 +24,7 @@ from absl import flags
 
 from perceiver_jax import command
 from perceiver_jax.errors import Code, Failure, printable
-from perceiver_jax.report.progress import Progress, say
+from perceiver_jax.report.progress import Progress, note, say
 from perceiver_jax.report.tables import table
 from perceiver_jax.runs import timeline
 from perceiver_jax.runs.files import check_left_out, check_spared, listed, named_apart, readable
@@ -53,7 +52,7 @@ def main(given: list[Path]) -> None:
     run = load(workdir, _STEP.value)
     if every is not None:
         timeline.seconds_of(run)
-    files = listed(given, _FILES.value, run, functools.partial(print, file=sys.stderr))
+    files = listed(given, _FILES.value, run, note)
     bad: list[Failure] = []
     rows = predicted(files, run, bad) if every is None else over_time(files, run, every, bad)
     if rows and not _JSON.value:

@@ -1,7 +1,6 @@
 """What the commands that prepare data sets share: their flags, and running a plan."""
 
 import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from perceiver_jax.data.preparation.listing import Listing
 from perceiver_jax.data.preparation.parts import Part, share_of
 from perceiver_jax.errors import Code, Failure, Stopped
 from perceiver_jax.launch import flags as launching
-from perceiver_jax.report.progress import Progress, say
+from perceiver_jax.report.progress import Progress, note, say
 from perceiver_jax.system.signals import StopFlag
 from scripts import all_parts
 
@@ -93,9 +92,9 @@ def _prepare_part(plan: dataset.Plan, part: Part, data_dir: Path, stop: StopFlag
     final, folder = dataset.folders(plan, data_dir)
     mine = share_of(part, plan.units)
     count = sum(len(unit.items) for unit in mine)
-    report_above(f"part {part}: {len(mine):,} of {len(plan.units):,} shards, {count:,} items")
+    note(f"part {part}: {len(mine):,} of {len(plan.units):,} shards, {count:,} items")
     if not mine:
-        report_above(f"warning: nothing to do: more parts than the {len(plan.units):,} shards")
+        note(f"warning: nothing to do: more parts than the {len(plan.units):,} shards")
     with Progress(count, 0) as progress:
         observe = Observer(progress, stop, count)
         records = dataset.prepare_part(plan, part, data_dir, flags.FLAGS["num_workers"].value, observe, progress.note)
@@ -118,7 +117,7 @@ def _finish_whole(final: Path, data_dir: Path, stop: StopFlag) -> None:
 
 
 def _verify(folder: Path, sums: Mapping[str, str], hint: str, stop: StopFlag) -> None:
-    report_above(f"reading {folder}")
+    note(f"reading {folder}")
     with Progress(len(sums), 0) as progress:
         dataset.verify(folder, sums, hint, Observer(progress, stop, len(sums)))
 
@@ -140,7 +139,7 @@ def _checksums(source: Path) -> list[Checksum]:
 def _compare(published: Sequence[Checksum], stop: StopFlag) -> None:
     """Reads what has checksums; raises Failure(DATA) where they differ, Stopped on request."""
     megabytes = sum(checksum.size for checksum in published) // MEGABYTE
-    report_above(f"comparing {len(published):,} files, {megabytes:,} MB, with their checksums")
+    note(f"comparing {len(published):,} files, {megabytes:,} MB, with their checksums")
     with Progress(megabytes, 0) as progress:
         observe = Observer(progress, stop, megabytes, resumes=False, rate="megabytes_per_second")
         checksums.check(published, lambda done: observe(done // MEGABYTE))
@@ -160,9 +159,9 @@ def plan(
     """
     if listing.ignored:
         shown = findings.first(sorted(listing.ignored))
-        report_above(f"ignored {len(listing.ignored):,} files whose names are not those of {data_set.NOUN}: {shown}")
+        note(f"ignored {len(listing.ignored):,} files whose names are not those of {data_set.NOUN}: {shown}")
     for line in check_complete(listing, flags.FLAGS["allow_partial"].value):
-        report_above(line)
+        note(line)
     units = [
         unit
         for split, found in listing.items.items()
@@ -181,11 +180,6 @@ def plan(
         description=description,
         **settings,
     )
-
-
-def report_above(line: str) -> None:
-    """Prints a line on stderr, where the progress goes."""
-    print(line, file=sys.stderr)
 
 
 class Observer:

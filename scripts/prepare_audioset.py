@@ -30,8 +30,8 @@ from perceiver_jax.data.preparation import (
     dataset,
 )
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.report.progress import note
 from scripts import preparation
-from scripts.preparation import report_above
 
 preparation.define_flags("Folder of the clips, in any folders of it.", "clips", flag="clips")
 flags.DEFINE_string("segments", None, "Lists of segments between commas, each CSV or SPLIT=CSV.")
@@ -60,7 +60,7 @@ def make_plan(clips: Path) -> dataset.Plan:
     if not clips.is_dir():
         raise Failure(Code.DATA, f"--clips {clips}", "is not a folder" if clips.exists() else "does not exist")
     lists = audioset_segments.read(paths, classes, _DROP_DUPLICATES.value, allow_partial)
-    report_above(f"listing {clips}")
+    note(f"listing {clips}")
     found = audioset_clips.find(clips, lists.segments, _TEMPLATE.value)
     listing, coverage = audioset_coverage.list_clips(lists, found, classes)
     counts = [f"{split} {len(listing.items[split]):,} of {listed:,}" for split, listed in coverage.listed.items()]

@@ -21,8 +21,8 @@ from absl import flags
 from perceiver_jax import command
 from perceiver_jax.data.preparation import dataset, imagenet2012, validation_labels
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.report.progress import note
 from scripts import preparation
-from scripts.preparation import report_above
 
 preparation.define_flags("Directory of the archives or class folders.", "pictures")
 _VALIDATION_LABELS = flags.DEFINE(
@@ -41,7 +41,7 @@ def make_plan(source: Path) -> dataset.Plan:
     """What is to be prepared, listed and checked."""
     if not source.is_dir():
         raise Failure(Code.DATA, f"--source {source}", "is not a directory")
-    report_above(f"listing {source}")
+    note(f"listing {source}")
     validation = imagenet2012.validation_synsets()
     if _VALIDATION_LABELS.value is not None:
         path = Path(_VALIDATION_LABELS.value)

@@ -20,8 +20,8 @@ from perceiver_jax import command
 from perceiver_jax.data.preparation import dataset, modelnet40
 from perceiver_jax.data.preparation.modelnet40_releases import RELEASES, check_complete, list_source
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.report.progress import note
 from scripts import preparation
-from scripts.preparation import report_above
 
 preparation.define_flags("ModelNet40.zip, or the folder of a release.", "shapes")
 _NUM_POINTS = flags.DEFINE_integer("num_points", 2048, "Points of each shape.", lower_bound=1)
@@ -36,14 +36,14 @@ def make_plan(source: Path) -> dataset.Plan:
     """What is to be prepared, listed and checked."""
     if not source.exists():
         raise Failure(Code.DATA, f"--source {source}", "does not exist")
-    report_above(f"listing {source}")
+    note(f"listing {source}")
     name, listing = list_source(source)
     release = RELEASES[name]
     if release.num_points is not None and _NUM_POINTS.value > release.num_points:
         expected = f"at most {release.num_points:,} points, or the meshes"
         what = f"found {release.title}"
         raise Failure(Code.DATA, what, f"{source}", found=f"--num_points={_NUM_POINTS.value}", expected=expected)
-    report_above(f"found {release.title}")
+    note(f"found {release.title}")
     description = {
         "description": f"ModelNet40, prepared by perceiver_jax from {release.title}.",
         "homepage": "https://modelnet.cs.princeton.edu/",

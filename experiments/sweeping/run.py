@@ -20,6 +20,7 @@ from perceiver_jax.launch.local import Local
 from perceiver_jax.report import board as boards
 from perceiver_jax.report.board import Board, Row
 from perceiver_jax.report.log import read_latest
+from perceiver_jax.report.progress import note
 from perceiver_jax.runs.workdir import read_problem
 from perceiver_jax.settings.overrides import Override
 from perceiver_jax.system import locks
@@ -212,8 +213,3 @@ def check(outcomes: Sequence[Outcome], stop: StopFlag) -> None:
         if one.state in (boards.FAILED, boards.STOPPED)
     ]
     jobs.check(bad, len(outcomes), sum(one.state == boards.WAITING for one in outcomes), stop, "runs")
-
-
-def note(text: str) -> None:
-    """Prints a line on stderr, where the progress goes."""
-    print(text, file=sys.stderr)

@@ -18,6 +18,7 @@ from perceiver_jax.launch.jobs import POLL_SECONDS, Ended, Launcher, Queue, last
 from perceiver_jax.report import board as boards
 from perceiver_jax.report.board import Board
 from perceiver_jax.report.log import read_metrics
+from perceiver_jax.report.progress import note
 from perceiver_jax.system.signals import StopFlag
 
 JOURNAL = "search.journal"
@@ -40,7 +41,7 @@ def search(
     space = settings[0]
     with record.claimed(workdir):
         before = record.check(workdir, base)
-        first = points_of(base, [_least(space)], workdir, run.note, before, _fixed(space))[0]  # a wrong name ends here
+        first = points_of(base, [_least(space)], workdir, note, before, _fixed(space))[0]  # a wrong name ends here
         _check_validation(first)
         return _Search(optuna, base, space, workdir, seed, first).run(launcher, stop, trials, before)
 
@@ -174,7 +175,7 @@ class _Search:
     def _point(self, trial: Any) -> Point:
         """The point of a trial. Raises Failure where its values make no config."""
         changes = {name: _drawn(trial, name, value) for name, value in self._space.items()}
-        return points_of(self._base, [changes], self._workdir, run.note, [], _fixed(self._space))[0]
+        return points_of(self._base, [changes], self._workdir, note, [], _fixed(self._space))[0]
 
     def _begin(self, trial: Any, queue: Queue, board: Board) -> None:
         try:

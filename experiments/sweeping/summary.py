@@ -15,8 +15,8 @@ from experiments.sweeping.points import Base, Point, points_of
 from experiments.sweeping.run import Outcome
 from perceiver_jax.report import board as boards
 from perceiver_jax.report.effects import Axis, mean_and_spread, text_of
-from perceiver_jax.report.log import plain
-from perceiver_jax.report.progress import say
+from perceiver_jax.report.json_numbers import plain
+from perceiver_jax.report.progress import note, say
 from perceiver_jax.report.tables import markdown, quantity, table
 from perceiver_jax.system import disk
 from perceiver_jax.system.disk import write_atomically
@@ -29,8 +29,8 @@ FACTS = ("step", "seconds", "parameters", "flops_per_example", "state_sha256")  
 def plan(base: Base, settings: Sequence[Changes], workdir: Path) -> None:
     """Prints the points of a sweep and what there is of them. Raises Failure as `run` does; writes nothing."""
     before = record.check(workdir, base)
-    points = points_of(base, settings, workdir, run.note, before)
-    record.compare(before, points, run.note)
+    points = points_of(base, settings, workdir, note, before)
+    record.compare(before, points, note)
     states = [_state(point) for point in points]
     changes = [", ".join(f"{name}={text_of(value)}" for name, value in point.changes.items()) or "-" for point in points]
     say(table(["point", "is", "changes"], list(zip([point.name for point in points], states, changes, strict=True))))

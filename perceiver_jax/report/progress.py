@@ -35,6 +35,11 @@ def say(text: str) -> None:
         raise Failure(Code.WORKDIR, "stdout cannot be written", found=f"{stream.refused.strerror}", hint=hint)
 
 
+def note(text: str) -> None:
+    """Prints a line on stderr, where the progress goes."""
+    print(text, file=sys.stderr)
+
+
 class Progress:
     """The progress of a run from `first_step` (0, or where it resumed) to `total_steps`.
 

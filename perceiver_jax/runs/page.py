@@ -1,12 +1,12 @@
 """The HTML page of a run, or of several beside each other, on disk."""
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from perceiver_jax.errors import Code, Failure, printable
 from perceiver_jax.report.page import write
+from perceiver_jax.report.progress import note
 from perceiver_jax.runs.facts import facts_of
 from perceiver_jax.runs.past import PastRun, read_run
 from perceiver_jax.runs.workdir import Workdir
@@ -46,7 +46,7 @@ def write_own(workdir: Workdir, note: Callable[[str], None]) -> None:
 def renew_own(workdir: Workdir) -> None:
     """Writes the page of a run again, with what its workdir has got since; where it has none, none is made."""
     if (workdir.path / NAME).exists():
-        write_own(workdir, lambda words: print(words, file=sys.stderr))
+        write_own(workdir, note)
 
 
 def names_of(runs: Sequence[PastRun]) -> list[str]:
