@@ -22,7 +22,7 @@ def read_profile(workdir: str | Path) -> dict[str, Any] | None:
     path = Path(workdir) / PROFILE / PARTS
     try:
         found = json.loads(path.read_bytes())
-        if not isinstance(found, dict) or found.keys() < {"format", "parts"} or found["format"] != FORMAT:
+        if not isinstance(found, dict) or not {"format", "parts"} <= found.keys() or found["format"] != FORMAT:
             raise ValueError("not a profile of this version")
     except FileNotFoundError:
         return None

@@ -147,7 +147,9 @@ def test_a_profile_is_a_table(tmp_path):
     assert table.rows == [["head", 10.0, 20.0, "60.0 %", "5", "30.0 %"], ["idle", 20.0, 0.0, "40.0 %", "0", ""]]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"parts": 3}', json.dumps(PROFILE | {"parts": [3]})])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"parts": 3}', '{"version": 1}', json.dumps(PROFILE | {"parts": [3]})]
+)
 def test_a_damaged_profile_is_named(tmp_path, text):
     workdir = past_run(tmp_path / "a")
     (workdir.path / "profile").mkdir()

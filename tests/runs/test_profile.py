@@ -150,7 +150,7 @@ def test_a_run_without_a_profile_has_none(tmp_path):
     assert read_profile(tmp_path) is None
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"format": 1}', '{"format": 2, "parts": []}'])
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"format": 1}', '{"version": 1}', '{"format": 2, "parts": []}'])
 def test_a_damaged_profile_is_named(tmp_path, content):
     path = tmp_path / step_parts.PROFILE / step_parts.PARTS
     path.parent.mkdir()
