@@ -105,11 +105,9 @@ class Split:
         unread = {
             stream for stream in dropped if modalities[stream].seconds and modalities[stream].holds(example.inputs[stream])
         }
-        if unread:
-            kept = {stream: modality for stream, modality in modalities.items() if stream not in unread}
-            raw = dict.fromkeys(unread) | parts_at(kept, example.inputs, names, moment)
-        else:
-            raw = raw_inputs(modalities, example.inputs, names, moment)
+        kept = {stream: modality for stream, modality in modalities.items() if stream not in unread}
+        read = parts_at if unread else raw_inputs  # which raises where an example has nothing at all
+        raw = dict.fromkeys(unread) | read(kept, example.inputs, names, moment)
         labels = [self.data.numbers[label] for label in example.labels]
         return raw, self.data.task.encode(labels, name)
 

@@ -31,14 +31,16 @@ def json_text(record: Mapping[str, Any]) -> str:
 def from_json(text: str | bytes) -> Any:
     """What `json_text` wrote; raises ValueError where it is not JSON."""
 
-    def floats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        return {name: float(value) if isinstance(value, str) and value in _NON_FINITE else value for name, value in pairs}
-
-    return json.loads(text, object_pairs_hook=floats)
+    return json.loads(text, object_pairs_hook=lambda pairs: {name: _number(value) for name, value in pairs})
 
 
-def floats(name: str, value: Any) -> Any:
-    """A value of a record with the numbers that are not finite as floats; null, as other writers put it, is NaN."""
-    if name in ("step", "split"):
-        return value
-    return math.nan if value is None else float(value) if value in _NON_FINITE else value
+def floats(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record of metrics with the numbers that are not finite as floats; null, as other writers put it, is NaN."""
+    return {
+        name: value if name in ("step", "split") else math.nan if value is None else _number(value)
+        for name, value in record.items()
+    }
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, str) and value in _NON_FINITE else value

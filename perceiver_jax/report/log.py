@@ -47,7 +47,7 @@ def read_log(path: str | Path) -> Log:
     except OSError as error:
         raise Failure(Code.WORKDIR, "no metrics to read", str(path), found=error.strerror or str(error)) from None
     records = [record for _, record in sorted(found.items(), key=lambda item: item[0][0])]
-    return Log([{name: floats(name, value) for name, value in record.items()} for record in records], damaged, repeated)
+    return Log(list(map(floats, records)), damaged, repeated)
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:
@@ -73,7 +73,7 @@ def read_latest(path: str | Path) -> dict[str, dict[str, Any]]:
     except OSError:
         return {}
     newest = {split: record for (_, split), record in found.items()}
-    return {split: {name: floats(name, value) for name, value in record.items()} for split, record in newest.items()}
+    return {split: floats(record) for split, record in newest.items()}
 
 
 class MetricsLog:

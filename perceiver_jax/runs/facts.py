@@ -1,6 +1,5 @@
 """What the workdir of a past run tells for its page: all of it where the run has ended, what there is where it has not."""
 
-import json
 import os
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from perceiver_jax.runs import kept
 from perceiver_jax.runs import launches as of_launches
 from perceiver_jax.runs.past import PastRun
 from perceiver_jax.runs.problem import Problem
-from perceiver_jax.runs.workdir import EARLIER, ORIGIN, read_problem
+from perceiver_jax.runs.workdir import earlier_configs, read_origin, read_problem
 from perceiver_jax.runs.written import differences, settings
 from perceiver_jax.training.manifest import Manifest
 
@@ -193,10 +192,10 @@ def _repeats(run: PastRun, result: Mapping[str, Any] | None) -> str:
     words = ["In this workdir it resumes the run, or says that it is done; with another --workdir it repeats it."]
     if result and "state_sha256" in result:
         words.append(f"With the versions above it must end with state_sha256 {result['state_sha256']}.")
-    record = json.loads(run.workdir.config.read_bytes())
-    if EARLIER in record:
-        words.append(f"The run was made longer on the way; its earlier lengths: {', '.join(record[EARLIER])}.")
-    if ORIGIN in record:
-        origin = record[ORIGIN]
-        words.append(f"It began with the parameters of {os.fspath(origin['run'])}, step {origin['step']:,}.")
+    earlier, origin = earlier_configs(run.workdir, run.config), read_origin(run.workdir)
+    if earlier:
+        lengths = ", ".join(config.train.duration for config in earlier)
+        words.append(f"The run was made longer on the way; its earlier lengths: {lengths}.")
+    if origin is not None:
+        words.append(f"It began with the parameters of {origin.run}, step {origin.step:,}.")
     return " ".join(words)
