@@ -99,15 +99,3 @@ SOUND_ALONE, FILM_ALONE = _alone("audio", "video"), _alone("video", "audio")
 def digits_and_notes(changes: Changes | None = None) -> Point:
     """Moving digits with notes, at the config's own length."""
     return Point("notes_and_digits", dict(changes or {}))
-
-
-def named(changes: Changes) -> str:
-    """What a point changes, in words: `num_latents 64`; the base changes nothing."""
-    shown = {name.rpartition(".")[2]: value for name, value in changes.items()}
-    if "num_blocks" in shown and len(shown) > 1:  # follows another setting
-        del shown["num_blocks"]
-    return ", ".join(f"{name} {_short(value)}" for name, value in shown.items()) or "base"
-
-
-def _short(value: Any) -> str:
-    return "x".join(f"{size:g}" for size in value) if isinstance(value, tuple) else f"{value}"

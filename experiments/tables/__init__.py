@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perceiver_jax.errors import Code, Failure, nearest, printable
@@ -73,6 +73,26 @@ class Table:
     full: Study  # on the paper's data
     small: Study | None = None  # its question on data that run on a laptop: a table of its own
     page: int | None = None  # None: not of the paper
+
+
+def figure(page: int, config: str, changes: Sequence[Mapping[str, Any]], small: Study) -> Table:
+    """A figure that draws the scores of a config under some changes and prints none."""
+    title = "ImageNet, top-1 accuracy on the validation set in percent"
+    note = "the paper draws curves without numbers and does not say which values: they are ours"
+    rows = tuple(Row(named(one), Point(config, one)) for one in changes)
+    return Table(page=page, full=Study(title, rows, note=note), small=small)
+
+
+def named(changes: Mapping[str, Any]) -> str:
+    """What a point changes, in words: `num_latents 64`; the base changes nothing."""
+    shown = {name.rpartition(".")[2]: value for name, value in changes.items()}
+    if "num_blocks" in shown and len(shown) > 1:  # follows another setting
+        del shown["num_blocks"]
+    return ", ".join(f"{name} {_short(value)}" for name, value in shown.items()) or "base"
+
+
+def _short(value: Any) -> str:
+    return "x".join(f"{size:g}" for size in value) if isinstance(value, tuple) else f"{value}"
 
 
 def names() -> list[str]:

@@ -1,28 +1,21 @@
 """ImageNet: the latents' initial scale and the Fourier features. The paper draws the scores and prints none."""
 
 from experiments import small_scale as small
+from experiments.sweeping.axes import chained, fixed, sweep
 from experiments.sweeps import fig6
-from experiments.tables import Point, Row, Study, Table
+from experiments.tables import Row, Study, figure, named
 
-AXES = {
-    "model.latent_init_scale": (0.02, 0.1, 5.0),
-    "model.positions.num_bands": (2, 4, 14),
-    "model.positions.max_resolution": ((7.0, 7.0), (14.0, 14.0), (56.0, 56.0)),
-}
+IN_SMALL = chained(
+    fixed({}),
+    sweep("model.latent_init_scale", (0.02, 0.1, 5.0)),
+    sweep("model.positions.num_bands", (2, 4, 14)),
+    sweep("model.positions.max_resolution", [(size, size) for size in (7.0, 14.0, 56.0)]),
+)
+ROWS = tuple(Row(named(changes), small.clothes(changes)) for changes in IN_SMALL)
 
-TABLE = Table(
-    page=18,
-    full=Study(
-        "ImageNet, top-1 accuracy on the validation set in percent",
-        tuple(Row(small.named(changes), Point("imagenet:fig6", changes)) for changes in fig6.get_sweep()),
-        note="the paper draws curves without numbers and does not say which values: they are ours",
-    ),
-    small=Study(
-        "Fashion-MNIST, one epoch: test accuracy in percent",
-        tuple(
-            Row(small.named(changes), small.clothes(changes))
-            for changes in ({}, *({name: value} for name, values in AXES.items() for value in values))
-        ),
-        seeds=small.SEEDS,
-    ),
+TABLE = figure(
+    18,
+    "imagenet:fig6",
+    fig6.get_sweep(),
+    small=Study("Fashion-MNIST, one epoch: test accuracy in percent", ROWS, seeds=small.SEEDS),
 )
