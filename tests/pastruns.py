@@ -22,6 +22,8 @@ RESULT = {
     "metrics": {"train": {"loss": 0.5}, "test": {"accuracy": 0.75, "loss": 0.9}},
     "best_by_test": {"step": 2, "test": {"accuracy": 0.875, "loss": 0.8}},
     "seconds": 83.0,
+    "time": {"launch": 60.5, "data_wait": 1.25},
+    "peak_memory_bytes": {"process": 2_000_000_000, "device": None},
 }
 FINGERPRINTS = {"config": "c", "data": "d", "code": "0.2.0, sources 12", "numerics": "jax 1.2.3, 1 x cpu"}
 

@@ -119,6 +119,12 @@ def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
+def _section(result: Mapping[str, Any] | None, name: str) -> dict[str, float]:
+    """The numbers of a part of a result; runs of earlier versions have none."""
+    section = result[name] if result and name in result else {}
+    return _numbers(section) if isinstance(section, dict) else {}
+
+
 def _headline(scores: Sequence[Scores], metric: str) -> Row | None:
     last = {one.split: one.metrics for one in scores if one.of.startswith("step") and metric in one.metrics}
     if not last:
@@ -166,9 +172,10 @@ def _costs(log: Log, result: Mapping[str, Any] | None, steps: Table) -> Iterator
             fraction = metric.endswith("fraction")
             words = "time waiting for data" if fraction else metric.replace("_", " ")
             yield f"{words}, median", shown(metric, median(values)) if fraction else f"{median(values):,.4g}"
-    for metric in sorted({name for record in training for name in record if "memory" in name}):
-        values = [record[metric] for record in training if isinstance(record.get(metric), int | float)]
-        yield f"{metric.replace('_', ' ')}, largest", quantity(max(values))
+    for what, spent in _section(result, "time").items():
+        yield f"{what.replace('_', ' ')}, of the last launch", f"{spent:,.3g} s"
+    for where, size in _section(result, "peak_memory_bytes").items():
+        yield f"peak memory of the {where}, bytes", f"{size:,.0f}"
     for name, key in _SIZES.items():
         if result and key in result:
             yield name, f"{result[key]:,}"

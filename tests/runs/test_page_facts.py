@@ -55,6 +55,9 @@ def test_a_finished_run_is_told_whole(tmp_path):
     assert costs["until step 1 was logged, compilation included"] == "0:20"
     assert costs["examples per second, median"] == "125"
     assert costs["time waiting for data, median"] == "25.0 %"
+    assert costs["data wait, of the last launch"] == "1.25 s"
+    assert costs["peak memory of the process, bytes"] == "2,000,000,000"
+    assert "peak memory of the device, bytes" not in costs  # of a CPU nothing is known
     assert found.checkpoints.rows == [[4, 4, "ab" * 8, "as its manifest says, by names and sizes"]]
     assert dict(found.versions)["numerics"] == "jax 1.2.3, 1 x cpu"
     assert dict(found.versions)["its state_sha256"] == "ab" * 32
