@@ -22,7 +22,7 @@ from perceiver_jax.system.signals import StopFlag
 flags.DEFINE(command.PATH, "workdir", None, "Directory for the runs, one subdirectory per point.")
 flags.DEFINE(command.PATH, "sweep", None, "File whose get_sweep() lists what each run changes.")
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "Only print the points, and what of them there is.")
-_SEARCH = flags.DEFINE_integer("search", None, "Try so many points from the sweep's ranges (Optuna).", lower_bound=1)
+_SEARCH = flags.DEFINE_integer("search", None, "How many points to try from the sweep's ranges (Optuna).", lower_bound=1)
 _SEED = flags.DEFINE_integer("search_seed", 0, "Seed of the search.", lower_bound=0)
 command.define_config()
 launching.define_flags("runs")

@@ -50,7 +50,7 @@ def define_flags(source: str, noun: str, flag: str = "source") -> None:
     flags.DEFINE_integer("max_bad", 0, f"{noun.capitalize()} that may be left out as unreadable.", lower_bound=0)
     flags.DEFINE(_PartParser(), "part", None, "I/N: prepare part I of N, as may other machines, into the same --data_dir.")
     flags.DEFINE_bool("seal", False, "Put together what --part has prepared; refuse if a part is missing.")
-    flags.DEFINE_integer("parts", None, "Prepare so many parts, --processes at a time, and then --seal.", lower_bound=1)
+    flags.DEFINE_integer("parts", None, "How many parts to prepare, --processes at a time, before --seal.", lower_bound=1)
     launching.define_flags("parts")
 
 

@@ -16,7 +16,7 @@ class Machine:
     utilisation: float
 
     def hours(self, flops: float) -> float:
-        """How long it takes for so many."""
+        """The hours that this many FLOPs take."""
         return flops / (self.flops * self.utilisation) / 3600
 
     @property
