@@ -51,14 +51,16 @@ def decoded(held: "Streamed", container: Any) -> Iterator[Any]:
     """The frames of a stream, from where the container is on; raises BadFile.
 
     What cannot be decoded before the first frame is passed over: its beginning is elsewhere. So is what is behind the last,
-    in containers that may break off anywhere.
+    in containers that may break off anywhere. A decoder that does not open decodes nothing.
     """
     av = package("av")
-    begun, error = False, None
-    for packet in container.demux(container.streams[held.index]):
+    begun, error, stream = False, None, container.streams[held.index]
+    for packet in container.demux(stream):
         try:
             frames = packet.decode()
         except av.InvalidDataError as found:
+            if not stream.codec_context.is_open:
+                raise _bad(found) from None
             error = error or found.with_traceback(None)  # which would hold on to this frame, and so to the container
             continue
         for frame in frames:

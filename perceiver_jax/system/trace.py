@@ -57,10 +57,7 @@ def _lines_of_device(plane: ProfilePlane) -> list[Any]:
 
 
 def _operation(event: ProfileEvent, names: set[str], is_device: bool) -> str:
-    """The operation that an event is, by its name, a TPU's `%name = ...` or that beside a GPU's kernel; empty: none.
-
-    What is beside this process's own events is not asked for: reading some of it ends the process under JAX 0.12.
-    """
+    """The operation that an event is, by its name, a TPU's `%name = ...` or that beside a GPU's kernel; empty: none."""
     name = event.name.removeprefix("%").partition(" ")[0]
     if name in names:
         return name
