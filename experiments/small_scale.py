@@ -7,13 +7,21 @@ sound and film. Every run of a kind has the same data, recipe and length; rows c
 from collections.abc import Mapping
 from typing import Any
 
-from configs import fashion_mnist, imagenet_baselines, kicad, notes_and_digits
-from experiments.sweeps.fashion_mnist import SHORT
+from configs import fashion_mnist, imagenet, imagenet_baselines, kicad, notes_and_digits
 from experiments.tables import Point
 
 Changes = Mapping[str, Any]
 
+# One epoch, where the config has 50: flips alone and half of it at the full rate do better then.
+SHORT = {
+    "train.duration": "1 epochs",
+    "optim.schedule.flat_fraction": 0.5,
+    "augment.scale": 0.0,
+    "augment.translate": 0.0,
+}
 SEEDS = (0, 1, 2)
+BOTH = {"test": "test", "train": "train"}  # columns of a table that shows overfitting, and their splits
+TRAIN = "train: of the last augmented examples that were trained on, as they are logged"
 BASELINES = "the baselines' sizes are ours, and the recipe is the Perceiver's, which may suit them less"
 
 # As deep as the number of cross-attends needs that are interleaved.
@@ -26,7 +34,7 @@ def _sections(file: Any) -> dict[str, Any]:
 
 # The baselines see what the Perceiver sees; only their sizes fit the small pictures.
 SEEN = {"positions": _sections(fashion_mnist)["model"]["positions"]}
-_RESNET = dict(imagenet_baselines.RESNET50, stage_blocks=(1, 1), stem_channels=16)
+_RESNET = dict(imagenet_baselines.RESNET50, stage_blocks=(2, 2), stem_channels=32)
 _VIT = dict(imagenet_baselines.VIT_B16, channels=96, num_layers=4, num_heads=4, widening_factor=1, patch_size=4)
 _TRANSFORMER = dict(imagenet_baselines.TRANSFORMER64, channels=32, num_layers=2, num_heads=1, remat="none")
 RESNET = {"model": _RESNET | SEEN}
@@ -55,6 +63,13 @@ def few_clothes(changes: Changes) -> Point:
         "train.checkpoint_every": "10 epochs",
     }
     return clothes({**few, **changes})
+
+
+def crops(frame: str) -> dict[str, Any]:
+    """Half of a picture's area or more, resized, with positions in this frame; the whole picture for evaluation."""
+    augment = _sections(imagenet)["augment"]
+    crop = augment["crop"] | {"area": (0.5, 1.0), "min_object_covered": 0.0}
+    return augment | {"crop": crop, "randaugment": None, "evaluation_crop": 1.0, "position_frame": frame}
 
 
 SHAPES = {"positions": _sections(kicad)["model"]["positions"]}

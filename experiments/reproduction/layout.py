@@ -39,7 +39,9 @@ class Sheet:
     @property
     def title(self) -> str:
         """What the table is; one of small data says that it is not the paper's."""
-        what = f"Figure {self.name[3:]}" if self.name.startswith("fig") else f"Table {self.name}"
+        number = self.name.removeprefix("fig")
+        kind = "Table" if number == self.name else "Figure"
+        what = f"{kind} {number}" if number.isdecimal() else self.name.capitalize()
         if self.scale == "small":
             what = f"The question of {what.lower()} in small, not to be compared with the paper's numbers"
         elif self.page is not None:

@@ -9,7 +9,6 @@ PAPER = (
     ("W/ weight sharing", "imagenet:table7_shared", 78.0, 79.5, "44.9M"),
 )
 SPLITS = {"valid": "test", "train": "train"}
-TRAIN = "train: of the last augmented examples that were trained on, as they are logged"
 
 
 def paper() -> tuple[Row, ...]:
@@ -23,7 +22,7 @@ def paper() -> tuple[Row, ...]:
 
 TABLE = Table(
     page=17,
-    full=Study("ImageNet, top-1 accuracy in percent", paper(), note=TRAIN),
+    full=Study("ImageNet, top-1 accuracy in percent", paper(), note=small.TRAIN),
     small=Study(
         "Fashion-MNIST, 4 blocks, ten epochs of 6,000 examples: accuracy in percent",
         tuple(
@@ -32,6 +31,6 @@ TABLE = Table(
             for of, split in SPLITS.items()
         ),
         seeds=small.SEEDS,
-        note=TRAIN,
+        note=small.TRAIN,
     ),
 )

@@ -1,0 +1,37 @@
+"""ModelNet40: the Fourier features of points. The paper says that more bands overfit, and prints no number."""
+
+from experiments import small_scale as small
+from experiments.sweeping.axes import chained, fixed, sweep
+from experiments.tables import Point, Row, Study, Table, named
+
+BANDS, MAXIMUM = "model.positions.num_bands", "model.positions.max_resolution"
+
+
+def rows(points: dict[str, Point]) -> tuple[Row, ...]:
+    """Two rows of each point."""
+    return tuple(
+        Row(name, point, column=of, split=split) for name, point in points.items() for of, split in small.BOTH.items()
+    )
+
+
+def maxima(*values: float) -> list[dict]:
+    """The same maximum for the three axes."""
+    return sweep(MAXIMUM, [(value, value, value) for value in values])
+
+
+FULL = chained(fixed({}), sweep(BANDS, (16, 256)), maxima(224.0, 4480.0))
+IN_SMALL = chained(fixed({}), sweep(BANDS, (2, 4, 16, 32)), maxima(4.0, 64.0))
+
+TABLE = Table(
+    full=Study(
+        "ModelNet40, top-1 accuracy in percent",
+        rows({named(changes): Point("modelnet40", changes) for changes in FULL}),
+        note=f"the values are ours; {small.TRAIN}",
+    ),
+    small=Study(
+        "electronic parts of KiCad: accuracy in percent",
+        rows({named(changes): small.parts(changes) for changes in IN_SMALL}),
+        seeds=small.SEEDS,
+        note=small.TRAIN,
+    ),
+)

@@ -1,0 +1,28 @@
+"""ImageNet: positions of the crop or of the whole picture. The paper says which of them overfit, and prints no number."""
+
+from experiments import small_scale as small
+from experiments.tables import Point, Row, Study, Table
+
+FRAMES = {"of the crop": "crop", "of the whole picture": "image"}
+
+TABLE = Table(
+    full=Study(
+        "ImageNet, top-1 accuracy in percent",
+        tuple(
+            Row(f"positions {name}", Point("imagenet", {"augment.position_frame": frame}), column=of, split=split)
+            for name, frame in FRAMES.items()
+            for of, split in {"valid": "test", "train": "train"}.items()
+        ),
+        note=small.TRAIN,
+    ),
+    small=Study(
+        "Fashion-MNIST, random crops, ten epochs of 6,000 examples: accuracy in percent",
+        tuple(
+            Row(f"positions {name}", small.few_clothes({"augment": small.crops(frame)}), column=of, split=split)
+            for name, frame in FRAMES.items()
+            for of, split in small.BOTH.items()
+        ),
+        seeds=small.SEEDS,
+        note=small.TRAIN,
+    ),
+)
