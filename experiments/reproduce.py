@@ -6,20 +6,15 @@ Tables: 1 to 7, fig5, fig6. `--workdir` is a directory with runs anywhere below 
 small data, a table of its own.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from absl import flags
 
 from experiments import tables
-from experiments.reproduction.costs import MACHINES, Cost, cost_of
-from experiments.reproduction.filling import fill
 from experiments.reproduction.launching import launch
-from experiments.reproduction.layout import FORMATS, Sheet
-from experiments.reproduction.points import Made, made
-from experiments.reproduction.survey import Survey, survey
+from experiments.reproduction.layout import FORMATS
+from experiments.reproduction.sheet import Sheet, sheet_of
 from perceiver_jax import command
-from perceiver_jax.errors import Code, Failure
 from perceiver_jax.launch import flags as launching
 from perceiver_jax.report.progress import note, say
 from perceiver_jax.system import disk
@@ -53,35 +48,8 @@ def main() -> None:
 
 def sheet(name: str) -> Sheet:
     """The table as the flags ask for it, filled."""
-    table, scale = tables.load(name), _SCALE.value
-    study = getattr(table, scale)
-    if study is None:
-        raise Failure(Code.CONFIG, f"table {name} has no study on small data", hint="without --scale small")
-    points = _made(study)
-    tree = Path(_WORKDIR.value) if _WORKDIR.value is not None else None
-    found = survey(tree, points, lambda: _elsewhere(name), note)
-    by_name = {one.point.name: one for one in points}
-    costs = {name: _cost(one, found) for name, one in by_name.items()}
-    rows = fill(study, by_name, costs, found, note)
-    return Sheet(name, table.page, scale, study, rows, found, MACHINES[scale], tree, _DATA_DIR.value)
-
-
-def _cost(one: Made, found: Survey) -> Cost | None:
-    """The cost of a point; where its data are not here, as one of its runs knew them."""
-    problems = [one.problem, *(run.problem for run in found.finished[one.key])]
-    return next((cost_of(problem) for problem in problems if problem is not None), None)
-
-
-def _made(study: tables.Study) -> list[Made]:
-    return made(study.points(), _DATA_DIR.value)
-
-
-def _elsewhere(name: str) -> Iterator[Made]:
-    """The points of all other studies of the same scale."""
-    for other in tables.names():
-        study = getattr(tables.load(other), _SCALE.value)
-        if other != name and study is not None:
-            yield from _made(study)
+    tree = None if _WORKDIR.value is None else Path(_WORKDIR.value)
+    return sheet_of(name, _SCALE.value, tree, _DATA_DIR.value, note)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,24 @@
 """Workdirs as runs leave them, made without training."""
 
+import dataclasses
 import json
 from pathlib import Path
 
+from ml_collections import ConfigDict
+
 from configs import digits
+from experiments import tables
+from experiments.reproduction.points import as_overrides, config_of
 from perceiver_jax.data.sources import Contents
 from perceiver_jax.report.json_numbers import json_text
 from perceiver_jax.report.log import MetricsLog
 from perceiver_jax.runs import workdir as workdirs
 from perceiver_jax.runs.problem import make
 from perceiver_jax.runs.workdir import Workdir
-from perceiver_jax.settings.config import parse
+from perceiver_jax.settings import overrides
+from perceiver_jax.settings.config import Config, dump, parse, read
 from perceiver_jax.training import manifest
+from perceiver_jax.training.checkpoint import code_version
 
 ROOT = Path(__file__).parents[1]
 RESULT = {
@@ -63,3 +70,44 @@ def save(workdir: Workdir, step: int) -> None:
     unfinished.mkdir()
     (unfinished / "arrays").write_bytes(b"1234")
     manifest.commit(unfinished, workdir.checkpoints / str(step), FINGERPRINTS, "ab" * 32)
+
+
+ROW = tables.load("5").small.rows[0].point  # one cross-attend
+
+
+def changed(config: Config, **changes) -> Config:
+    """A config with other settings, by their dotted names with `__` for dots."""
+    values = ConfigDict(dump(config))
+    named = {name.replace("__", "."): value for name, value in changes.items()}
+    overrides.apply(values, as_overrides(named))
+    return read(values.to_dict())
+
+
+def finish(
+    path,
+    point=ROW,
+    accuracy=0.8,
+    code=None,
+    words=("--config", "configs/fashion_mnist.py"),
+    contents=None,
+    result=None,
+    classes=None,
+    **changes,
+):
+    """A finished run of a point as training leaves it, but for its parameters."""
+    config = changed(config_of(point), **changes)
+    contents = contents or config.source().contents()
+    if classes:
+        contents = dataclasses.replace(contents, classes=classes)
+    problem = make(config, contents, fingerprint=str(sorted(contents.num_examples.items())))
+    with workdirs.claim(str(path), config, ["train", *words]) as workdir:
+        workdirs.write_problem(workdir, problem)
+    unfinished = workdir.path / "unfinished"
+    unfinished.mkdir()
+    (unfinished / "arrays").write_bytes(b"1")
+    made_of = {"config": "c", "data": "d", "code": code or code_version(), "numerics": "n"}
+    manifest.commit(unfinished, workdir.checkpoints / str(problem.num_steps), made_of, "s")
+    of = {"test": {"accuracy": accuracy, "loss": 1.0}, "train": {"accuracy": 0.9, "loss": 0.5}}
+    whole = {"step": problem.num_steps, "metrics": of, "seconds": 7.0, "parameters": 1, "flops_per_example": 1}
+    workdir.result.write_text(json_text(whole | (result or {})))
+    return workdir

@@ -2,7 +2,6 @@
 
 import ast
 import csv
-import dataclasses
 import functools
 import io
 import json
@@ -14,32 +13,25 @@ import sys
 from pathlib import Path
 
 import pytest
-from ml_collections import ConfigDict
 
 from experiments import tables
-from experiments.reproduction import costs, launching, points
+from experiments.reproduction import costs, launching, points, sheet
 from experiments.reproduction.filling import Filled
 from experiments.reproduction.launching import runs_of
 from experiments.reproduction.points import Made, as_overrides, config_of, key_of
 from perceiver_jax import command
 from perceiver_jax.data.sources import Contents
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.report.json_numbers import json_text
-from perceiver_jax.runs import problem as problems
 from perceiver_jax.runs import workdir as workdirs
 from perceiver_jax.settings import files, overrides
-from perceiver_jax.settings.config import Config, dump, parse, read
+from perceiver_jax.settings.config import parse
 from perceiver_jax.training import manifest
-from perceiver_jax.training.checkpoint import code_version
 from tests.door import fresh_flags
 from tests.launch import SMALL as SMALL_RUN
+from tests.pastruns import ROW, finish
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("--table", "5", "--scale", "small")
-ROW = tables.load("5").small.rows[0].point  # one cross-attend
-
-
-count = costs.cost_of
 
 
 def not_counted(problem):
@@ -57,7 +49,7 @@ def config_once(config, changes, data_dir):
 def reproduce(monkeypatch, capsys):
     """Runs `experiments.reproduce` in this process: its exit code and what it prints on stdout and stderr."""
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(costs, "cost_of", not_counted)
+    monkeypatch.setattr(sheet, "cost_of", not_counted)
     monkeypatch.setattr(
         points, "config_of", lambda one, data_dir: config_once(one.config, repr(dict(one.changes)), data_dir)
     )
@@ -86,44 +78,6 @@ def filled(reproduce):
     return filled
 
 
-def changed(config: Config, **changes) -> Config:
-    """A config with other settings, by their dotted names with `__` for dots."""
-    values = ConfigDict(dump(config))
-    named = {name.replace("__", "."): value for name, value in changes.items()}
-    overrides.apply(values, as_overrides(named))
-    return read(values.to_dict())
-
-
-def finish(
-    path,
-    point=ROW,
-    accuracy=0.8,
-    code=None,
-    words=("--config", "configs/fashion_mnist.py"),
-    contents=None,
-    result=None,
-    classes=None,
-    **changes,
-):
-    """A finished run of a point as training leaves it, but for its parameters."""
-    config = changed(config_of(point), **changes)
-    contents = contents or config.source().contents()
-    if classes:
-        contents = dataclasses.replace(contents, classes=classes)
-    problem = problems.make(config, contents, fingerprint=str(sorted(contents.num_examples.items())))
-    with workdirs.claim(str(path), config, ["train", *words]) as workdir:
-        workdirs.write_problem(workdir, problem)
-    unfinished = workdir.path / "unfinished"
-    unfinished.mkdir()
-    (unfinished / "arrays").write_bytes(b"1")
-    made_of = {"config": "c", "data": "d", "code": code or code_version(), "numerics": "n"}
-    manifest.commit(unfinished, workdir.checkpoints / str(problem.num_steps), made_of, "s")
-    of = {"test": {"accuracy": accuracy, "loss": 1.0}, "train": {"accuracy": 0.9, "loss": 0.5}}
-    whole = {"step": problem.num_steps, "metrics": of, "seconds": 7.0, "parameters": 1, "flops_per_example": 1}
-    workdir.result.write_text(json_text(whole | (result or {})))
-    return workdir
-
-
 def rows_of(table):
     return {(row["row"], row["column"]): row for row in table["rows"]}
 
@@ -132,7 +86,7 @@ def rows_of(table):
 
 
 def test_an_empty_table_has_the_papers_figures_its_costs_and_commands(reproduce, monkeypatch):
-    monkeypatch.setattr(costs, "cost_of", count)
+    monkeypatch.setattr(sheet, "cost_of", costs.cost_of)
     code, out, err = reproduce("--table", "6")
     assert (code, err) == (0, "")
     (line,) = [line for line in out.splitlines() if line.lstrip().startswith("1 (at start) ")]
@@ -458,7 +412,8 @@ def test_formats_are_read_back(reproduce, tmp_path):
     assert [row["row"] for row in read] == [row["row"] for row in rows] == ["1", "2", "4"]
     assert [float(row["ours"]) if row["ours"] else None for row in read] == [50.0, None, None]
     assert read[0].keys() == rows[0].keys()
-    lines = [line for line in shown["markdown"].splitlines() if line.startswith("|")]
+    first = shown["markdown"].split("\n\n")[1]
+    lines = first.splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
     assert {len(line) for line in cells} == {len(cells[0])}
     assert (cells[0][:2], cells[2][0], cells[2][cells[0].index("ours")]) == (["row", "parameters"], "1", "50.0")
@@ -471,7 +426,11 @@ def test_formats_are_read_back(reproduce, tmp_path):
     ("arguments", "code", "told"),
     [
         ((), 2, "--table is missing"),
-        (("--table", "fig7"), 2, "no table 'fig7'\n  expected: one of 1, 2, 3, 4, 5, 6, 7, fig5, fig6\n  try: --table fig"),
+        (
+            ("--table", "fig7"),
+            2,
+            "no table 'fig7'\n  expected: one of 1, 2, 3, 4, 5, 6, 7, bands, fig4, fig5, fig6\n  try: --table fig",
+        ),
         (("--table", "6", "--workdir", "/nowhere/at/all"), 6, "no directory of runs at /nowhere/at/all"),
         (("--table", "6", "--run"), 2, "--workdir is missing"),
         (("--table", "6", "--scale", "medium"), 2, "medium"),

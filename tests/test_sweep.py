@@ -15,7 +15,7 @@ import pytest
 
 from configs import imagenet
 from experiments.sweeping import pictures
-from experiments.sweeping.names import names_of, overrides
+from experiments.sweeping.names import names_of
 from experiments.sweeps import fig5, fig6
 from perceiver_jax import command
 from perceiver_jax.launch import jobs

@@ -4,55 +4,19 @@ import csv
 import dataclasses
 import io
 import shlex
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from experiments import tables
-from experiments.reproduction.costs import Machine
+from experiments.reproduction.claims import CONFIDENCE, Verdict
 from experiments.reproduction.filling import Filled, mean, spread
 from experiments.reproduction.launching import all_missing, runs_of
-from experiments.reproduction.survey import Survey, this_code
-from experiments.tables import Study
+from experiments.reproduction.sheet import Sheet
+from experiments.reproduction.survey import this_code
 from perceiver_jax.errors import some
 from perceiver_jax.report.json_numbers import json_text
 from perceiver_jax.report.tables import markdown, table
 
-PAPER = "arXiv 2103.03206 v2"
 COMMANDS, A_FEW, NEAR = 16, 3, 10  # lines at most, below a table
-
-
-@dataclasses.dataclass(frozen=True)
-class Sheet:
-    """A table to be shown."""
-
-    name: str  # as --table takes it
-    page: int | None
-    scale: str
-    study: Study
-    rows: Sequence[Filled]
-    found: Survey
-    machine: Machine
-    workdir: Path | None  # None: no runs were looked for
-    data_dir: str | None
-
-    @property
-    def title(self) -> str:
-        """What the table is; one of small data says that it is not the paper's."""
-        number = self.name.removeprefix("fig")
-        kind = "Table" if number == self.name else "Figure"
-        what = f"{kind} {number}" if number.isdecimal() else self.name.capitalize()
-        if self.scale == "small":
-            what = f"The question of {what.lower()} in small, not to be compared with the paper's numbers"
-        elif self.page is not None:
-            what += f", page {self.page} of {PAPER}"
-        return f"{what}: {self.study.title}"
-
-    @property
-    def place(self) -> Path:
-        """Where missing runs go: a directory of the table's own."""
-        name = tables.modules()[self.name] + ("" if self.scale == "full" else "_small")
-        return (self.workdir or Path("runs")) / name
 
 
 def record(sheet: Sheet, filled: Filled) -> dict[str, Any]:
@@ -110,9 +74,22 @@ def as_json(sheet: Sheet) -> str:
         "seeds": list(sheet.study.seeds),
         "code": this_code(),
         "rows": [record(sheet, filled) for filled in sheet.rows],
+        "claims": [_claim(verdict) for verdict in sheet.verdicts],
         "fill_no_row": sheet.found.near,
     }
     return json_text(about).rstrip("\n")
+
+
+def _claim(verdict: Verdict) -> dict[str, Any]:
+    """What runs say to a claim, as plain values in points of a percent."""
+    return {
+        "claim": verdict.claim.words,
+        "higher": dataclasses.asdict(verdict.claim.higher),
+        "lower": dataclasses.asdict(verdict.claim.lower),
+        "difference": verdict.difference,
+        "interval": verdict.interval,
+        "verdict": verdict.words,
+    }
 
 
 def as_csv(sheet: Sheet) -> str:
@@ -136,13 +113,14 @@ def as_markdown(sheet: Sheet) -> str:
     """A Markdown table with what is said below it."""
     header, rows = _cells(sheet)
     lines = [f"**{sheet.title}**", "", markdown(header, rows), ""]
-    return "\n".join([*lines, *(f"- {text}" for text in _remarks(sheet)), *_wanted(sheet, "```")])
+    lines += [*(f"- {text}" for text in _remarks(sheet)), *_claims(sheet, markdown), *_wanted(sheet, "```")]
+    return "\n".join(lines)
 
 
 def as_text(sheet: Sheet) -> str:
     """A table for a terminal."""
     header, rows = _cells(sheet)
-    return "\n".join([sheet.title, "", table(header, rows), "", *_remarks(sheet), *_wanted(sheet)])
+    return "\n".join([sheet.title, "", table(header, rows), "", *_remarks(sheet), *_claims(sheet, table), *_wanted(sheet)])
 
 
 FORMATS = {"text": as_text, "markdown": as_markdown, "csv": as_csv, "json": as_json}
@@ -236,6 +214,14 @@ def _hours(sheet: Sheet) -> str:
     of = f"{seeds * len(hours)} runs" + (f" ({seeds} seeds each)" if seeds > 1 else "")
     rest = "" if len(hours) == len(costs) else f"; {len(costs) - len(hours)} rows are not counted, their data are not here"
     return f"hours: of a run, estimated: {sheet.machine.words}; {of} take {_shown(seeds * sum(hours))} in all{rest}"
+
+
+def _claims(sheet: Sheet, layout: Callable[[Sequence[str], Sequence[Sequence[str]]], str]) -> list[str]:
+    """What runs say to the paper's claims; nothing where there are no runs or no claims."""
+    if not any(filled.runs for filled in sheet.rows) or not sheet.verdicts:
+        return []
+    rows = [(verdict.claim.words, verdict.numbers, verdict.words) for verdict in sheet.verdicts]
+    return ["", layout(("claim", f"points [{100 * CONFIDENCE:.0f} %]", "verdict"), rows)]
 
 
 def _wanted(sheet: Sheet, fence: str = "") -> list[str]:

@@ -1,4 +1,4 @@
-"""The paper's tables and the sweeps of its figures, one file each, whose TABLE says the rows. Adding one is adding a file.
+"""The paper's tables and the sweeps of its figures, one file each, whose TABLE has the rows. Adding one is adding a file.
 
 A file's name is what `experiments.reproduce --table` takes, without a leading `table`. Pages are those of
 arXiv 2103.03206 v2, scores in percent. Parameters and FLOPs stand here only as the paper prints them, to be compared with
@@ -52,6 +52,25 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
+class Score:
+    """A row's score, or how far it is above the same runs' score of another column: by how much a model overfits."""
+
+    row: str
+    column: str = ""
+    above: str | None = None  # a column
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """What the paper says, and two scores of which one is above the other if it is so."""
+
+    words: str  # the paper's sentence in ours
+    higher: Score
+    lower: Score
+    alike: bool = False  # whether the paper says that the two do not differ
+
+
+@dataclasses.dataclass(frozen=True)
 class Study:
     """The rows of a table at one scale."""
 
@@ -60,6 +79,7 @@ class Study:
     seeds: tuple[int, ...] = (0,)
     best_by_test: bool = False  # whether the authors report the best of a run's evaluations, by that very score
     note: str = ""
+    claims: tuple[Claim, ...] = ()
 
     def points(self) -> list[Point]:
         """What is to be trained, each once, in the rows' order."""

@@ -2,7 +2,7 @@
 
 from experiments import small_scale as small
 from experiments.sweeping.axes import chained, fixed, sweep
-from experiments.tables import Point, Row, Study, Table, named
+from experiments.tables import Claim, Point, Row, Score, Study, Table, named
 
 BANDS, MAXIMUM = "model.positions.num_bands", "model.positions.max_resolution"
 
@@ -22,6 +22,20 @@ def maxima(*values: float) -> list[dict]:
 FULL = chained(fixed({}), sweep(BANDS, (16, 256)), maxima(224.0, 4480.0))
 IN_SMALL = chained(fixed({}), sweep(BANDS, (2, 4, 16, 32)), maxima(4.0, 64.0))
 
+CLAIMS = (
+    Claim(
+        "More bands overfit more (train less test)",
+        Score("num_bands 32", "train", above="test"),
+        Score("base", "train", above="test"),
+    ),
+    Claim("More bands do worse", Score("base", "test"), Score("num_bands 32", "test")),
+    Claim(
+        "A higher maximum overfits more (train less test)",
+        Score("max_resolution 64x64x64", "train", above="test"),
+        Score("base", "train", above="test"),
+    ),
+)
+
 TABLE = Table(
     full=Study(
         "ModelNet40, top-1 accuracy in percent",
@@ -32,6 +46,7 @@ TABLE = Table(
         "electronic parts of KiCad: accuracy in percent",
         rows({named(changes): small.parts(changes) for changes in IN_SMALL}),
         seeds=small.SEEDS,
+        claims=CLAIMS,
         note=small.TRAIN,
     ),
 )

@@ -1,9 +1,19 @@
 """ImageNet: positions of the crop or of the whole picture. The paper says which of them overfit, and prints no number."""
 
 from experiments import small_scale as small
-from experiments.tables import Point, Row, Study, Table
+from experiments.tables import Claim, Point, Row, Score, Study, Table
 
 FRAMES = {"of the crop": "crop", "of the whole picture": "image"}
+
+CROP, WHOLE = (f"positions {name}" for name in FRAMES)
+CLAIMS = (
+    Claim("Positions of the crop generalise better", Score(CROP, "test"), Score(WHOLE, "test")),
+    Claim(
+        "Positions of the whole picture overfit more (train less test)",
+        Score(WHOLE, "train", above="test"),
+        Score(CROP, "train", above="test"),
+    ),
+)
 
 TABLE = Table(
     full=Study(
@@ -23,6 +33,7 @@ TABLE = Table(
             for of, split in small.BOTH.items()
         ),
         seeds=small.SEEDS,
+        claims=CLAIMS,
         note=small.TRAIN,
     ),
 )

@@ -1,7 +1,16 @@
 """ImageNet: the Perceiver beside a ResNet, a ViT and a Transformer that get the same Fourier features."""
 
 from experiments import small_scale as small
-from experiments.tables import Point, Row, Study, Table
+from experiments.tables import Claim, Point, Row, Score, Study, Table
+
+CLAIMS = tuple(
+    Claim(f"A Perceiver does at least as well as {other}", Score("Perceiver (FF)"), Score(row))
+    for other, row in (
+        ("a ResNet with the same Fourier features", "ResNet (FF)"),
+        ("a ViT with the same Fourier features", "ViT (FF)"),
+        ("a Transformer of pixels with the same Fourier features", "Transformer (FF)"),
+    )
+)
 
 TABLE = Table(
     page=4,
@@ -26,5 +35,6 @@ TABLE = Table(
         ),
         seeds=small.SEEDS,
         note=small.BASELINES,
+        claims=CLAIMS,
     ),
 )

@@ -1,7 +1,7 @@
 """ImageNet and ImageNet with its pixels shuffled, one way for all pictures, after they have their positions."""
 
 from experiments import small_scale as small
-from experiments.tables import Point, Row, Study, Table
+from experiments.tables import Claim, Point, Row, Score, Study, Table
 
 ORDER = {"model.permutation_seed": 0}
 # name, config of raw and of permuted pictures, scores of both, the input's receptive field in pixels
@@ -56,6 +56,29 @@ def in_small() -> tuple[Row, ...]:
     return tuple(rows)
 
 
+CLAIMS = (
+    *(
+        Claim(f"Shuffled pixels cost {name} accuracy", Score(row, "raw"), Score(row, "permuted"))
+        for name, row in (("a ResNet", "ResNet (FF)"), ("a ViT", "ViT (FF)"))
+    ),
+    Claim(
+        "Shuffled pixels cost a Transformer of pixels nothing",
+        Score("Transformer (FF)", "raw"),
+        Score("Transformer (FF)", "permuted"),
+        alike=True,
+    ),
+    Claim(
+        "With shuffled pixels a Perceiver is ahead of a ViT",
+        Score("Perceiver (FF)", "permuted"),
+        Score("ViT (FF)", "permuted"),
+    ),
+    Claim(
+        "Fourier features are ahead of learned positions",
+        Score("Perceiver (FF)", "raw"),
+        Score("Perceiver (learned pos.)", "raw"),
+    ),
+)
+
 TABLE = Table(
     page=5,
     full=Study("ImageNet and permuted ImageNet, top-1 accuracy on the validation set in percent", paper(), note=SAME),
@@ -64,5 +87,6 @@ TABLE = Table(
         in_small(),
         seeds=small.SEEDS,
         note=f"{small.BASELINES}; {SAME}",
+        claims=CLAIMS,
     ),
 )

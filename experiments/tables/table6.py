@@ -1,7 +1,7 @@
 """ImageNet: how many cross-attends, and whether they are between the latent Transformer's blocks or before them."""
 
 from experiments import small_scale as small
-from experiments.tables import Point, Row, Study, Table
+from experiments.tables import Claim, Point, Row, Score, Study, Table
 
 ARRANGEMENTS = {"at start": "at_start", "interleaved": "interleaved"}
 # cross-attends: scores at start and interleaved, FLOPs
@@ -33,6 +33,14 @@ def paper() -> tuple[Row, ...]:
     )
 
 
+CLAIMS = (
+    Claim(
+        "Cross-attends between the blocks are ahead of those at the start", Score("4 (interleaved)"), Score("4 (at start)")
+    ),
+    Claim("More cross-attends between the blocks do better", Score("4 (interleaved)"), Score("1 (interleaved)")),
+    Claim("More cross-attends at the start do worse", Score("1 (at start)"), Score("4 (at start)")),
+)
+
 TABLE = Table(
     page=16,
     full=Study(
@@ -46,6 +54,7 @@ TABLE = Table(
             for where, arranged in ((w, {"model.arrangement": value}) for w, value in ARRANGEMENTS.items())
         ),
         seeds=small.SEEDS,
+        claims=CLAIMS,
         note="a row is the number of cross-attends",
     ),
 )

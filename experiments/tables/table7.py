@@ -1,7 +1,7 @@
 """ImageNet: weights shared between the blocks, and between all cross-attends but the first, or not at all."""
 
 from experiments import small_scale as small
-from experiments.tables import Point, Row, Study, Table
+from experiments.tables import Claim, Point, Row, Score, Study, Table
 
 # name, config, scores on the validation and the training set, parameters
 PAPER = (
@@ -9,6 +9,17 @@ PAPER = (
     ("W/ weight sharing", "imagenet:table7_shared", 78.0, 79.5, "44.9M"),
 )
 SPLITS = {"valid": "test", "train": "train"}
+
+
+NONE, SHARED = (name for name, *_ in PAPER)
+CLAIMS = (
+    Claim("Shared weights generalise better", Score(SHARED, "valid"), Score(NONE, "valid")),
+    Claim(
+        "Without sharing a model overfits more (train less test)",
+        Score(NONE, "train", above="valid"),
+        Score(SHARED, "train", above="valid"),
+    ),
+)
 
 
 def paper() -> tuple[Row, ...]:
@@ -27,10 +38,11 @@ TABLE = Table(
         "Fashion-MNIST, 4 blocks, ten epochs of 6,000 examples: accuracy in percent",
         tuple(
             Row(name, small.few_clothes({**small.DEEP, "model.sharing": sharing}), column=of, split=split)
-            for name, sharing in (("No weight sharing", "none"), ("W/ weight sharing", "paper"))
+            for name, sharing in ((NONE, "none"), (SHARED, "paper"))
             for of, split in SPLITS.items()
         ),
         seeds=small.SEEDS,
+        claims=CLAIMS,
         note=small.TRAIN,
     ),
 )
