@@ -15,6 +15,7 @@ from experiments.reproduction.launching import launch
 from experiments.reproduction.layout import FORMATS
 from experiments.reproduction.sheet import Sheet, sheet_of
 from perceiver_jax import command
+from perceiver_jax.errors import Code, Failure
 from perceiver_jax.launch import flags as launching
 from perceiver_jax.report.progress import note, say
 from perceiver_jax.system import disk
@@ -31,6 +32,9 @@ launching.define_flags("runs")
 def main() -> None:
     name = tables.known(command.require("table"))
     if not _RUN.value:
+        given = [one for one in launching.NAMES if flags.FLAGS[one].present]
+        if given:
+            raise Failure(Code.CONFIG, f"--{given[0]} says how runs are launched, and none is", hint="--run")
         say(FORMATS[_FORMAT.value](sheet(name)))
         return
     workdir = Path(command.require("workdir"))

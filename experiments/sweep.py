@@ -36,13 +36,15 @@ def main() -> None:
     if trials is None and any(map(has_ranges, settings)):
         what = "the sweep has ranges, which only a search can try"
         raise Failure(Code.CONFIG, f"sweep {flags.FLAGS['sweep'].value}", what, hint="--search TRIALS, or lists of values")
+    if trials is None and flags.FLAGS["search_seed"].present:
+        raise Failure(Code.CONFIG, "--search_seed is the seed of a search, and there is none", hint="--search TRIALS")
+    launcher = launching.launcher(workdir / "jobs")
     if _DRY_RUN.value:
         if trials is None:
             summary.plan(base, settings, workdir)
         else:
             summary.plan_search(settings, workdir, trials)
         return
-    launcher = launching.launcher(workdir / "jobs")
     with StopFlag() as stop:
         if trials is None:
             outcomes = run.run(base, settings, workdir, launcher, stop)

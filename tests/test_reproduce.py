@@ -433,6 +433,7 @@ def test_formats_are_read_back(reproduce, tmp_path):
         ),
         (("--table", "6", "--workdir", "/nowhere/at/all"), 6, "no directory of runs at /nowhere/at/all"),
         (("--table", "6", "--run"), 2, "--workdir is missing"),
+        (("--table", "6", "--processes", "2"), 2, "--processes says how runs are launched, and none is\n  try: --run"),
         (("--table", "6", "--scale", "medium"), 2, "medium"),
         (("--table", "6", "--format", "html"), 2, "html"),
     ],

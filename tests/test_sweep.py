@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from configs import imagenet
-from experiments.sweeping import pictures
+from experiments.sweeping import pictures, run
 from experiments.sweeping.names import names_of
 from experiments.sweeps import fig5, fig6
 from perceiver_jax import command
@@ -140,7 +140,7 @@ def test_the_summary_is_a_table_a_page_and_pictures(swept, tmp_path):
     assert str(folder / "summary.csv") in reported
 
 
-def test_the_plan_says_what_there_is_and_writes_nothing(swept, tmp_path):
+def test_the_plan_says_what_there_is_and_writes_nothing(swept, tmp_path, monkeypatch):
     code, launched, reported = swept(TWO, "--dry_run")
     assert (code, launched, (tmp_path / "runs").exists()) == (0, [], False)
     assert re.search(r"base +new +-\n", reported)
@@ -148,6 +148,23 @@ def test_the_plan_says_what_there_is_and_writes_nothing(swept, tmp_path):
     _, _, reported = swept(TWO, "--dry_run")
     assert re.search(rf"{SECOND} +done +model\.num_latents=8, optim\.schedule=constant\n", reported)
     assert "2 points, 1 done, 1 to train" in reported
+    monkeypatch.setattr(run, "owner_of", lambda point: "pid 7" if point.name == "base" else "")
+    _, _, reported = swept(TWO, "--dry_run")
+    assert re.search(r"base +running +-\n", reported)
+
+
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [
+        ("--partition=gpu", "--partition is an option of Slurm\n  found: --launcher local\n  try: --launcher slurm\n"),
+        ("--search_seed=3", "--search_seed is the seed of a search, and there is none\n  try: --search TRIALS\n"),
+    ],
+)
+def test_a_flag_that_would_change_nothing_is_refused(swept, flag, told):
+    for more in ((), ("--dry_run",)):
+        code, launched, reported = swept(TWO, flag, *more)
+        assert (code, launched) == (2, [])
+        assert told in reported
 
 
 def test_a_search_is_planned_and_refused_without_validation_examples(swept, tmp_path):

@@ -108,26 +108,34 @@ def launched(points: Sequence[Point], base: Base, launcher: Launcher, stop: Stop
     return outcomes
 
 
-def await_orphans(points: Sequence[Point], stop: StopFlag, tell: Callable[[str], None]) -> None:
-    """Waits a while until runs whose launcher was killed have saved and ended: they hold their directories until then."""
+def owner_of(point: Point) -> str:
+    """The process that trains a point, in words; empty: none does."""
 
     def in_use(owner: str) -> Failure:
         return Failure(Code.WORKDIR, owner)
 
+    lock = point.workdir.path / ".lock"
+    try:
+        if lock.exists():
+            with locks.held(lock, str(lock), in_use, shared=True):
+                pass
+    except OSError:  # its launch will say why
+        pass
+    except Failure as failure:
+        return failure.what
+    return ""
+
+
+def await_orphans(points: Sequence[Point], stop: StopFlag, tell: Callable[[str], None]) -> None:
+    """Waits a while until runs whose launcher was killed have saved and ended: they hold their directories until then."""
     deadline = time.monotonic() + ORPHAN_SECONDS
     for point in points:
-        lock, told = point.workdir.path / ".lock", False
-        while lock.exists() and time.monotonic() < deadline and stop.should_stop is None:
-            try:
-                with locks.held(lock, str(lock), in_use, shared=True):
-                    break
-            except OSError:  # its launch will say why
-                break
-            except Failure as failure:
-                if not told:
-                    tell(f"{point.name} is being trained by {failure.what}, which saves if its launcher was killed: waiting")
-                told = True
-                time.sleep(POLL_SECONDS)
+        told = False
+        while (owner := owner_of(point)) and time.monotonic() < deadline and stop.should_stop is None:
+            if not told:
+                tell(f"{point.name} is being trained by {owner}, which saves if its launcher was killed: waiting")
+            told = True
+            time.sleep(POLL_SECONDS)
 
 
 def finished(point: Point) -> Outcome:

@@ -60,7 +60,9 @@ def _state(point: Point) -> str:
     if outcome.state != boards.WAITING:
         return outcome.state
     steps = manifest.steps(point.workdir.checkpoints) if point.workdir.checkpoints.is_dir() else []
-    return f"at step {max(steps):,}" if steps else "new"
+    words = [boards.RUNNING] if run.owner_of(point) else []
+    words += [f"at step {max(steps):,}"] if steps else []
+    return ", ".join(words) or "new"
 
 
 def report(workdir: Path, outcomes: Sequence[Outcome]) -> None:

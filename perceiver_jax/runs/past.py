@@ -73,3 +73,5 @@ def runs_below(tree: str | Path, note: Callable[[str], None]) -> Iterator[PastRu
                 yield read_run(folder)
             except Failure as failure:
                 note(f"note: left out {folder}: {failure}")
+        elif "result.json" in files:
+            note(f"note: left out {folder}: a result.json without the config.json of its run")

@@ -51,8 +51,13 @@ def test_runs_that_cannot_be_read_are_named_and_the_others_are_there(tree):
     notes = []
     (finished,) = runs_below(tree, notes.append)
     assert finished.workdir.path == tree / "b/finished"
-    (note,) = notes
-    assert note.startswith(f"note: left out {tree / 'a'}: ")
+    (tree / "d").mkdir()
+    (tree / "d/result.json").write_text("{}")
+    assert [run.workdir.path for run in runs_below(tree, notes.append)] == [tree / "b/finished"]
+    first, again, alone = notes
+    assert first == again
+    assert first.startswith(f"note: left out {tree / 'a'}: ")
+    assert alone == f"note: left out {tree / 'd'}: a result.json without the config.json of its run"
 
 
 @pytest.mark.parametrize(
