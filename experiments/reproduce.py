@@ -2,7 +2,7 @@
 
 python -m experiments.reproduce --table 6 [--workdir runs/t6] [--run [--processes 2]] [--scale small] [--format markdown]
 
-Tables: 1 to 7, fig5, fig6. `--workdir` is a directory with runs anywhere below it. `--scale small` is the same question on
+Tables: 1 to 7, fig4 to fig6, bands. `--workdir` is a directory with runs anywhere below it. `--scale small` is the same question on
 small data, a table of its own.
 """
 
@@ -20,7 +20,7 @@ from perceiver_jax.launch import flags as launching
 from perceiver_jax.report.progress import note, say
 from perceiver_jax.system import disk
 
-_TABLE = flags.DEFINE_string("table", None, "1 to 7, fig5 or fig6.")
+_TABLE = flags.DEFINE_string("table", None, "1 to 7, fig4 to fig6, or bands.")
 _WORKDIR = flags.DEFINE(command.PATH, "workdir", None, "Directory with runs, at any depth; what is missing goes there too.")
 _DATA_DIR = flags.DEFINE(command.PATH, "data_dir", None, "Where the data are, if not where the configs say.")
 _SCALE = flags.DEFINE_enum("scale", "full", ["full", "small"], "The paper's data, or small ones.")
