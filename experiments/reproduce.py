@@ -2,8 +2,8 @@
 
 python -m experiments.reproduce --table 6 [--workdir runs/t6] [--run [--processes 2]] [--scale small] [--format markdown]
 
-Tables: 1 to 7, fig4 to fig6, bands. `--workdir` is a directory with runs anywhere below it. `--scale small` is the same question on
-small data, a table of its own.
+Tables: 1 to 7, fig4 to fig6, bands. `--workdir` is a directory with runs anywhere below it. `--scale small` is the same
+question on small data, a table of its own.
 """
 
 from pathlib import Path

@@ -36,7 +36,7 @@ def prepare(data_dir: Path, stop: StopFlag) -> None:
     launcher = launching.launcher(data_dir / LOGS / "jobs")
     parts = [_job(command, f"{number}/{count}", data_dir, launcher) for number in range(1, count + 1)]
     ends: list[Ended] = []
-    with Board([Row(job.name, WAITING) for job in parts], "") as board:
+    with Board([Row(job.name, WAITING) for job in parts]) as board:
 
         def observe(at_work: list[str], ended: list[Ended]) -> None:
             for end in ended:

@@ -12,7 +12,8 @@ NAMES = ("lines.png", "grid.png", "parallel.png")
 def draw(workdir: Path, axes: Sequence[Axis], groups: Sequence[Group]) -> list[Path]:
     """The pictures written for these axes, as far as runs have come to their end. Raises OSError."""
     splits = scored_splits(groups)
-    if not splits or not axes:
+    metrics = {outcome.point.metric for group in groups for outcome in group.outcomes}
+    if not splits or not axes or len(metrics) > 1:  # scores of two metrics have no axis in common
         return []
     outcome = groups[0].outcomes[0]
     metric, title, folder = outcome.point.headline.replace("_", " "), workdir.name, workdir / "plots"

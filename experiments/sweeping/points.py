@@ -55,6 +55,11 @@ class Point:
         return "validation" if "validation" in self.config.train.eval_splits else "test"
 
     @property
+    def metric(self) -> str:
+        """What it is judged by: `validation accuracy`."""
+        return f"{self.judged_split} {self.headline}"
+
+    @property
     def log(self) -> Path:
         """What its launches print."""
         return self.workdir.path / "log.txt"

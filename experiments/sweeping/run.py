@@ -91,7 +91,7 @@ def launched(points: Sequence[Point], base: Base, launcher: Launcher, stop: Stop
     outcomes = {point.name: finished(point) for point in points}
     waiting = [point for point in points if outcomes[point.name].state == boards.WAITING]
     by_name = {point.name: point for point in points}
-    with Board([row_of(outcome) for outcome in outcomes.values()], metric_of(points)) as board:
+    with Board([row_of(outcome) for outcome in outcomes.values()]) as board:
         watch = Watch(board)
 
         def observe(at_work: Sequence[str], ended: Sequence[Ended]) -> None:
@@ -192,7 +192,7 @@ class Watch:
         newest = read_latest(point.workdir.metrics)
         step = max((record["step"] for record in newest.values()), default=0)
         score = newest.get(point.judged_split, {}).get(point.headline)
-        return Row(point.name, boards.RUNNING, step, self._total(point), score)
+        return Row(point.name, boards.RUNNING, step, self._total(point), score, point.metric)
 
     def _total(self, point: Point) -> int:
         """How many steps it has, once it has read its data."""
@@ -205,12 +205,7 @@ class Watch:
 def row_of(outcome: Outcome) -> Row:
     """An outcome as a row of the board."""
     step = outcome.result["step"] if outcome.result else 0
-    return Row(outcome.point.name, outcome.state, step, step, outcome.score, outcome.error)
-
-
-def metric_of(points: Sequence[Point]) -> str:
-    """What the scores of points are, such as `validation accuracy`."""
-    return " or ".join(dict.fromkeys(f"{point.judged_split} {point.headline}" for point in points))
+    return Row(outcome.point.name, outcome.state, step, step, outcome.score, outcome.point.metric, outcome.error)
 
 
 def check(outcomes: Sequence[Outcome], stop: StopFlag) -> None:

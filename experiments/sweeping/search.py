@@ -92,7 +92,7 @@ class _Search:
 
     def __init__(self, optuna: Any, base: Base, space: Changes, workdir: Path, seed: int, first: Point):
         self._optuna, self._base, self._space, self._workdir, self._seed = optuna, base, space, workdir, seed
-        self._states, self._metric = optuna.trial.TrialState, run.metric_of([first])
+        self._states = optuna.trial.TrialState
         self._trials: dict[str, list[Any]] = {}  # by point: one, or more that came to the same settings
         self._points: dict[str, Point] = {}
         self._outcomes: dict[str, Outcome] = {}
@@ -121,7 +121,7 @@ class _Search:
     def run(self, launcher: Launcher, stop: StopFlag, trials: int, before: Sequence[dict[str, Any]]) -> list[Outcome]:
         """The outcomes of all trials, of earlier launches too."""
         queue, opened = Queue(launcher), self._resumed()
-        with Board([run.row_of(one) for one in self._outcomes.values()], self._metric, trials) as board:
+        with Board([run.row_of(one) for one in self._outcomes.values()], trials) as board:
             watch = Watch(board)
             while True:
                 while stop.should_stop is None and len(queue.names) < launcher.processes:

@@ -147,7 +147,7 @@ def _markdown(workdir: Path, header: list[str], rows: list[list[Any]], outcomes:
     lines = [f"# {workdir.name}", "", f"{len(done)} of {len(outcomes)} runs are done. What stands behind `+-` is the"]
     lines[-1] += " standard deviation of runs that differ in their seeds alone."
     scored = [outcome for outcome in done if outcome.score is not None and math.isfinite(outcome.score)]
-    if scored:
+    if len({outcome.point.metric for outcome in scored}) == 1:  # scores of two metrics are not compared
         best = max(scored, key=lambda outcome: outcome.score)
         split, metric = best.point.judged_split, best.point.headline.replace("_", " ")
         honest = "" if split == "validation" else ", selected on test data, so optimistic"

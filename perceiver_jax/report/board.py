@@ -26,6 +26,7 @@ class Row:
     step: int = 0
     total: int = 0  # 0: not known yet
     score: float | None = None
+    metric: str = ""  # what the score is
     words: str = ""  # of how it ended: an error
 
     @property
@@ -37,7 +38,7 @@ class Row:
 
 
 class Board:
-    """The runs of a sweep; `metric` is what their scores are, `count` how many there will be, if more than these.
+    """The runs of a sweep; `count` is how many there will be, if more than these.
 
     `stream` (stderr) and `clock` in seconds are arguments for the tests.
     """
@@ -45,13 +46,12 @@ class Board:
     def __init__(
         self,
         rows: Sequence[Row],
-        metric: str,
         count: int = 0,
         stream: TextIOBase | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._rows = {row.name: row for row in rows}
-        self._metric, self._clock, self._stream = metric, clock, SafeStream(stream or sys.stderr)
+        self._clock, self._stream = clock, SafeStream(stream or sys.stderr)
         self._least = count
         self._began, self._part = clock(), sum(row.part for row in rows)
         self._live: Any = None
@@ -72,7 +72,7 @@ class Board:
         if before == WAITING and row.state == RUNNING:
             self._part += row.part  # what an earlier launch had done
         if self._live is None and row.state != before:
-            score = f", {self._metric} {row.score:.4f}" if row.score is not None and row.state != RUNNING else ""
+            score = f", {row.metric} {row.score:.4f}" if row.score is not None and row.state != RUNNING else ""
             words = f": {row.words}" if row.words else ""
             after = f"  ({self.summary()})" if row.state != RUNNING else ""
             self.note(f"{row.name}: {row.state}{score}{words}{after}")
@@ -88,6 +88,11 @@ class Board:
     def _count(self) -> int:
         return max(self._least, len(self._rows))
 
+    @property
+    def _metrics(self) -> list[str]:
+        """What the scores are."""
+        return list(dict.fromkeys(row.metric for row in self._rows.values()))
+
     def summary(self) -> str:
         """How far all of them are, in one line: how many have ended, the best so far, the time left."""
         counts = {state: sum(row.state == state for row in self._rows.values()) for state in STATES}
@@ -95,9 +100,9 @@ class Board:
         parts = [", ".join([f"{counts[DONE]} of {self._count} done", *ended])]
         done = [row for row in self._rows.values() if row.state == DONE and row.score is not None]
         scored = [row for row in done if not math.isnan(row.score)]
-        if scored:
+        if scored and len(self._metrics) == 1:  # scores of two metrics are not compared
             best = max(scored, key=lambda row: row.score)
-            parts.append(f"best {self._metric} {best.score:.4f}: {best.name}")
+            parts.append(f"best {best.metric} {best.score:.4f}: {best.name}")
         left = self._seconds_left()
         return "; ".join(parts + ([f"{duration(left)} left"] if left is not None else []))
 
@@ -128,7 +133,7 @@ class _Table:
         box = SIMPLE if self._board._stream.takes_unicode() else ASCII2
         table = Table(box=box, pad_edge=False, expand=False)
         table.add_column("point", overflow="ellipsis", no_wrap=True, ratio=2)
-        for name, justify in (("state", "left"), ("step", "right"), (self._board._metric, "right")):
+        for name, justify in (("state", "left"), ("step", "right"), (" or ".join(self._board._metrics), "right")):
             table.add_column(name, justify=justify, no_wrap=True)
         table.add_column("", overflow="ellipsis", no_wrap=True, ratio=1)
         rows = self._board._shown(console.size.height - _AROUND)

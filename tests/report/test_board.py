@@ -18,18 +18,22 @@ class Clock:
 
 
 def rows(*states):
-    return [Row(f"run{i}", state, score=i / 10 if state == "done" else None) for i, state in enumerate(states)]
+    return [row(f"run{i}", state, score=i / 10 if state == "done" else None) for i, state in enumerate(states)]
+
+
+def row(name, state, *more, **fields):
+    return Row(name, state, *more, metric="test accuracy", **fields)
 
 
 def test_where_there_is_no_terminal_each_change_is_a_line():
     stream, clock = io.StringIO(), Clock()
-    with Board(rows("waiting", "waiting", "done"), "test accuracy", stream=stream, clock=clock) as board:
-        board.update(Row("run0", "running"))
-        board.update(Row("run0", "running", 5, 10, 0.5))
+    with Board(rows("waiting", "waiting", "done"), stream=stream, clock=clock) as board:
+        board.update(row("run0", "running"))
+        board.update(row("run0", "running", 5, 10, 0.5))
         clock.now += 60
-        board.update(Row("run0", "done", 10, 10, 0.75))
-        board.update(Row("run1", "running"))
-        board.update(Row("run1", "failed", words="error[5] loss is nan: step 4"))
+        board.update(row("run0", "done", 10, 10, 0.75))
+        board.update(row("run1", "running"))
+        board.update(row("run1", "failed", words="error[5] loss is nan: step 4"))
     assert stream.getvalue().splitlines() == [
         "run0: running",
         "run0: done, test accuracy 0.7500  (2 of 3 done; best test accuracy 0.7500: run0; 1:00 left)",
@@ -40,19 +44,24 @@ def test_where_there_is_no_terminal_each_change_is_a_line():
 
 def test_the_time_left_counts_what_is_at_work_and_what_is_to_come():
     clock = Clock()
-    board = Board(rows("done", "waiting"), "", count=4, stream=io.StringIO(), clock=clock)
+    board = Board(rows("done", "waiting"), count=4, stream=io.StringIO(), clock=clock)
     assert "left" not in board.summary()
-    board.update(Row("run1", "running", 3, 10))  # it goes on where it was
+    board.update(row("run1", "running", 3, 10))  # it goes on where it was
     clock.now += 30
     assert "left" not in board.summary()
-    board.update(Row("run1", "running", 5, 10))
+    board.update(row("run1", "running", 5, 10))
     assert board.summary().endswith("; 6:15 left")  # 0.2 in 30 s, 2.5 to go
     assert board.summary().startswith("1 of 4 done, 1 running; ")
 
 
 def test_a_score_that_is_not_finite_is_never_the_best():
-    board = Board([Row("a", "done", score=math.nan), Row("b", "done", score=0.1)], "accuracy", stream=io.StringIO())
-    assert "best accuracy 0.1000: b" in board.summary()
+    board = Board([row("a", "done", score=math.nan), row("b", "done", score=0.1)], stream=io.StringIO())
+    assert "best test accuracy 0.1000: b" in board.summary()
+
+
+def test_scores_of_two_metrics_are_not_compared():
+    board = Board([row("a", "done", score=0.5), Row("b", "done", score=0.1, metric="test d_prime")], stream=io.StringIO())
+    assert board.summary() == "2 of 2 done"
 
 
 class Screen(io.StringIO):
@@ -69,8 +78,8 @@ def test_a_terminal_shows_a_table_those_at_work_first(monkeypatch, lines):
     monkeypatch.setenv("COLUMNS", "100")
     screen = Screen()
     given = rows(*["done"] * 10, "running", "failed", *["waiting"] * 8)
-    with Board(given, "test accuracy", stream=screen) as board:
-        board.update(Row("run10", "running", 1500, 3000, 0.875))
+    with Board(given, stream=screen) as board:
+        board.update(row("run10", "running", 1500, 3000, 0.875))
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue())
     assert re.search(r"run10 +running +1,500 of 3,000 +0\.8750", shown)
     assert re.search(r"run11 +failed", shown)

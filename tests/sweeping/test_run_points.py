@@ -94,10 +94,10 @@ def test_a_run_at_work_is_shown_as_far_as_it_has_come(point):
     lines = [{"step": 3, "split": "test", "accuracy": 0.25}, {"step": 4, "split": "train", "loss": "NaN"}]
     point.workdir.metrics.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 5, "spl')
     stream = io.StringIO()
-    with Board([Row("base", "waiting")], "test accuracy", stream=stream) as board:
+    with Board([Row("base", "waiting")], stream=stream) as board:
         watch = Watch(board)
         assert not watch.look([point])  # at once, but it is no time for more
-        assert board._rows["base"] == Row("base", "running", 4, 6, 0.25)
+        assert board._rows["base"] == Row("base", "running", 4, 6, 0.25, "test accuracy")
         point.workdir.metrics.write_text(json.dumps(lines[0] | {"step": 6}) + "\n")
         watch.look([point])
         assert board._rows["base"].step == 4
