@@ -1,16 +1,18 @@
 """What finished runs say to the paper's claims."""
 
+import runpy
 import sys
 
 import pytest
 from scipy import stats
 
-from experiments import findings, tables
+from experiments import tables
 from experiments.reproduction import costs, sheet
 from experiments.reproduction.claims import Verdict
 from experiments.reproduction.sheet import sheet_of
 from experiments.tables import Claim, Score
 from perceiver_jax import command
+from tests.door import fresh_flags
 from tests.pastruns import finish
 
 CLAIM = Claim("a is better", Score("a"), Score("b"))
@@ -76,8 +78,8 @@ def test_the_page_has_every_claim_and_the_scores_of_the_runs(quick, tmp_path, mo
             finish(tmp_path / f"runs/{row}{seed}", tables.load("5").small.rows[row].point, accuracy, seed=seed)
     monkeypatch.setattr(tables, "names", lambda: ["5", "7"])
     monkeypatch.setattr(sys, "argv", ["findings", f"--workdir={tmp_path / 'runs'}", f"--output={tmp_path / 'docs'}"])
-    with pytest.raises(SystemExit) as end:
-        command.run(findings.main)
+    with fresh_flags(), pytest.raises(SystemExit) as end:
+        command.run(runpy.run_module("experiments.findings", run_name="findings_under_test")["main"])
     out, err = capsys.readouterr()
     assert (end.value.code, out) == (0, f"{tmp_path}/docs/findings.md, 1 pictures\n"), err
     text = (tmp_path / "docs/findings.md").read_text()

@@ -19,7 +19,7 @@ TABLE = Table(
     full=Study(
         "ImageNet, top-1 accuracy in percent",
         tuple(
-            Row(f"positions {name}", Point("imagenet", {"augment.position_frame": frame}), column=of, split=split)
+            Row(f"positions {name}", Point("imagenet:fourier", {"augment.position_frame": frame}), column=of, split=split)
             for name, frame in FRAMES.items()
             for of, split in {"valid": "test", "train": "train"}.items()
         ),
