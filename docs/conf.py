@@ -12,7 +12,7 @@ ROOT = DOCS.parent
 sys.path[:0] = [f"{ROOT}", f"{DOCS}"]
 
 project, author = "perceiver_jax", "the authors of perceiver_jax"
-copyright = "Apache-2.0"
+html_show_copyright = False
 extensions = ["myst_nb", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "from_source"]
 highlight_language = "none"  # most blocks are commands and what they print
 html_theme, html_title = "furo", "perceiver_jax"
