@@ -36,6 +36,12 @@ _INIT_FROM = flags.DEFINE(
 _PROFILE = flags.DEFINE_integer(
     "profile", None, "Profile this many steps: a trace and the time by part of the model, in WORKDIR/profile.", lower_bound=1
 )
+_STALL = flags.DEFINE_integer(
+    "stall_seconds",
+    600,
+    "After how long without progress the run ends with exit code 70: of a step, a batch, a save; 0: never.",
+    lower_bound=0,
+)
 command.define_config()
 
 
@@ -49,9 +55,9 @@ def main() -> None:
         if result is None:
             if begun:  # a problem that was made just now is that of the data as they are
                 check_data(problem)
-            from perceiver_jax.runs.train import train  # JAX from here on: every wrong config has ended by now
+            from perceiver_jax.runs.train import Options, train  # JAX from here on: every wrong config has ended by now
 
-            result, unwritten = train(problem, workdir, stop, source, _PROFILE.value)
+            result, unwritten = train(problem, workdir, stop, Options(source, _PROFILE.value, _STALL.value or None))
         else:
             say(f"{workdir.path} is done.")
             if _PROFILE.value is not None:

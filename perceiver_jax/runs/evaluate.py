@@ -1,6 +1,7 @@
 """Evaluation: exact metrics of a set of parameters on a split."""
 
 import contextlib
+import itertools
 from collections.abc import Collection, Iterator
 
 import jax
@@ -12,12 +13,18 @@ from perceiver_jax.data.batch import Batch
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system import devices
 from perceiver_jax.system.signals import StopFlag
+from perceiver_jax.system.watchdog import Watchdog
 from perceiver_jax.tasks import Evaluation
 from perceiver_jax.training.step import Variables
 
 
 def evaluate(
-    programs: Programs, variables: Variables, split: str, stop: StopFlag, dropped: Collection[str] = ()
+    programs: Programs,
+    variables: Variables,
+    split: str,
+    stop: StopFlag,
+    watchdog: Watchdog,
+    dropped: Collection[str] = (),
 ) -> Evaluation | None:
     """What is known of all examples of a split, each counted once; None if asked to stop early.
 
@@ -26,7 +33,17 @@ def evaluate(
     problem = programs.problem
     views = problem.config.views.num_evaluation
     with contextlib.closing(pipeline.eval_batches(problem.data, split, dropped, **devices.this_host())) as batches:
-        return _merged(programs, variables, batches, views, stop)
+        return _merged(programs, variables, _watched(batches, split, watchdog), views, stop)
+
+
+def _watched(batches: Iterator[Batch], split: str, watchdog: Watchdog) -> Iterator[Batch]:
+    """The batches; from one to the next is a task."""
+    for number in itertools.count(1):
+        with watchdog.task("evaluation", f"batch {number:,} of split {split}"):
+            batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
 
 def vote(programs: Programs, variables: Variables, split: str, votes: int, stop: StopFlag) -> Evaluation | None:

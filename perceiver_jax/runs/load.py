@@ -18,6 +18,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.runs import workdir as workdirs
 from perceiver_jax.runs.problem import Problem, check_classes, differences, resolve
 from perceiver_jax.system.signals import StopFlag
+from perceiver_jax.system.watchdog import Watchdog
 from perceiver_jax.tasks import Answer, Evaluation
 from perceiver_jax.training import manifest
 
@@ -193,7 +194,7 @@ class TrainedRun:
         from perceiver_jax.runs.evaluate import evaluate  # JAX from here on
 
         dropped = [name for name in names if streams and name not in streams]
-        found = evaluate(self.programs, self.variables, split, stop, dropped)
+        found = evaluate(self.programs, self.variables, split, stop, Watchdog(None), dropped)
         if found is not None and np.isnan(found.sums["loss"]):
             where = f"{self.workdir.path}, step {self.step:,}, split {split}"
             raise Failure(Code.NUMERICS, "the model's output is not a number", where)

@@ -29,6 +29,7 @@ from perceiver_jax.settings.config import lasting
 from perceiver_jax.system import devices, disk, memory
 from perceiver_jax.system.disk import write_atomically
 from perceiver_jax.system.signals import StopFlag
+from perceiver_jax.system.watchdog import Watchdog
 from perceiver_jax.training import checkpoint, manifest
 from perceiver_jax.training.meter import Meter, check_finite
 from perceiver_jax.training.step import TrainState
@@ -43,27 +44,31 @@ class End(NamedTuple):
     unwritten: Failure | None  # where the disk has refused a part of it: how the command must end
 
 
-def train(
-    problem: Problem, workdir: Workdir, stop: StopFlag, source: TrainedRun | None = None, num_profiled: int | None = None
-) -> End:
-    """Trains from the newest valid checkpoint to the end of the run; a new one begins with the parameters of `source`.
+class Options(NamedTuple):
+    """What a launch is asked for beside the run's settings. None of it changes what is learned, but for `source`."""
 
-    `num_profiled` steps are profiled (`runs.profile`), which does not change what is learned.
+    source: TrainedRun | None = None  # with whose parameters a new run begins
+    num_profiled: int | None = None  # steps of which a profile is made
+    stall_seconds: float | None = None  # without progress, after which the process ends; None: never
+
+
+def train(problem: Problem, workdir: Workdir, stop: StopFlag, options: Options) -> End:
+    """Trains from the newest valid checkpoint to the end of the run.
 
     Raises Stopped after saving where a signal asked for it, and Failure: CONFIG for devices that do not fit,
     CHECKPOINT where none of those saved is valid, NUMERICS for a non-finite loss, WORKDIR for a disk without room.
     """
-    return _Run(problem, workdir, stop, source, num_profiled).run()
+    with Watchdog(options.stall_seconds) as watchdog:
+        return _Run(problem, workdir, stop, watchdog, options).run()
 
 
 class _Run:
     """One launch of a run, from the step it resumes at to its end."""
 
-    def __init__(
-        self, problem: Problem, workdir: Workdir, stop: StopFlag, source: TrainedRun | None, num_profiled: int | None
-    ):
-        self.problem, self.config, self.workdir, self.stop = problem, problem.config, workdir, stop
-        self.source, self.num_profiled, self.unwritten = source, num_profiled, {}
+    def __init__(self, problem: Problem, workdir: Workdir, stop: StopFlag, watchdog: Watchdog, options: Options):
+        self.problem, self.config, self.workdir = problem, problem.config, workdir
+        self.stop, self.watchdog, self.unwritten = stop, watchdog, {}
+        self.source, self.num_profiled = options.source, options.num_profiled
         self.last = problem.num_steps
         self.every = {name: problem.steps(getattr(self.config.train, name)) for name in EVENTS}
         self.programs = Programs(problem)
@@ -149,7 +154,7 @@ class _Run:
         records = read_metrics(path) if path.exists() else []
         self.records = {(record.pop("step"), record.pop("split")): record for record in records}
         seconds = max((record["seconds"] for record in records if "seconds" in record), default=0.0)
-        self.meter = Meter(self.config.data.batch_size, self.programs.schedule, seconds)
+        self.meter = Meter(self.config.data.batch_size, self.programs.schedule, seconds, self.watchdog)
 
     def _write(self, step: int, split: str, numbers: dict[str, float]) -> None:
         self.log.write(step, split, numbers)
@@ -182,7 +187,7 @@ class _Run:
         saved = self._due("checkpoint_every", step) and self._save(state, step)
         for split in self._missing(step):
             with self.meter.away("evaluation"):
-                found = evaluate(self.programs, state.evaluated, split, self.stop)
+                found = evaluate(self.programs, state.evaluated, split, self.stop, self.watchdog)
             if found is not None:
                 self._write(step, split, self.problem.task.finish(found))
         done = step == self.last and not self._missing(step)
@@ -193,7 +198,7 @@ class _Run:
 
     def _save(self, state: TrainState, step: int) -> bool:
         """Saves a state if it is finite; a full disk only costs that checkpoint, unless the run is to stop now."""
-        with self.meter.away("saving"):
+        with self.meter.away("saving"), self.watchdog.task("save", f"saving step {step:,}"):
             check_finite(state, step)
             try:
                 keep = self.config.train.keep_checkpoints
@@ -203,26 +208,20 @@ class _Run:
                     raise
                 if step == self.last:
                     self.unwritten[f"checkpoints/{step}"] = failure
-                self.progress.note(f"checkpoint not saved; {self._then(step)}: {failure}")
+                then = "the run is evaluated all the same" if step == self.last else "training continues"
+                self.progress.note(f"checkpoint not saved; {then}: {failure}")
                 return False
         return True
 
-    def _then(self, step: int) -> str:
-        return "the run is evaluated all the same" if step == self.last else "training continues"
-
     def _finish(self, state: TrainState) -> End:
         """Draws the run and writes result.json, as far as the disk takes them."""
-        step = self.last
+        step, splits = self.last, ("train", *self.config.train.eval_splits)
         result = {
             "step": step,
             "state_sha256": checkpoint.state_sha256(state),
             "parameters": accounting.count_parameters(self.problem),
             "flops_per_example": accounting.paper_flops(self.problem),
-            "metrics": {
-                split: self.records[step, split]
-                for split in ("train", *self.config.train.eval_splits)
-                if (step, split) in self.records
-            },
+            "metrics": {split: self.records[step, split] for split in splits if (step, split) in self.records},
             **best_evaluations(self.records, self.problem.task.headline),
             "seconds": self.meter.seconds,
             "time": self.meter.times,

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.system.watchdog import Watchdog
 from perceiver_jax.tasks import Sums, means
 
 WAITING, AWAY = "waiting for a batch", "away from training"  # what a profiler's trace calls these times
@@ -22,8 +23,8 @@ class Meter:
     Results are read one step late, so that reading never makes the devices wait. `seconds` are those of earlier launches.
     """
 
-    def __init__(self, batch_size: int, schedule: optax.Schedule, seconds: float):
-        self._batch_size, self._schedule = batch_size, schedule
+    def __init__(self, batch_size: int, schedule: optax.Schedule, seconds: float, watchdog: Watchdog):
+        self._batch_size, self._schedule, self._watchdog = batch_size, schedule, watchdog
         self._pending: list[tuple[int, Sums]] = []
         self._began, self._before = time.monotonic(), seconds
         self._first, self._waited, self._ready = True, 0.0, self._began
@@ -55,7 +56,7 @@ class Meter:
     def waiting(self) -> Iterator[None]:
         """Around the wait for a batch: time in which the devices may have been idle."""
         began = time.monotonic()
-        with jax.profiler.TraceAnnotation(WAITING):
+        with jax.profiler.TraceAnnotation(WAITING), self._watchdog.task("batch", WAITING):
             yield
         self._ready = time.monotonic()
         self._wait += self._ready - began
@@ -89,7 +90,8 @@ class Meter:
 
     def _read(self) -> None:
         step, sums = self._pending.pop(0)
-        numbers = {name: float(value) for name, value in jax.device_get(sums).items()}
+        with self._watchdog.task("step", f"step {step:,} on the devices"):
+            numbers = {name: float(value) for name, value in jax.device_get(sums).items()}
         for name in ("loss", "grad_norm"):
             if not math.isfinite(numbers[name]):
                 raise _not_finite(f"{name} is {numbers[name]}", step)

@@ -192,9 +192,9 @@ def test_a_run_resumed_after_every_step_ends_as_the_quiet_one(quiet, tmp_path, m
     for stopped in range(1, RESUMES + 1):
         stop.should_stop = None
         with workdir.claim(str(path), problem.config, []) as place, pytest.raises(Stopped) as caught:
-            train.train(problem, place, stop)
+            train.train(problem, place, stop, train.Options())
         assert (caught.value.step, begun(path)[-1]) == (stopped, stopped)
     shared.step, stop.should_stop = step, None
     with workdir.claim(str(path), problem.config, []) as place:
-        train.train(problem, place, stop)
+        train.train(problem, place, stop, train.Options())
     assert_equal_runs(path, quiet)

@@ -6,6 +6,7 @@ import optax
 import pytest
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.system.watchdog import Watchdog
 from perceiver_jax.training import meter
 
 
@@ -24,7 +25,7 @@ def clock(monkeypatch):
 
 
 def make(seconds=0.0):
-    return meter.Meter(batch_size=8, schedule=optax.linear_schedule(1.0, 0.0, 10), seconds=seconds)
+    return meter.Meter(8, optax.linear_schedule(1.0, 0.0, 10), seconds, Watchdog(None))
 
 
 def sums(loss=8.0, grad_norm=1.0, weight=8.0):

@@ -1,0 +1,73 @@
+"""Ends a process that makes no progress: a device that hangs, a worker that is stuck, a file system that does not answer."""
+
+import contextlib
+import faulthandler
+import os
+import statistics
+import sys
+import threading
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterator
+
+from perceiver_jax.errors import Code, Failure
+
+TIMES = 20  # the median of its kind, within which a task is not called stuck however long it takes
+REMEMBERED = 50  # tasks of a kind, whose median counts
+LOOKS = 10  # within the limit
+
+
+class Watchdog:
+    """Ends the process with exit code 70 when a task takes longer than `seconds` and 20 times the median of its kind.
+
+    The first task of a kind has no limit, since it may compile. The innermost of several tasks counts. Time in which the
+    whole process was stopped does not. A thread watches, so a library that is stuck without giving up Python's lock is not
+    noticed. `seconds` None: nothing is watched.
+    """
+
+    def __init__(self, seconds: float | None):
+        self._seconds = seconds
+        self._took: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
+        self._tasks: list[tuple[str, str, float]] = []  # kind, words, when it began by `_awake`
+        self._awake = 0.0  # seconds in which the thread could look
+        self._over = threading.Event()
+
+    def __enter__(self) -> "Watchdog":
+        if self._seconds is not None:
+            threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+
+    @contextlib.contextmanager
+    def task(self, kind: str, what: str) -> Iterator[None]:
+        """Around a task of some kind; `what` it is, in words."""
+        began = time.monotonic()
+        self._tasks.append((kind, what, self._awake))
+        try:
+            yield
+        finally:
+            self._tasks.pop()
+            self._took[kind].append(time.monotonic() - began)
+
+    def _watch(self) -> None:
+        pause, looked = self._seconds / LOOKS, time.monotonic()
+        while not self._over.wait(pause):
+            now = time.monotonic()
+            self._awake, looked = self._awake + min(now - looked, 2 * pause), now
+            stuck = self._stuck()
+            if stuck is not None:
+                faulthandler.dump_traceback(file=sys.__stderr__, all_threads=True)
+                print(stuck, file=sys.__stderr__, flush=True)
+                os._exit(Code.WATCHDOG)
+
+    def _stuck(self) -> Failure | None:
+        """What the newest task has come to, if it has taken too long."""
+        for kind, what, began in self._tasks[-1:]:
+            took, taken = list(self._took[kind]), self._awake - began
+            if took and taken > max(self._seconds, TIMES * statistics.median(took)):
+                found = f"{taken:.3g} s, where one takes {statistics.median(took):.3g} s"
+                hint = "the same command resumes at the newest checkpoint; above is where each thread was"
+                return Failure(Code.WATCHDOG, "no progress", what, found=found, hint=hint)
+        return None
