@@ -21,6 +21,7 @@ from perceiver_jax.runs.evaluate import evaluate, vote
 from perceiver_jax.runs.load import load
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system.signals import StopFlag
+from perceiver_jax.system.watchdog import Watchdog
 from tests.launch import SMALL, config_of, problem_of
 from tests.problems import joined
 
@@ -114,7 +115,7 @@ def test_a_run_that_has_saved_nothing_is_named(launcher, tmp_path):
 
 def metrics(programs, variables, split):
     """What is reported of a split."""
-    return programs.problem.task.finish(evaluate(programs, variables, split, StopFlag()))
+    return programs.problem.task.finish(evaluate(programs, variables, split, StopFlag(), Watchdog(None)))
 
 
 def numbers(path, size):
@@ -162,7 +163,7 @@ def test_an_example_s_logits_do_not_depend_on_its_batch(run):
 def test_the_confusion_matrix_counts_each_example_where_it_belongs(run):
     programs = programs_of("--config.data.eval_batch_size=16")
     variables = trained(run, programs).evaluated
-    sums = evaluate(programs, variables, "test", StopFlag()).sums
+    sums = evaluate(programs, variables, "test", StopFlag(), Watchdog(None)).sums
     expected = np.zeros((10, 10))
     for batch in pipeline.eval_batches(programs.problem.data, "test"):
         answers = np.argmax(programs.logits(variables, batch["inputs"], batch["masks"]), axis=1)

@@ -15,6 +15,7 @@ from perceiver_jax.runs.problem import dump
 from perceiver_jax.runs.problem import load as problem_from
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system.signals import StopFlag
+from perceiver_jax.system.watchdog import Watchdog
 from tests.launch import SMALL
 from tests.runs import folder
 
@@ -234,7 +235,7 @@ def by_views(opened, count):
     problem, config = opened.problem, opened.problem.config
     views = config.views.model_copy(update={"num_evaluation": count})
     programs = Programs(problem_from(config.model_copy(update={"views": views}), dump(problem)))
-    return problem.task.finish(evaluate(programs, opened.variables, "test", StopFlag()))
+    return problem.task.finish(evaluate(programs, opened.variables, "test", StopFlag(), Watchdog(None)))
 
 
 def test_two_views_give_the_metrics_of_the_mean_of_their_scores(opened):
