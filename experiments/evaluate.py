@@ -50,7 +50,8 @@ def main() -> None:
         pipeline.check(run.problem.data)
         pipeline.num_eval_batches(run.problem.data, _SPLIT.value)  # an unknown split ends here
         task = run.problem.task
-        found = run.evaluation(_SPLIT.value, stop, _STREAMS.value)
+        streams = None if _STREAMS.value is None else list(dict.fromkeys(_STREAMS.value))
+        found = run.evaluation(_SPLIT.value, stop, streams)
         votes = {} if _VOTES.value is None else {"votes": _VOTES.value}
         if votes and found is not None:
             from perceiver_jax.runs.evaluate import vote
@@ -59,8 +60,8 @@ def main() -> None:
             votes[f"voted_{task.headline}"] = None if voted is None else task.finish(voted)[task.headline]
         if found is None or None in votes.values():
             raise Stopped(stop.should_stop, run.step, "the same command starts over")
-    streams = {} if _STREAMS.value is None else {"streams": "+".join(_STREAMS.value)}
-    facts = {"step": run.step, "split": _SPLIT.value, **streams, **task.finish(found), **votes}
+    named = {} if streams is None else {"streams": "+".join(streams)}
+    facts = {"step": run.step, "split": _SPLIT.value, **named, **task.finish(found), **votes}
     numbers = {name: plain(value) if isinstance(value, float) else value for name, value in facts.items()}
     say(json.dumps(numbers) if _JSON.value else table(list(facts), [list(facts.values())]))
     write(run, facts, found)

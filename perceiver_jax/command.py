@@ -75,7 +75,7 @@ def _outcome(main: Callable, takes_files: bool) -> Code:
             files = _parse_flags(sys.argv)
             if files and not takes_files:
                 raise Failure(Code.CONFIG, f"unexpected argument {files[0]!r}", hint="every setting is a flag: --name=value")
-            main(*[[Path(file).expanduser() for file in files]] if takes_files else [])
+            main(*[[Path(os.path.expanduser(file)) for file in files]] if takes_files else [])
         if sys.stdout is not None:  # closed by whoever launched us
             sys.stdout.flush()
         return Code.DONE

@@ -44,7 +44,7 @@ def main(given: list[Path]) -> None:
     latents = None if _LATENTS.value is None else chosen(_LATENTS, range(model.num_latents))
     bad: list[Failure] = []
     if given or _FILES.value is not None:
-        files = listed(given, _FILES.value, run, note)
+        files = listed(given, _FILES.value, run, bad, note)
         pictures = {file: output / f"{name}.png" for file, name in named_apart(files).items()}
         written = [run.problem.picture_of(path, stream) for path in pictures.values() for stream in run.problem.modalities]
         check_spared(written, files)
@@ -53,6 +53,7 @@ def main(given: list[Path]) -> None:
         pipeline.check(run.problem.data)
         indices = chosen(_EXAMPLES, range(run.problem.data.size(_SPLIT.value)))
         files, pictures = [], {i: output / f"{_SPLIT.value}_{i}.png" for i in indices}
+    count = len(pictures) + len(bad)
     with Progress(len(pictures), 0) as progress:
         examples = readable(pictures, run, run.inputs_of, bad, progress) if files else of_split(pictures, run, progress)
         first = list(itertools.islice(examples, 1))  # before JAX: that none can be read is reported at once
@@ -65,7 +66,7 @@ def main(given: list[Path]) -> None:
                 say("\n".join(map(str, draw_maps(run.programs, run.variables, *example, pictures[one], *look))))
         except OSError as error:
             raise disk.unusable(f"--output {output}", output, error) from error
-    check_left_out(bad, len(pictures))
+    check_left_out(bad, count)
 
 
 def of_split(indices: Collection[int], run: TrainedRun, progress: Progress) -> Iterator[tuple[int, tuple[Inputs, Masks]]]:

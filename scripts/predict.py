@@ -49,15 +49,18 @@ def main(given: list[Path]) -> None:
     if not given and _FILES.value is None:
         raise Failure(Code.CONFIG, "no files given", expected="one or more after the flags, a folder, or --files LIST")
     every = None if _EVERY.value is None else interval(_EVERY.value)
+    if every is None and flags.FLAGS["output"].present:
+        raise Failure(Code.CONFIG, "--output is for the pictures of --every, and none is drawn", hint="--every 1s")
     run = load(workdir, _STEP.value)
     if every is not None:
         timeline.seconds_of(run)
-    files = listed(given, _FILES.value, run, note)
     bad: list[Failure] = []
+    files = listed(given, _FILES.value, run, bad, note)
+    count = len(files) + len(bad)
     rows = predicted(files, run, bad) if every is None else over_time(files, run, every, bad)
     if rows and not _JSON.value:
         say(table(["file", *["time"] * (every is not None), "class", "probability"], rows))
-    check_left_out(bad, len(files))
+    check_left_out(bad, count)
 
 
 def interval(text: str) -> float:

@@ -189,7 +189,7 @@ class Observer:
         self, progress: Progress, stop: StopFlag, total: int, resumes: bool = True, rate: str = "examples_per_second"
     ):
         self._progress, self._stop, self._total, self._rate = progress, stop, total, rate
-        self._then = f"the same command {'resumes' if resumes else 'starts over'}"
+        self._then = "the same command resumes behind the last whole shard" if resumes else "the same command starts over"
         self._before = (time.monotonic(), 0)
 
     def __call__(self, done: int) -> None:

@@ -62,7 +62,7 @@ def make_plan(clips: Path) -> dataset.Plan:
     lists = audioset_segments.read(paths, classes, _DROP_DUPLICATES.value, allow_partial)
     note(f"listing {clips}")
     found = audioset_clips.find(clips, lists.segments, _TEMPLATE.value)
-    listing, coverage = audioset_coverage.list_clips(lists, found, classes)
+    listing, coverage = audioset_coverage.list_clips(lists, found, classes, _TEMPLATE.value)
     counts = [f"{split} {len(listing.items[split]):,} of {listed:,}" for split, listed in coverage.listed.items()]
     plan = preparation.plan(
         audioset,

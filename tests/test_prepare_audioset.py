@@ -112,7 +112,7 @@ def test_clips_that_are_missing_bad_unknown_or_unlisted_are_counted_by_their_rea
     code, _, err = launch(*arguments)
     assert code == 3
     for line in (
-        "1 files are of no listed clip: ABCDEFGHI--.wav\n",
+        "1 files are of no clip that is to be prepared: ABCDEFGHI--.wav\n",
         "ignored 1 files whose names are not those of sounds or films: list.json\n",
         "3 labels are of no class in --labels: /m/x, /m/y\n",
         "left out 1 clips without a known label: ABCDEFGHIJK_0\n",
@@ -123,12 +123,16 @@ def test_clips_that_are_missing_bad_unknown_or_unlisted_are_counted_by_their_rea
         assert line in err
     code, _, err = launch(*arguments, "--max_bad=2")
     assert code == 0, err
-    assert "balanced_train: 3 of 6 clips prepared; 1 empty-file, 1 no-file, 1 too-short; 0 no-audio, 3 no-video\n" in err
+    reasons = "1 empty-file, 1 no-file, 1 no-known-label, 1 too-short"
+    assert f"balanced_train: 3 of 7 clips prepared; {reasons}; 0 no-audio, 3 no-video\n" in err
     found = coverage(tmp_path / "out")
-    assert found["splits"]["balanced_train"]["missing"] == {"empty-file": 1, "no-file": 1, "too-short": 1}
+    assert found["splits"]["balanced_train"]["listed"] == 7
+    assert found["splits"]["balanced_train"]["missing"] == {
+        "empty-file": 1, "no-file": 1, "no-known-label": 1, "too-short": 1
+    }  # fmt: skip
     assert found["splits"]["balanced_train"]["without_file"] == [f"{TRAIN[4][0]}_5000"]
     assert found["unknown_labels"] == {"/m/x": 1, "/m/y": 2}
-    assert found["clips_without_label"] == ["ABCDEFGHIJK_0"]
+    assert found["left_out"] == {"no-known-label": ["ABCDEFGHIJK_0"], "duplicate": []}
     assert found["classes"][1]["balanced_train"] == {"listed": 1, "prepared": 0}
 
 
@@ -139,10 +143,34 @@ def test_more_missing_than_may_be_is_refused_with_the_names_looked_for(tmp_path,
     assert (code, (tmp_path / "out").exists()) == (3, False)
     assert err.endswith(
         "error[3] 5 of 5 clips of balanced_train have no file: first -train_0000_30000\n"
-        "  found: 1 files are of no listed clip: clip-1.wav\n"
+        "  found: 1 files are of no clip that is to be prepared: clip-1.wav\n"
         "  expected: files called -train_0000, Y-train_0000, -train_0000_30 or -train_0000_30000, for example\n"
         "  try: --template for other names, or --max_missing with the portion that may be missing\n"
     )
+    code, _, err = launch(source, tmp_path / "out", "--template={id}_{start:06d}")
+    assert code == 3
+    assert err.endswith(
+        "  found: 1 files fit no clip by --template: clip-1.wav\n"
+        "  expected: files called -train_0000_000030, for example\n"
+        "  try: another --template, or --max_missing with the portion that may be missing\n"
+    )
+
+
+def test_clips_that_are_left_out_on_demand_are_listed_and_counted_by_class(tmp_path, launch):
+    source = write_lists(tmp_path / "source", balanced_train=[*TRAIN, TRAIN[0]], eval=EVAL)
+    for video, *_ in (*TRAIN, *EVAL):
+        write_wav(source / f"clips/{video}.wav")
+    write_wav(source / f"clips/{TRAIN[1][0]}.flac")
+    code, _, err = launch(source, tmp_path / "out", "--drop_duplicates")
+    assert code == 0, err
+    several = f"{TRAIN[1][0]}_30000 ({TRAIN[1][0]}.wav)"
+    assert f"1 clips have several files of sound or of film; the first that fits is taken: {several}\n" in err
+    found = coverage(tmp_path / "out")
+    assert found["splits"]["balanced_train"]["listed"] == 6
+    assert found["splits"]["balanced_train"]["missing"] == {"duplicate": 1}
+    assert found["left_out"]["duplicate"] == [f"{TRAIN[0][0]}_30000"]
+    counts = [one["balanced_train"] for one in found["classes"]]
+    assert sum(count["listed"] - count["prepared"] for count in counts) == len(TRAIN[0]) - 3
 
 
 def test_a_template_finds_other_names(tmp_path, launch):

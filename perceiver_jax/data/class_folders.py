@@ -226,7 +226,9 @@ def _numbered(root: Path, folders: dict[str, str], files: dict[str, ByClass], ki
         raise Failure(Code.DATA, f"{what}, but none in {folders['train']}", f"{root}", found, hint=hint)
     if not files["test"]:
         what = f"none of {counted(sum(len(one.names) for one in files['train'].values()), kind.items)} is held out as test"
-        raise Failure(Code.DATA, what, f"{root}", hint="a larger data.test_percent, or folders train and test")
+        alone = all(len(one.names) == 1 for one in files["train"].values())
+        more = f"more {kind.items} in the folder of each class" if alone else "a larger data.test_percent"
+        raise Failure(Code.DATA, what, f"{root}", hint=f"{more}, or folders train and test")
     splits, numbers = {}, {label: number for number, label in enumerate(classes)}
     for split, by_class in files.items():
         shuffled = sorted(

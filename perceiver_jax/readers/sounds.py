@@ -154,8 +154,10 @@ def _counted(data: Data, kind: str) -> Found:
     with opened(data) as (file, size):
         start = behind_tags(file, size)
         file.seek(start)
-        if kind == "mp3" and not _tag_fits(file.read(_FIRST_FRAME), size - start):
-            return Found(None)
+        claimed = _tagged(file.read(_FIRST_FRAME)) if kind == "mp3" else None
+    if kind == "mp3" and (claimed is None or abs(size - start - claimed) > _TAG_WITHIN * claimed):
+        is_cut = claimed is not None and size - start < claimed
+        return Found(None, ("other-length",) * is_cut)
     sound = _whole(data, size)
     if sound is None:
         return Found(None)
@@ -168,14 +170,13 @@ def _counted(data: Data, kind: str) -> Found:
     return Found(sound if kind == "flac" and joined else None, ("other-length",))
 
 
-def _tag_fits(start: bytes, size: int) -> bool:
-    """Whether the tag of an MP3, in its first frame, counts as many bytes as are there."""
+def _tagged(start: bytes) -> int | None:
+    """The bytes that the tag of an MP3 counts, in its first frame; None where it has none."""
     at = next((at for tag in _TAGS if (at := start.find(tag)) >= 0), -1)
     if at < 0 or not start[at + 7] & 2:
-        return False
+        return None
     place = at + 8 + (4 if start[at + 7] & 1 else 0)
-    claimed = int.from_bytes(start[place : place + 4], "big")
-    return abs(size - claimed) <= _TAG_WITHIN * claimed
+    return int.from_bytes(start[place : place + 4], "big")
 
 
 @contextlib.contextmanager

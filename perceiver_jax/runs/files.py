@@ -1,6 +1,7 @@
 """The files that people give to a command: single ones, folders, lists, pipes."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,26 +13,44 @@ from perceiver_jax.report.progress import Progress
 from perceiver_jax.runs.load import STDIN, Given, TrainedRun, read_file
 
 T = TypeVar("T")
+MAX_NAME = 4096  # letters of a path
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")  # in no name that people give
 
 
-def listed(files: Sequence[Path], list_file: str | None, run: TrainedRun, note: Callable[[str], None]) -> list[Path]:
+def listed(
+    files: Sequence[Path], list_file: str | None, run: TrainedRun, bad: list[Failure], note: Callable[[str], None]
+) -> list[Path]:
     """The files given, those that a list names, one a line, and in place of a folder those in it that the run can read.
 
-    What is left out of a folder is counted for `note`. Raises Failure: DATA for a folder that holds none, CONFIG for one
-    where an example is several files.
+    What is left out of a folder is counted for `note`; a folder that holds nothing is reported, and added to `bad`. Raises
+    Failure: DATA where it is the only one given, and for a list that is none, CONFIG for a folder where an example is
+    several files.
     """
-    names = [] if list_file is None else _names(read_file(Path(list_file)))
+    names = [] if list_file is None else _names(read_file(Path(list_file)), list_file)
+    given = [*files, *(Path(os.path.expanduser(name)) for name in names)]
     found = []
-    for path in [*files, *(Path(name).expanduser() for name in names)]:
-        found += _inside(path, run, note) if path.is_dir() else [path]
+    for path in given:
+        try:
+            found += _inside(path, run, note) if os.path.isdir(path) else [path]
+        except Failure as failure:
+            if failure.code != Code.DATA or len(given) == 1:
+                raise
+            bad.append(failure)
+            note(str(failure))
     return found
 
 
-def _names(data: bytes) -> list[str]:
-    """The names in a list: one a line, or between zeros as `find -print0` writes them; in UTF-16 as PowerShell writes it."""
+def _names(data: bytes, list_file: str) -> list[str]:
+    """The names in a list: one a line, or between zeros as `find -print0` writes them; in UTF-16 as PowerShell writes it.
+
+    Raises Failure(DATA) for what is no list.
+    """
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     text = data.decode(encoding, "surrogateescape" if encoding == "utf-8-sig" else "replace")
     lines = text.split("\0") if "\0" in text else [line.strip() for line in text.splitlines()]
+    if any(len(line) > MAX_NAME or _CONTROL.search(line) for line in lines):
+        hint = "without --files, if it is a file to be read"
+        raise Failure(Code.DATA, f"--files {list_file}", found="no list of names, one a line", hint=hint)
     return [line for line in lines if line]
 
 

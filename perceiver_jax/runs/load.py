@@ -38,7 +38,7 @@ def load(path: str | Path, step: int | None = None) -> "TrainedRun":
 
     Raises Failure(CHECKPOINT) where there is no run, no such step, or one is damaged.
     """
-    workdir = workdirs.Workdir(Path(path).expanduser().absolute())
+    workdir = workdirs.Workdir(Path(os.path.expanduser(path)).absolute())
     config = workdirs.read_config(str(workdir.path))
     problem = workdirs.read_problem(workdir, config)
     return TrainedRun(workdir, problem, manifest.chosen_step(workdir.checkpoints, step))

@@ -110,8 +110,10 @@ def make(
     left_out: Collection[str] = (),
     masked: Collection[str] | None = None,
 ) -> Problem:
-    """A config with given contents of its data; raises Failure(CONFIG) where they are too few for it."""
+    """A config with given contents of its data; raises Failure: DATA without any to train on, CONFIG with too few for it."""
     held_out, published = config.data.validation_examples, contents.num_examples
+    if published["train"] < 1:
+        raise Failure(Code.DATA, "nothing to train on", found=f"split train has {published['train']} usable examples")
     sizes = {**published, "train": published["train"] - held_out}
     if sizes["train"] < 1:
         what = f"data.validation_examples {held_out}: split train has {published['train']} examples"

@@ -252,5 +252,6 @@ def _near(path: Path) -> str:
     path = path.absolute()
     above = [parent for parent in path.parents if Workdir(parent).config.is_file()]
     beside = path if path.is_dir() else path.parent
-    runs = above[:1] or sorted(config.parent for config in beside.glob("*/config.json"))[:5]
+    begun = (config.parent for config in beside.glob("*/config.json") if Workdir(config.parent).problem.is_file())
+    runs = above[:1] or sorted(begun)[:5]
     return "--workdir " + " or ".join(map(str, runs)) if runs else ""

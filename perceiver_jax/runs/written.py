@@ -96,7 +96,7 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def _found(file: str, command: Sequence[str]) -> Path | None:
     """The file in the project that the command's program, ROOT/experiments/train.py, is part of, or here."""
-    given = Path(file).expanduser()
+    given = Path(os.path.expanduser(file))
     roots = [*(Path(program).parent.parent for program in command[:1]), Path()]
     return next((path for path in (root / given for root in roots) if os.path.isfile(path)), None)  # of any length
 

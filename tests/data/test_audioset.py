@@ -36,7 +36,7 @@ def prepare_small(folder, data_dir, splits=("balanced_train", "eval")):
     paths = [(split, folder / f"{'eval' if split == 'eval' else 'balanced_train'}_segments.csv") for split in splits]
     lists = audioset_segments.read(paths, classes, False, False)
     found = audioset_clips.find(folder / "clips", lists.segments, None)
-    listing, coverage = audioset_coverage.list_clips(lists, found, classes)
+    listing, coverage = audioset_coverage.list_clips(lists, found, classes, None)
     plan = Plan(
         name=preparation.NAME,
         version=preparation.VERSION,

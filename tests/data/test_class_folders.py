@@ -340,7 +340,8 @@ REFUSED = {
     ),
     "none held out": (
         ["cat/1.jpg", "dog/1.jpg"],
-        "none of 2 pictures is held out as test: {root}\n  try: a larger data.test_percent, or folders train and test",
+        "none of 2 pictures is held out as test: {root}\n"
+        "  try: more pictures in the folder of each class, or folders train and test",
     ),
 }  # fmt: skip
 

@@ -254,7 +254,11 @@ def test_an_mp3_is_as_long_as_what_is_there(mode, capfd):
         with_tag(data, size=9),
     ):
         assert len(whole(lie, 44_100)) == pytest.approx(44_100, abs=2 * 1152)
-    assert len(whole(data[: len(data) // 2], 44_100)) == pytest.approx(22_050, abs=8 * 1152)
+    half = data[: len(data) // 2]
+    assert len(whole(half, 44_100)) == pytest.approx(22_050, abs=8 * 1152)
+    assert FileRecording(data).notes == ()
+    for shorter in (half, data[: len(data) * 9 // 10], with_tag(data, size=9 * len(data))):
+        assert FileRecording(shorter).notes == ("other-length",)
     first = data.index(b"\xff\xfb", 4)
     assert len(whole(data[first:], 44_100)) == pytest.approx(44_100, abs=3 * 1152)  # without its tag
     assert capfd.readouterr() == ("", "")

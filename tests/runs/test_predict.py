@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from perceiver_jax.errors import Failure
 from perceiver_jax.modalities import image
 from perceiver_jax.runs.files import listed
 from perceiver_jax.runs.load import STDIN, load, read_file
@@ -125,8 +126,26 @@ def test_a_list_may_be_as_find_and_powershell_write_it(run, tmp_path, monkeypatc
     lists = {"found": "\0".join([*names, ""]).encode(), "powershell": "\r\n".join(names[:2]).encode("utf-16")}
     for name, data in lists.items():
         (tmp_path / name).write_bytes(data)
-        found = listed([], str(tmp_path / name), opened, print)
+        found = listed([], str(tmp_path / name), opened, [], print)
         assert found == [Path("a b.png"), tmp_path / "\u00fc.png", Path("c\nd.png")][: 3 if name == "found" else 2]
+
+
+def test_a_file_that_is_no_list_is_told(run):
+    with pytest.raises(Failure) as caught:
+        listed([], str(run / "3.png"), load(run), [], print)
+    assert str(caught.value) == (
+        f"error[3] --files {run / '3.png'}\n  found: no list of names, one a line\n"
+        "  try: without --files, if it is a file to be read"
+    )
+
+
+def test_an_empty_folder_and_the_home_of_nobody_cost_themselves_alone(run, launcher, tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, out, err = asked(launcher, run, "--top=1", tmp_path / "empty", "~nobody-at-all/a.png", run / "3.png")
+    assert (code, len(out.splitlines())) == (3, 3)
+    assert f"error[3] nothing to read in {tmp_path}/empty\n" in err
+    assert "error[3] ~nobody-at-all/a.png: does not exist\n" in err
+    assert err.endswith("error[3] 2 of 3 files were left out\n")
 
 
 def test_standard_input_is_a_file_too(run, monkeypatch):

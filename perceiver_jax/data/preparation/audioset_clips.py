@@ -69,12 +69,17 @@ def find(folder: Path, segments: Mapping[str, list[Segment]], template: str | No
             )
             found[clip] = tuple(sorted((*found[clip], file), key=_rank)) if clip in found else (file,)
     texts = {
-        "files are of no listed clip": unlisted,
+        "files are of no clip that is to be prepared" if template is None else "files fit no clip by --template": unlisted,
         "files are of listed videos, but other parts of them": elsewhere,
         "are no files, or links that lead nowhere": irregular,
     }
     notes = [f"{few.count:,} {text}: {some(few.names, SHOWN)}" for text, few in texts.items() if few.count]
     return Found(found, ignored, notes)
+
+
+def is_sound(file: File) -> bool:
+    """Whether a file is of sound alone, by its name."""
+    return os.path.splitext(file.name)[1].lower() in SOUNDS
 
 
 def _rank(file: File) -> tuple[bool, int, str, str]:

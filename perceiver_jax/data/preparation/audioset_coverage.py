@@ -13,7 +13,8 @@ from pathlib import Path
 from perceiver_jax.data import example_index
 from perceiver_jax.data.example_index import STREAMS
 from perceiver_jax.data.preparation.audioset_classes import Classes
-from perceiver_jax.data.preparation.audioset_clips import File, Found
+from perceiver_jax.data.preparation.audioset_clips import File, Found, is_sound
+from perceiver_jax.data.preparation.audioset_names import called
 from perceiver_jax.data.preparation.audioset_segments import Lists
 from perceiver_jax.data.preparation.items import Clip, ClipFile, Item, Unit
 from perceiver_jax.data.preparation.listing import Listing
@@ -22,7 +23,7 @@ from perceiver_jax.errors import Code, Failure, printable, some
 from perceiver_jax.system import disk
 
 COVERAGE = "coverage.json"
-NO_FILE = "no-file"
+NO_FILE, NO_LABEL, DUPLICATE = "no-file", "no-known-label", "duplicate"
 MAX_FILES = 4  # of one clip that are opened
 SHOWN = 10
 
@@ -32,39 +33,45 @@ class Coverage:
     """What the lists name, and of it what the folder has not."""
 
     classes: Classes
-    listed: dict[str, int]  # by split
+    asked: dict[str, int]  # by split, clips that are to be prepared
     counts: dict[str, list[int]]  # by split, listed clips of each class
     missing: dict[str, list[str]]  # by split, keys of clips without a file
+    expected: dict[str, list[str]]  # by split, what a file of the first missing clip might be called
+    hint: str  # where files have other names
     unknown: Mapping[str, int]  # labels of no class, and how often they are listed
-    unlabelled: Sequence[str]
-    duplicates: Sequence[str]
+    left_out: Mapping[str, Mapping[str, Sequence[str]]]  # by reason and split, keys of listed clips
     notes: list[str]
+
+    @property
+    def listed(self) -> dict[str, int]:
+        """By split, all clips of the lists."""
+        return {split: count + sum(len(of[split]) for of in self.left_out.values()) for split, count in self.asked.items()}
 
     def check(self, listing: Listing, max_missing: float) -> list[str]:
         """Lines on what is there and what is remarkable; raises Failure(DATA) where more of a split is missing than may."""
         lines = self.notes + self._of_lists()
-        for split, listed in self.listed.items():
+        for split, asked in self.asked.items():
             missing = len(self.missing[split])
-            lines.append(f"{split}: {listed - missing:,} of {listed:,} clips, {missing / max(1, listed):.1%} missing")
+            lines.append(f"{split}: {asked - missing:,} of {asked:,} clips, {missing / max(1, asked):.1%} missing")
             found = {label for item in listing.items[split] for label in item.label}
             lines += self._absent(split, found)
-        for split, listed in self.listed.items():
+        for split, asked in self.asked.items():
             missing = len(self.missing[split])
-            if not listing.items[split] or missing > max_missing * listed:
+            if not listing.items[split] or missing > max_missing * asked:
                 raise self._too_few(split, listing)
         return lines
 
     def _too_few(self, split: str, listing: Listing) -> Failure:
-        missing, listed = self.missing[split], self.listed[split]
-        what = f"{len(missing):,} of {listed:,} clips of {split} have no file"
+        missing = self.missing[split]
+        what = f"{len(missing):,} of {self.asked[split]:,} clips of {split} have no file"
         if not missing:
             return Failure(Code.DATA, f"no clip of {split} is left", hint="--segments without that list")
-        key = missing[0]
-        video, _, start = key.rpartition("_")
         found = "; ".join(self.notes) or "no file that could be one"
-        expected = f"files called {video}, Y{video}, {video}_{int(start) / 1000:g} or {key}, for example"
-        hint = "--template for other names, or --max_missing with the portion that may be missing"
-        return Failure(Code.DATA, what, f"first {key}", found=found, expected=expected, hint=hint)
+        *others, last = self.expected[split]
+        names = f"{', '.join(others)} or {last}" if others else last
+        expected = f"files called {names}, for example"
+        hint = f"{self.hint}, or --max_missing with the portion that may be missing"
+        return Failure(Code.DATA, what, f"first {missing[0]}", found=found, expected=expected, hint=hint)
 
     def finish(
         self, units: Sequence[Unit], records: Mapping[str, ShardRecord], folder: Path, report: Callable[[str], None]
@@ -76,7 +83,8 @@ class Coverage:
             examples = [example for pair in of_split for example in _examples(*pair)]
             example_index.write(folder, split, examples)
             prepared[split] = collections.Counter(label for _, labels in examples for label in labels)
-            reasons = collections.Counter({NO_FILE: len(self.missing[split])} if self.missing[split] else {})
+            reasons = collections.Counter(dict.fromkeys([NO_FILE] * bool(self.missing[split]), len(self.missing[split])))
+            reasons.update({reason: len(of[split]) for reason, of in self.left_out.items() if of[split]})
             reasons.update(code for _, record in of_split for _, code, _ in record.bad)
             absent = {f"no-{name}": sum(name not in streams for streams, _ in examples) for name in STREAMS}
             report(f"{split}: {len(examples):,} of {listed:,} clips prepared; {_counts(reasons)}; {_counts(absent)}")
@@ -89,8 +97,8 @@ class Coverage:
             | {split: {"listed": self.counts[split][i], "prepared": prepared[split][i]} for split in splits}
             for i, (mid, name) in enumerate(zip(*self.classes, strict=True))
         ]
-        lists = {"unknown_labels": self.unknown, "clips_without_label": self.unlabelled, "duplicates": self.duplicates}
-        whole = {"splits": splits, "classes": classes, **lists}
+        left_out = {reason: [key for keys in of.values() for key in keys] for reason, of in self.left_out.items()}
+        whole = {"splits": splits, "classes": classes, "unknown_labels": self.unknown, "left_out": left_out}
         disk.write_atomically(folder / COVERAGE, (json.dumps(whole, indent=1) + "\n").encode())
 
     def _of_lists(self) -> list[str]:
@@ -99,7 +107,8 @@ class Coverage:
         if self.unknown:
             total = sum(self.unknown.values())
             lines.append(f"{total:,} labels are of no class in --labels: {printable(some(sorted(self.unknown), SHOWN))}")
-        for keys, text in ((self.unlabelled, "clips without a known label"), (self.duplicates, "clips listed twice")):
+        for reason, text in ((NO_LABEL, "clips without a known label"), (DUPLICATE, "clips listed twice")):
+            keys = [key for of_split in self.left_out[reason].values() for key in of_split]
             if keys:
                 lines.append(f"left out {len(keys):,} {text}: {some(sorted(keys), SHOWN)}")
         return lines
@@ -115,13 +124,17 @@ class Coverage:
         )
 
 
-def list_clips(lists: Lists, found: Found, classes: Classes) -> tuple[Listing, Coverage]:
+def list_clips(lists: Lists, found: Found, classes: Classes, template: str | None) -> tuple[Listing, Coverage]:
     """The listed clips that have a file, and what there is to say about all. Empties `lists` and `found`: they are large."""
-    listed = {split: len(segments) for split, segments in lists.segments.items()}
-    listing = Listing(listed, ignored=found.ignored)
-    missing: dict[str, list[str]] = {split: [] for split in listed}
-    counts = {split: [0] * len(classes.mids) for split in listed}
+    asked = {split: len(segments) for split, segments in lists.segments.items()}
+    listing = Listing(asked, ignored=found.ignored)
+    missing: dict[str, list[str]] = {split: [] for split in asked}
+    counts = {split: [0] * len(classes.mids) for split in asked}
+    expected: dict[str, list[str]] = {}
     several = []
+    for split, segments in lists.duplicates.items():
+        for label in (label for segment in segments for label in segment.labels):
+            counts[split][label] += 1
     for split, segments in lists.segments.items():
         segments.reverse()
         while segments:
@@ -131,10 +144,11 @@ def list_clips(lists: Lists, found: Found, classes: Classes) -> tuple[Listing, C
                 counts[split][label] += 1
             if segment not in found.files:
                 missing[split].append(key)
+                expected.setdefault(split, called(segment, split, template))
                 continue
             files = found.files.pop(segment)
-            if len({os.path.splitext(file.name)[1] for file in files}) < len(files):
-                several.append(key)
+            if len({is_sound(file) for file in files}) < len(files):
+                several.append(f"{key} ({files[0].name})")
             folder = files[0].folder
             of_clip = tuple(ClipFile(_name(one, folder), *one[2:]) for one in files[:MAX_FILES])
             clip = Clip(segment.start, segment.end, of_clip)
@@ -142,9 +156,13 @@ def list_clips(lists: Lists, found: Found, classes: Classes) -> tuple[Listing, C
     notes = [*lists.notes, *found.notes]
     if several:
         shown = some(sorted(several), SHOWN)
-        notes.append(f"{len(several):,} clips have several files of one kind; the first is taken: {shown}")
-    lists_of = lists.unknown, lists.unlabelled, lists.duplicates
-    return listing, Coverage(classes, listed, counts, missing, *lists_of, notes)
+        notes.append(f"{len(several):,} clips have several files of sound or of film; the first that fits is taken: {shown}")
+    left_out = {
+        reason: {split: [segment.key for segment in segments] for split, segments in of.items()}
+        for reason, of in ((NO_LABEL, lists.unlabelled), (DUPLICATE, lists.duplicates))
+    }
+    hint = "--template for other names" if template is None else "another --template"
+    return listing, Coverage(classes, asked, counts, missing, expected, hint, lists.unknown, left_out, notes)
 
 
 def _name(file: File, folder: str) -> str:

@@ -72,6 +72,14 @@ def by_template(segments: Mapping[str, list[Segment]], template: str) -> Match:
     return match
 
 
+def called(segment: Segment, split: str, template: str | None) -> list[str]:
+    """Names that a file of a clip might have, without its suffix."""
+    if template is not None:
+        return [_filled(template, segment, split)]
+    video = segment.video
+    return list(dict.fromkeys([video, f"Y{video}", f"{video}_{segment.start / 1000:g}", segment.key]))
+
+
 class _Seconds(float):
     """A time, that shows whole seconds as such: `30`, and with the format 06d `000030`."""
 

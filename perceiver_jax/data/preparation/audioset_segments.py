@@ -7,6 +7,7 @@ lost: byte order mark, any ends of lines, semicolons or tabs, quotes gone; what 
 import collections
 import dataclasses
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -49,12 +50,12 @@ class Segment(NamedTuple):
 
 @dataclasses.dataclass
 class Lists:
-    """The segments of each split, and what was remarkable in the lists."""
+    """The segments by split, those that are left out too, and what was remarkable in the lists."""
 
     segments: dict[str, list[Segment]]
+    unlabelled: dict[str, list[Segment]]  # without a known label, left out
+    duplicates: dict[str, list[Segment]]  # left out on demand
     unknown: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)  # labels of no class
-    unlabelled: list[str] = dataclasses.field(default_factory=list)  # clips without a known label, left out
-    duplicates: list[str] = dataclasses.field(default_factory=list)  # left out on demand
     notes: list[str] = dataclasses.field(default_factory=list)
     cut_short: bool = False  # a list has fewer lines than it says
 
@@ -63,13 +64,15 @@ def split_of(word: str) -> tuple[str, Path]:
     """The split and the path of a list, given as `PATH` or `SPLIT=PATH`; raises Failure(CONFIG) where none can be told."""
     split, equals, path = word.partition("=")
     if equals and split in SPLITS:
-        return split, Path(path).expanduser()
+        return split, Path(os.path.expanduser(path))
     name = Path(word).name
     for split in ("unbalanced_train", "balanced_train", "eval"):
         if split in name:
-            return split, Path(word).expanduser()
+            return split, Path(os.path.expanduser(word))
     hint = f"--segments=SPLIT={path or word}, SPLIT one of {', '.join(SPLITS)}"
-    raise Failure(Code.CONFIG, f"--segments {word}", "which split is it? Its name does not say", hint=hint)
+    named = equals and re.fullmatch(r"\w+", split)
+    where = f"AudioSet has no split {split}" if named else "which split is it? Its name does not say"
+    raise Failure(Code.CONFIG, f"--segments {word}", where, hint=hint)
 
 
 def read(paths: Sequence[tuple[str, Path]], classes: Classes, drop_duplicates: bool, allow_partial: bool) -> Lists:
@@ -78,10 +81,11 @@ def read(paths: Sequence[tuple[str, Path]], classes: Classes, drop_duplicates: b
     Raises Failure(DATA), with the line, for a list that cannot be read or is wrong, for clips that are listed twice and
     videos in train and eval unless `drop_duplicates`, and for lists cut short unless `allow_partial`.
     """
-    lists = Lists({split: [] for split in SPLITS if split in {one for one, _ in paths}})
+    splits = [split for split in SPLITS if split in {one for one, _ in paths}]
+    lists = Lists(*({split: [] for split in splits} for _ in range(3)))
     numbers = {mid: number for number, mid in enumerate(classes.mids)}
     for split, path in paths:
-        lists.segments[split] += _segments(path, numbers, lists, allow_partial)
+        lists.segments[split] += _segments(path, split, numbers, lists, allow_partial)
     _remove_leaked(lists, drop_duplicates)
     _remove_repeated(lists, drop_duplicates)
     if not any(lists.segments.values()):
@@ -92,7 +96,7 @@ def read(paths: Sequence[tuple[str, Path]], classes: Classes, drop_duplicates: b
     return lists
 
 
-def _segments(path: Path, numbers: Mapping[str, int], lists: Lists, allow_partial: bool) -> Iterator[Segment]:
+def _segments(path: Path, split: str, numbers: Mapping[str, int], lists: Lists, allow_partial: bool) -> Iterator[Segment]:
     """The segments of one list that have a known label."""
     text = read_text(path, "--segments", "the list of segments")
     without_quotes, count, same = [], 0, {}
@@ -112,7 +116,7 @@ def _segments(path: Path, numbers: Mapping[str, int], lists: Lists, allow_partia
         if known:
             yield segment
         else:
-            lists.unlabelled.append(segment.key)
+            lists.unlabelled[split].append(segment)
     if not count:
         raise Failure(Code.DATA, "the list of segments is empty", f"{path}", expected=f"lines {EXPECTED}")
     if without_quotes:
@@ -179,7 +183,7 @@ def _remove_leaked(lists: Lists, drop: bool) -> None:
             hint = "--drop_duplicates leaves them out of train"
             raise Failure(Code.DATA, f"{len(leaked):,} videos are in train and eval", where, hint=hint)
         lists.segments[split] = [segment for segment in lists.segments[split] if segment.video not in held_out]
-        lists.duplicates += [segment.key for segment in leaked]
+        lists.duplicates[split] += leaked
 
 
 def _remove_repeated(lists: Lists, drop: bool) -> None:
@@ -205,5 +209,5 @@ def _remove_repeated(lists: Lists, drop: bool) -> None:
                 at = f"{segment.video} at {segment.start / 1000:g} s"
                 where = f"{split} line {segment.line}, and {first[0]} line {first[1]}"
                 raise Failure(Code.DATA, f"the clip {at} is listed twice", where, hint="--drop_duplicates keeps the first")
-            lists.duplicates.append(segment.key)
+            lists.duplicates[split].append(segment)
         lists.segments[split] = kept

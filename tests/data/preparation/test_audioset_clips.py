@@ -81,7 +81,7 @@ def test_other_parts_of_a_video_other_videos_and_other_files_are_told(tmp_path):
     assert found.files == {}
     assert sorted(found.ignored) == [".a.wav", "readme.txt"]
     first, second = found.notes
-    assert first.startswith("2 files are of no listed clip: ")
+    assert first.startswith("2 files are of no clip that is to be prepared: ")
     assert second.startswith("2 files are of listed videos, but other parts of them: ")
     assert "a/abcdefghijk_31.wav" in second
 
