@@ -36,9 +36,9 @@ _INIT_FROM = flags.DEFINE(
 _PROFILE = flags.DEFINE_integer(
     "profile", None, "Profile this many steps: a trace and the time by part of the model, in WORKDIR/profile.", lower_bound=1
 )
-_STALL = flags.DEFINE_integer(
+_STALL = flags.DEFINE_float(
     "stall_seconds",
-    600,
+    600.0,
     "After how long without progress the run ends with exit code 70: of a step, a batch, a save; 0: never.",
     lower_bound=0,
 )

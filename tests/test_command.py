@@ -315,6 +315,7 @@ def test_help_says_what_the_program_does_and_names_its_flags():
         "workdir",
         "init_from",
         "profile",
+        "stall_seconds",
         "debug",
         "config",
         "tiny",

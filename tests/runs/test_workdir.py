@@ -215,11 +215,13 @@ def test_a_damaged_config_json_is_named_with_the_remedy(tmp_path, text):
 
 
 def test_no_run_is_reported_with_what_is_there_and_what_is_near(tmp_path):
-    claim(tmp_path / "runs" / "a")
+    for name in ("a", "refused"):
+        claim(tmp_path / "runs" / name)
+    (tmp_path / "runs/a/problem.json").touch()  # the other has not begun
     near = f"--workdir {tmp_path}/runs/a"
     for path, found, hint in [
         ("runs/b", "nothing there", near),
-        ("runs", "a directory that holds a", near),
+        ("runs", "a directory that holds a, refused", near),
         ("runs/a/checkpoints", "a directory that holds nothing", near),
         ("runs/a/config.json", "a file", near),
         ("elsewhere/x", "nothing there", ""),
