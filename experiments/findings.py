@@ -15,6 +15,7 @@ from experiments.reproduction.page import write_page
 from experiments.reproduction.sheet import sheet_of
 from perceiver_jax import command
 from perceiver_jax.report.progress import note, say
+from perceiver_jax.runs.past import runs_below
 from perceiver_jax.system import disk
 
 _WORKDIR = flags.DEFINE(command.PATH, "workdir", None, "Directory with runs, at any depth.")
@@ -25,7 +26,8 @@ _DATA_DIR = flags.DEFINE(command.PATH, "data_dir", None, "Where the data are, if
 def main() -> None:
     workdir, output = Path(command.require("workdir")), Path(command.require("output"))
     studied = [name for name in tables.names() if tables.load(name).small is not None]
-    sheets = [sheet_of(name, "small", workdir, _DATA_DIR.value, note) for name in studied]
+    runs = list(runs_below(workdir, note))
+    sheets = [sheet_of(name, "small", runs, workdir, _DATA_DIR.value, note) for name in studied]
     try:
         written = write_page(sheets, output)
     except OSError as error:

@@ -18,6 +18,7 @@ from perceiver_jax import command
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.launch import flags as launching
 from perceiver_jax.report.progress import note, say
+from perceiver_jax.runs.past import runs_below
 from perceiver_jax.system import disk
 
 _TABLE = flags.DEFINE_string("table", None, "1 to 7, fig4 to fig6, or bands.")
@@ -32,8 +33,7 @@ launching.define_flags("runs")
 def main() -> None:
     name = tables.known(command.require("table"))
     if not _RUN.value:
-        given = [one for one in launching.NAMES if flags.FLAGS[one].present]
-        if given:
+        if given := launching.given():
             raise Failure(Code.CONFIG, f"--{given[0]} says how runs are launched, and none is", hint="--run")
         say(FORMATS[_FORMAT.value](sheet(name)))
         return
@@ -52,8 +52,9 @@ def main() -> None:
 
 def sheet(name: str) -> Sheet:
     """The table as the flags ask for it, filled."""
-    tree = None if _WORKDIR.value is None else Path(_WORKDIR.value)
-    return sheet_of(name, _SCALE.value, tree, _DATA_DIR.value, note)
+    workdir = None if _WORKDIR.value is None else Path(_WORKDIR.value)
+    runs = () if workdir is None else runs_below(workdir, note)
+    return sheet_of(name, _SCALE.value, runs, workdir, _DATA_DIR.value, note)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ SHORT = {
     "augment.translate": 0.0,
 }
 SEEDS = (0, 1, 2)
-BOTH = {"test": "test", "train": "train"}  # columns of a table that shows overfitting, and their splits
 TRAIN = "train: of the last augmented examples that were trained on, as they are logged"
 BASELINES = "the baselines' sizes are ours, and the recipe is the Perceiver's, which may suit them less"
 

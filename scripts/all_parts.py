@@ -18,13 +18,12 @@ _OWN = (*launching.NAMES, "parts", "part", "seal", "verify", "max_bad")  # of wh
 
 def check_flags() -> None:
     """Raises Failure(CONFIG) for flags that do not go with --parts, or not without it."""
-    given = [name for name in (*launching.NAMES, "part", "seal") if flags.FLAGS[name].present]
+    others = [name for name in ("part", "seal") if flags.FLAGS[name].present]
     if flags.FLAGS["parts"].value is None:
-        given = [name for name in given if name in launching.NAMES]
-        if given:
+        if given := launching.given():
             raise Failure(Code.CONFIG, f"--{given[0]} without --parts", hint="--parts N: how many parts are launched")
-    elif {"part", "seal"} & set(given):
-        raise Failure(Code.CONFIG, f"--parts and --{given[-1]}", expected="one of them: --parts prepares all, then seals")
+    elif others:
+        raise Failure(Code.CONFIG, f"--parts and --{others[-1]}", expected="one of them: --parts prepares all, then seals")
 
 
 def prepare(data_dir: Path, stop: StopFlag) -> None:

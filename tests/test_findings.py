@@ -12,6 +12,7 @@ from experiments.reproduction.claims import Verdict
 from experiments.reproduction.sheet import sheet_of
 from experiments.tables import Claim, Score
 from perceiver_jax import command
+from perceiver_jax.runs.past import runs_below
 from tests.door import fresh_flags
 from tests.pastruns import finish
 
@@ -65,7 +66,7 @@ def test_overfitting_is_what_train_is_above_test_in_the_same_runs(quick, tmp_pat
         finish(tmp_path / f"unshared{seed}", unshared, seed=seed, result={"metrics": scores})
         scores = {"test": {"accuracy": 0.8, "loss": 1.0}, "train": {"accuracy": 0.8 + 0.01 * seed, "loss": 1.0}}
         finish(tmp_path / f"shared{seed}", shared, seed=seed, result={"metrics": scores})
-    better, overfits = sheet_of("7", "small", tmp_path, None, print).verdicts
+    better, overfits = sheet_of("7", "small", runs_below(tmp_path, print), tmp_path, None, print).verdicts
     assert (better.difference, better.words) == (pytest.approx(9.0), "shows")
     assert overfits.higher == pytest.approx((20.0, 19.0, 21.0))
     assert overfits.lower == pytest.approx((0.0, 1.0, 2.0))

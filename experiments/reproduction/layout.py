@@ -3,14 +3,14 @@
 import csv
 import dataclasses
 import io
-import shlex
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from experiments.reproduction.claims import CONFIDENCE, Verdict
 from experiments.reproduction.filling import Filled, mean, spread
 from experiments.reproduction.launching import all_missing, runs_of
-from experiments.reproduction.sheet import Sheet
+from experiments.reproduction.sheet import Sheet, command
 from experiments.reproduction.survey import this_code
 from perceiver_jax.errors import some
 from perceiver_jax.report.json_numbers import json_text
@@ -229,10 +229,7 @@ def _wanted(sheet: Sheet, fence: str = "") -> list[str]:
     lacking = all_missing(sheet.rows, sheet.data_dir)
     if not lacking:
         return []
-    scale = ["--scale", "small"] if sheet.scale == "small" else []
-    data = ["--data_dir", sheet.data_dir] if sheet.data_dir else []
-    asked = ["--table", sheet.name, *scale, "--workdir", str(sheet.workdir or "runs"), *data, "--run"]
-    every = shlex.join(["python", "-m", "experiments.reproduce", *asked])
+    every = command(sheet.name, sheet.scale, sheet.workdir or Path("runs"), sheet.data_dir)
     most = COMMANDS if len(sheet.study.seeds) == 1 else A_FEW
     commands = [one.command(sheet.place) for one in lacking[:most]]
     rest = [f"# and {len(lacking) - most} more"] if len(lacking) > most else []

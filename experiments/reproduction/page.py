@@ -1,12 +1,11 @@
 """The page of the small studies: what the runs say to each of the paper's claims, and the tables behind it."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.reproduction.claims import CONFIDENCE
 from experiments.reproduction.filling import mean, spread
-from experiments.reproduction.sheet import Sheet
+from experiments.reproduction.sheet import Sheet, command
 from perceiver_jax.report.dots import draw_dots
 from perceiver_jax.report.tables import duration, markdown
 from perceiver_jax.system.disk import write_atomically
@@ -19,7 +18,7 @@ parameters and runs of minutes? Each claim is the difference of two means over s
 {100 * CONFIDENCE:.0f} % confidence interval by Welch's t test. A claim **shows** if the whole interval is on its side,
 **does not show** if it is on the other, and **cannot be told** from so few seeds if zero is within. Where the paper says
 that two things do not differ, the bound of the difference is given. Of many claims one in twenty falls outside its
-interval by chance. What shows here need not hold for large models and long runs, nor the reverse.
+interval by chance. What shows here may fail for large models and long runs, and the other way round.
 
 This page is made by `python -m experiments.findings`, from runs alone; nothing in it is written by hand."""
 
@@ -84,19 +83,7 @@ def _cost(sheet: Sheet) -> str:
     codes = sorted({run.code or "unknown" for run in runs.values()})
     took = f", {duration(sum(known))} one after the other" if known else ""
     by = f", code {', '.join(codes)}" if codes else ""
-    words = [
-        "python",
-        "-m",
-        "experiments.reproduce",
-        "--table",
-        sheet.name,
-        "--scale",
-        "small",
-        "--workdir",
-        "runs",
-        "--run",
-    ]
-    return f"{len(runs)} run{'' if len(runs) == 1 else 's'}{took}{by}: `{shlex.join(words)}`"
+    return f"{len(runs)} run{'' if len(runs) == 1 else 's'}{took}{by}: `{command(sheet.name, sheet.scale, Path('runs'))}`"
 
 
 def _draw(sheet: Sheet, path: Path) -> None:

@@ -1,7 +1,8 @@
 """A table with all that is known of its rows."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from experiments import tables
@@ -12,6 +13,7 @@ from experiments.reproduction.points import Made, made
 from experiments.reproduction.survey import Survey, survey
 from experiments.tables import Study
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.runs.past import PastRun
 
 PAPER = "arXiv 2103.03206 v2"
 
@@ -60,20 +62,34 @@ class Sheet:
         return (self.workdir or Path("runs")) / name
 
 
-def sheet_of(name: str, scale: str, tree: Path | None, data_dir: str | None, note: Callable[[str], None]) -> Sheet:
-    """A table at a scale, filled from the runs below `tree`; what is left out of it goes to `note`.
+def command(name: str, scale: str, workdir: Path, data_dir: str | None = None) -> str:
+    """The line for a shell that makes what a table lacks."""
+    words = ["--table", name, *(["--scale", "small"] if scale == "small" else []), "--workdir", str(workdir)]
+    words += ["--data_dir", data_dir] if data_dir else []
+    return shlex.join(["python", "-m", "experiments.reproduce", *words, "--run"])
 
-    Raises Failure(CONFIG) where there is no study at that scale, Failure(WORKDIR) where there is no such directory.
+
+def sheet_of(
+    name: str,
+    scale: str,
+    runs: Iterable[PastRun],
+    workdir: Path | None,
+    data_dir: str | None,
+    note: Callable[[str], None],
+) -> Sheet:
+    """A table at a scale, filled from runs, those below `workdir`; what is left out of it goes to `note`.
+
+    Raises Failure: CONFIG where there is no study at that scale, WORKDIR where the runs are of no directory.
     """
     table = tables.load(name)
     study = getattr(table, scale)
     if study is None:
         raise Failure(Code.CONFIG, f"table {name} has no study on small data", hint="without --scale small")
     points = made(study.points(), data_dir)
-    found = survey(tree, points, lambda: _elsewhere(name, scale, data_dir), note)
+    found = survey(runs, points, lambda: _elsewhere(name, scale, data_dir), note)
     costs = {one.point.name: _cost(one, found) for one in points}
     rows = fill(study, {one.point.name: one for one in points}, costs, found, note)
-    return Sheet(name, table.page, scale, study, rows, found, MACHINES[scale], tree, data_dir)
+    return Sheet(name, table.page, scale, study, rows, found, MACHINES[scale], workdir, data_dir)
 
 
 def _cost(one: Made, found: Survey) -> Cost | None:

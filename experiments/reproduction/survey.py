@@ -10,7 +10,7 @@ from typing import Any
 
 from experiments.reproduction.points import Key, Made, differences, key_of
 from perceiver_jax.errors import Failure, some
-from perceiver_jax.runs.past import PastRun, runs_below
+from perceiver_jax.runs.past import PastRun
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.runs.workdir import read_origin, read_problem
 from perceiver_jax.training.checkpoint import code_version
@@ -57,16 +57,15 @@ class Survey:
     count: int = 0  # of all runs that could be read
 
 
-def survey(tree: Path | None, points: Sequence[Made], elsewhere: Callable[[], Iterable[Made]], note: Note) -> Survey:
-    """What the runs below `tree` are to these points; None: there are none.
+def survey(runs: Iterable[PastRun], points: Sequence[Made], elsewhere: Callable[[], Iterable[Made]], note: Note) -> Survey:
+    """What runs are to these points.
 
-    `elsewhere` gives the points of other studies: their runs are not told. Runs that cannot be read go to `note`.
-    Raises Failure(WORKDIR) where there is no such directory.
+    `elsewhere` gives the points of other studies: their runs are not told. Runs whose end cannot be read go to `note`.
     """
     by_key = {point.key: point for point in points}
     found = Survey({key: [] for key in by_key}, {key: [] for key in by_key}, [])
     others: list[PastRun] = []
-    for run in runs_below(tree, note) if tree is not None else ():
+    for run in runs:
         found.count += 1
         key = key_of(run.config)
         if key not in by_key:

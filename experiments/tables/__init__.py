@@ -95,6 +95,18 @@ class Table:
     page: int | None = None  # None: not of the paper
 
 
+def both_splits(points: Mapping[str, Point], held_out: str = "test") -> tuple[Row, ...]:
+    """Two rows of each point by its name, which show whether it overfits; `held_out` is the test split's column."""
+    splits = {held_out: "test", "train": "train"}
+    return tuple(Row(name, one, column=of, split=split) for name, one in points.items() for of, split in splits.items())
+
+
+def overfits(words: str, more: str, less: str, held_out: str = "test") -> Claim:
+    """The claim that of two rows of `both_splits` one is further above its test score on train."""
+    scores = (Score(row, "train", above=held_out) for row in (more, less))
+    return Claim(f"{words} (train less test)", *scores)
+
+
 def figure(page: int, config: str, changes: Sequence[Mapping[str, Any]], small: Study) -> Table:
     """A figure that draws the scores of a config under some changes and prints none."""
     title = "ImageNet, top-1 accuracy on the validation set in percent"

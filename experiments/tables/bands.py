@@ -2,16 +2,9 @@
 
 from experiments import small_scale as small
 from experiments.sweeping.axes import chained, fixed, sweep
-from experiments.tables import Claim, Point, Row, Score, Study, Table, named
+from experiments.tables import Claim, Point, Score, Study, Table, both_splits, named, overfits
 
 BANDS, MAXIMUM = "model.positions.num_bands", "model.positions.max_resolution"
-
-
-def rows(points: dict[str, Point]) -> tuple[Row, ...]:
-    """Two rows of each point."""
-    return tuple(
-        Row(name, point, column=of, split=split) for name, point in points.items() for of, split in small.BOTH.items()
-    )
 
 
 def maxima(*values: float) -> list[dict]:
@@ -23,28 +16,20 @@ FULL = chained(fixed({}), sweep(BANDS, (16, 256)), maxima(224.0, 4480.0))
 IN_SMALL = chained(fixed({}), sweep(BANDS, (2, 4, 16, 32)), maxima(4.0, 64.0))
 
 CLAIMS = (
-    Claim(
-        "More bands overfit more (train less test)",
-        Score("num_bands 32", "train", above="test"),
-        Score("base", "train", above="test"),
-    ),
+    overfits("More bands overfit more", "num_bands 32", "base"),
     Claim("More bands do worse", Score("base", "test"), Score("num_bands 32", "test")),
-    Claim(
-        "A higher maximum overfits more (train less test)",
-        Score("max_resolution 64x64x64", "train", above="test"),
-        Score("base", "train", above="test"),
-    ),
+    overfits("A higher maximum overfits more", "max_resolution 64x64x64", "base"),
 )
 
 TABLE = Table(
     full=Study(
         "ModelNet40, top-1 accuracy in percent",
-        rows({named(changes): Point("modelnet40:perceiver", changes) for changes in FULL}),
+        both_splits({named(changes): Point("modelnet40:perceiver", changes) for changes in FULL}),
         note=f"the values are ours; {small.TRAIN}",
     ),
     small=Study(
         "electronic parts of KiCad: accuracy in percent",
-        rows({named(changes): small.parts(changes) for changes in IN_SMALL}),
+        both_splits({named(changes): small.parts(changes) for changes in IN_SMALL}),
         seeds=small.SEEDS,
         claims=CLAIMS,
         note=small.TRAIN,

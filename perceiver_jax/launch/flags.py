@@ -39,33 +39,38 @@ def define_flags(what: str) -> None:
     )
 
 
+def given() -> list[str]:
+    """Those that the command line has."""
+    return [name for name in NAMES if flags.FLAGS[name].present]
+
+
 def launcher(folder: Path) -> Launcher:
     """The launcher that the flags ask for; submitit's files go to `folder`. Raises Failure(CONFIG) where there is none."""
-    given = {name: flags.FLAGS[name].value for name in NAMES}
-    if given["launcher"] == "local":
+    values = {name: flags.FLAGS[name].value for name in NAMES}
+    if values["launcher"] == "local":
         from perceiver_jax.launch.local import Local
 
-        asked = [f"--{name}" for name in NAMES if name not in ("launcher", "processes") and flags.FLAGS[name].present]
+        asked = [f"--{name}" for name in given() if name not in ("launcher", "processes")]
         if asked:
             raise Failure(
                 Code.CONFIG, f"{asked[0]} is an option of Slurm", found="--launcher local", hint="--launcher slurm"
             )
-        return Local(given["processes"])
+        return Local(values["processes"])
     from perceiver_jax.launch.slurm import Options, Slurm
 
-    if given["nodes"] > 1:
+    if values["nodes"] > 1:
         hint = "more --processes, each on a node of its own"
-        raise Failure(Code.CONFIG, f"--nodes {given['nodes']}: a job is one process, on one node", hint=hint)
+        raise Failure(Code.CONFIG, f"--nodes {values['nodes']}: a job is one process, on one node", hint=hint)
     options = Options(
-        processes=given["processes"],
-        minutes=minutes(given["time"]),
-        requeues=given["requeues"],
-        gpus_per_node=given["gpus_per_node"],
-        cpus_per_task=given["cpus_per_task"],
-        more=_more(given["slurm_option"]),
-        **{name: given[name] for name in _NAMES},
+        processes=values["processes"],
+        minutes=minutes(values["time"]),
+        requeues=values["requeues"],
+        gpus_per_node=values["gpus_per_node"],
+        cpus_per_task=values["cpus_per_task"],
+        more=_more(values["slurm_option"]),
+        **{name: values[name] for name in _NAMES},
     )
-    return Slurm(folder, options, given["cluster"])
+    return Slurm(folder, options, values["cluster"])
 
 
 def minutes(text: str) -> int:

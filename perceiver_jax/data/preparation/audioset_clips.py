@@ -79,12 +79,16 @@ def find(folder: Path, segments: Mapping[str, list[Segment]], template: str | No
 
 def is_sound(file: File) -> bool:
     """Whether a file is of sound alone, by its name."""
-    return os.path.splitext(file.name)[1].lower() in SOUNDS
+    return _suffix(file) in SOUNDS
+
+
+def _suffix(file: File) -> str:
+    return os.path.splitext(file.name)[1].lower()
 
 
 def _rank(file: File) -> tuple[bool, int, str, str]:
     """Files that begin where the clip does come first, then those of sound, then by name."""
-    return file.part != START, _RANKS[os.path.splitext(file.name)[1].lower()], file.name, file.folder
+    return file.part != START, _RANKS[_suffix(file)], file.name, file.folder
 
 
 class _Few:

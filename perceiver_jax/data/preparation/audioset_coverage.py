@@ -83,8 +83,8 @@ class Coverage:
             examples = [example for pair in of_split for example in _examples(*pair)]
             example_index.write(folder, split, examples)
             prepared[split] = collections.Counter(label for _, labels in examples for label in labels)
-            reasons = collections.Counter(dict.fromkeys([NO_FILE] * bool(self.missing[split]), len(self.missing[split])))
-            reasons.update({reason: len(of[split]) for reason, of in self.left_out.items() if of[split]})
+            lost = {NO_FILE: self.missing[split]} | {reason: of[split] for reason, of in self.left_out.items()}
+            reasons = collections.Counter({reason: len(keys) for reason, keys in lost.items() if keys})
             reasons.update(code for _, record in of_split for _, code, _ in record.bad)
             absent = {f"no-{name}": sum(name not in streams for streams, _ in examples) for name in STREAMS}
             report(f"{split}: {len(examples):,} of {listed:,} clips prepared; {_counts(reasons)}; {_counts(absent)}")
@@ -97,7 +97,7 @@ class Coverage:
             | {split: {"listed": self.counts[split][i], "prepared": prepared[split][i]} for split in splits}
             for i, (mid, name) in enumerate(zip(*self.classes, strict=True))
         ]
-        left_out = {reason: [key for keys in of.values() for key in keys] for reason, of in self.left_out.items()}
+        left_out = {reason: self._left_out(reason) for reason in self.left_out}
         whole = {"splits": splits, "classes": classes, "unknown_labels": self.unknown, "left_out": left_out}
         disk.write_atomically(folder / COVERAGE, (json.dumps(whole, indent=1) + "\n").encode())
 
@@ -108,10 +108,13 @@ class Coverage:
             total = sum(self.unknown.values())
             lines.append(f"{total:,} labels are of no class in --labels: {printable(some(sorted(self.unknown), SHOWN))}")
         for reason, text in ((NO_LABEL, "clips without a known label"), (DUPLICATE, "clips listed twice")):
-            keys = [key for of_split in self.left_out[reason].values() for key in of_split]
-            if keys:
+            if keys := self._left_out(reason):
                 lines.append(f"left out {len(keys):,} {text}: {some(sorted(keys), SHOWN)}")
         return lines
+
+    def _left_out(self, reason: str) -> list[str]:
+        """The keys of all splits."""
+        return [key for keys in self.left_out[reason].values() for key in keys]
 
     def _absent(self, split: str, found: Collection[int]) -> list[str]:
         """A line on the classes without a clip, if there are any."""
