@@ -1,0 +1,43 @@
+"""SIGKILL at each named instant of `perceiver_jax.system.crash_points`, and while arrays are being written."""
+
+import signal
+import time
+
+from perceiver_jax.system.crash_points import POINTS, VARIABLE
+from scripts.faults.campaign import Campaign, Suite
+from scripts.faults.tiny import SAVE_EVERY, STEPS
+
+WITHIN_SAVE = "mid-array"  # no instant of ours: Orbax's threads write
+FIRST = (WITHIN_SAVE, "before-rename", "mid-prune", "mid-restore")  # those that the tests do
+ORDER = [*FIRST, *(name for name in POINTS if name not in FIRST)]
+
+
+class CrashPoints(Suite):
+    """As after SIGKILL at any instant."""
+
+    rows = "SIGKILL at every named instant"
+    quick, full = 4, 10 * len(ORDER)
+
+    def inject(self, campaign: Campaign, count: int) -> None:
+        """One launch for each instant; a run goes through all of them, and begins again for those that remain."""
+        while count:
+            turn = ORDER[:count]
+            path, trials = campaign.begun(STEPS - 5 * SAVE_EVERY), []
+            for name in turn:
+                with campaign.trial(f"SIGKILL at {name}") as trial:
+                    run = campaign.train(path, **self._at(campaign, path, name))
+                    trial.expect(run.wait() == -signal.SIGKILL, f"not killed: {run.stderr[-1000:]}")
+                    campaign.killed(path, trial, run, time.monotonic())
+                    trials.append(trial)
+            campaign.end(path, trials)
+            count -= len(turn)
+
+    def _at(self, campaign: Campaign, path, name: str) -> dict:
+        """How a run is launched that dies at an instant."""
+        if name == WITHIN_SAVE:
+            saved = max(campaign.saved(path))
+            return {"layer": ["killed_within_save", str(path / "checkpoints"), saved + SAVE_EVERY]}
+        return {"environment": {VARIABLE: name}}
+
+
+MEMBER = CrashPoints

@@ -1,0 +1,43 @@
+"""SIGKILL at a random instant, again and again until the run is done."""
+
+import signal
+import time
+
+from scripts.faults.campaign import Campaign, Suite, Trial
+from scripts.faults.tiny import SAVE_EVERY, STEPS
+
+
+class SigKill(Suite):
+    """The run goes on from the newest checkpoint, and no checkpoint is ever half written."""
+
+    rows = "SIGKILL at a random instant"
+    quick, full = 3, 1_000
+
+    def inject(self, campaign: Campaign, count: int) -> None:
+        """Kills each launch after a time drawn anew; a launch that is done before its time ends its run."""
+        few = count <= self.quick
+        while count:
+            path = campaign.begun(STEPS - 4 * SAVE_EVERY) if few else campaign.new()
+            trials: list[Trial] = []
+            while count:
+                trial = self._kill(campaign, path, campaign.rng.uniform(0, campaign.seconds / (2 if few else 1)))
+                if trial.void:
+                    break
+                trials.append(trial)
+                count -= 1
+            if trials:
+                campaign.end(path, trials)
+
+    def _kill(self, campaign: Campaign, path, delay: float) -> Trial:
+        run = campaign.train(path)
+        with campaign.trial(f"SIGKILL after {delay:.2f} s") as trial:
+            time.sleep(delay)
+            began = time.monotonic()
+            if run.ended or run.kill(signal.SIGKILL) != -signal.SIGKILL:
+                trial.void = True
+            else:
+                campaign.killed(path, trial, run, began)
+        return trial
+
+
+MEMBER = SigKill
