@@ -205,7 +205,7 @@ def differences(path: Path, quiet: Path) -> str:
 
 
 def leftovers(path: Path, quiet: Path) -> dict[str, int]:
-    """The bytes that a run holds at its end and the undisturbed one does not, but for logs and what was set aside, by name."""
+    """The bytes, by name, that a run holds at its end beyond the undisturbed one's, logs and what was set aside."""
 
     def files(root: Path) -> dict[str, int]:
         found = {str(one.relative_to(root)): one.lstat().st_size for one in root.rglob("*") if not one.is_dir()}

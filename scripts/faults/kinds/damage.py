@@ -5,6 +5,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -171,6 +172,7 @@ KINDS: tuple[Damage, ...] = (
     flip, truncate, append, zero, fill, delete, delete_directory, rename, swap, swap_steps, link, pipe,
     manifest_text, manifest_forged,
 )  # fmt: skip
+OF_A_FILE = (flip, truncate, append, zero, fill, delete, pipe)  # which is to be named
 
 
 def done(damage: Damage, step: Path, rng: random.Random) -> str:
@@ -198,15 +200,15 @@ class DamageInPlace(Suite):
             damage = KINDS[number % len(KINDS)]
             target = done(damage, place / "checkpoints" / str(BAD), campaign.rng)
             with campaign.trial(f"{damage.__name__} of {target}") as trial:
-                self._check(campaign, place / "checkpoints", trial)
+                self._check(campaign, place / "checkpoints", target if damage in OF_A_FILE else "", trial)
             shutil.rmtree(place)
 
-    def _check(self, campaign: Campaign, checkpoints: Path, trial: Trial) -> None:
+    def _check(self, campaign: Campaign, checkpoints: Path, name: str, trial: Trial) -> None:
         began = time.monotonic()
         told = _rejection(checkpoints)
         trial.seconds = time.monotonic() - began
         trial.trust(told, "damage was not found")
-        trial.says(rf"^error\[4\] step {BAD} rejected: \S", told)
+        trial.says(rf"^error\[4\] step {BAD} rejected: \S*{re.escape(name)}", told)
         with contextlib.redirect_stderr(io.StringIO()) as said:
             newest = manifest.newest_valid(checkpoints, set_aside=True)
         trial.trust(newest and newest[0] == GOOD, f"restored from {newest and newest[0]}")

@@ -24,7 +24,7 @@ class DiskRuns(Suite):
     quick, full = 2, 300
 
     def inject(self, campaign: Campaign, count: int) -> None:
-        """Calls at random of a launch that saves three times; every tenth is the full file system, where one can be mounted."""
+        """Calls at random of a launch that saves thrice; every tenth is the full file system, where one can be mounted."""
         total = self._calls(campaign) if count > self.quick else 60
         for number in range(count):
             if number % 10 == 9:

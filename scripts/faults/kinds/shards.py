@@ -6,7 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
-from perceiver_jax.data.prepared import Prepared, Records
+from perceiver_jax.data.prepared import HEAD, Prepared, Records, head
 from perceiver_jax.errors import Code, Failure
 from scripts.faults.campaign import Campaign, Suite, Trial, contents
 from scripts.faults.kinds import damage
@@ -82,7 +82,7 @@ def _write(place: Path) -> list[bytes]:
             feature["label"].int64_list.value.append(record % CLASSES)
             writer.write(example.SerializeToString())
         writer.close()
-        sizes[path.name] = {"size": path.stat().st_size}
+        sizes[path.name] = {"size": path.stat().st_size, HEAD: head(path)}
     split = {"name": "train", "shardLengths": [str(LENGTH)] * NUM_SHARDS, "numBytes": str(sum(map(len, written)))}
     split["filepathTemplate"] = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
     info = {"name": NAME, "version": VERSION, "fileFormat": "array_record", "splits": [split]}
