@@ -5,7 +5,7 @@ import signal
 from perceiver_jax.errors import Code
 from scripts.faults.campaign import Campaign, Suite, Trial, make_quiet
 from scripts.faults.kinds.resumes import RUNS
-from scripts.faults.tiny import CONFIG, STEPS, TINY
+from scripts.faults.tiny import CONFIG, SAVE_EVERY, STEPS, TINY
 
 LINKS = 10
 SPARE = 8  # steps at the end of a run: it may do some until the signal comes
@@ -15,18 +15,19 @@ class Chains(Suite):
     """The run ends as the one that nobody stopped, whichever of its launches had two workers."""
 
     rows = "chains of ten resumes in processes of their own, with two workers and none"
-    quick, full = 2, 60
+    quick, full = 1, 60
 
     def inject(self, campaign: Campaign, count: int) -> None:
         """A chain for each run in turn; every third launch reads its data with two workers."""
-        runs = {"tiny": (TINY, CONFIG)} if count <= self.quick else RUNS
+        few = count <= self.quick
+        runs = {"tiny": (TINY, CONFIG)} if few else RUNS
         quiets, number = {"tiny": campaign.quiet}, 0
         while count:
             name = list(runs)[number % len(runs)]
             if name not in quiets:
                 quiets[name] = campaign.new()
                 make_quiet(campaign.launcher, quiets[name], *runs[name])
-            path, trials = campaign.new(), []
+            path, trials = campaign.begun(STEPS - 4 * SAVE_EVERY) if few else campaign.new(), []
             for link in range(min(count, LINKS)):
                 trial = self._stop(campaign, path, name, runs[name], link)
                 if trial.void:

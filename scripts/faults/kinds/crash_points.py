@@ -8,21 +8,25 @@ from scripts.faults.campaign import Campaign, Suite
 from scripts.faults.tiny import SAVE_EVERY, STEPS
 
 WITHIN_SAVE = "mid-array"  # no instant of ours: Orbax's threads write
-FIRST = (WITHIN_SAVE, "before-rename", "mid-prune", "mid-restore")  # those that the tests do
-ORDER = [*FIRST, *(name for name in POINTS if name not in FIRST)]
+FEW = [WITHIN_SAVE, "before-rename", "mid-prune"]  # those that the tests do
+OF_A_SAVE = POINTS[POINTS.index("after-temporary-directory") : POINTS.index("mid-prune") + 1]
+AT_THE_END = ("mid-evaluation", "before-result", "before-lock-release")
+# Such that one run passes all of them.
+ORDER = [WITHIN_SAVE, *OF_A_SAVE, *(name for name in POINTS if name not in OF_A_SAVE + AT_THE_END), *AT_THE_END]
 
 
 class CrashPoints(Suite):
     """As after SIGKILL at any instant."""
 
     rows = "SIGKILL at every named instant"
-    quick, full = 4, 10 * len(ORDER)
+    quick, full = len(FEW), 10 * len(ORDER)
 
     def inject(self, campaign: Campaign, count: int) -> None:
         """One launch for each instant; a run goes through all of them, and begins again for those that remain."""
         while count:
-            turn = ORDER[:count]
-            path, trials = campaign.begun(STEPS - 5 * SAVE_EVERY), []
+            few = count <= self.quick
+            turn = (FEW if few else ORDER)[:count]
+            path, trials = campaign.begun(STEPS - (3 if few else 5) * SAVE_EVERY), []
             for name in turn:
                 with campaign.trial(f"SIGKILL at {name}") as trial:
                     run = campaign.train(path, **self._at(campaign, path, name))

@@ -188,7 +188,7 @@ class DamageInPlace(Suite):
     """The damaged step is named and never used; the step before is restored exactly."""
 
     rows = "a checkpoint damaged, in this process: found, and the one before restored exactly"
-    quick, full = 3 * len(KINDS), 10_000
+    quick, full = len(KINDS), 10_000
 
     def inject(self, campaign: Campaign, count: int) -> None:
         """Each kind in turn, on copies of two steps."""

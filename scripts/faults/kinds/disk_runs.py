@@ -21,7 +21,7 @@ class DiskRuns(Suite):
     """Training goes on, or ends with 6; checkpoints are intact, and the same command makes up for what is missing."""
 
     rows = "ENOSPC, EIO, EROFS, EDQUOT from every k-th call of a launch on, once, for a while, for ever; a full tmpfs"
-    quick, full = 2, 300
+    quick, full = 1, 300
 
     def inject(self, campaign: Campaign, count: int) -> None:
         """Calls at random of a launch that saves thrice; every tenth is the full file system, where one can be mounted."""

@@ -27,7 +27,7 @@ class NonFinite(Suite):
             path, step = campaign.begun(BEGUN), campaign.rng.randrange(BEGUN + 1, STEPS)
             with campaign.trial(f"{value} in {place} of update {step}") as trial:
                 told = []
-                for _ in range(2):
+                for _ in range(1 if count <= self.quick else 2):  # the second time it is replayed
                     began = time.monotonic()
                     run = campaign.train(path, layer=["nonfinite", place, step, value])
                     code = run.wait()
@@ -36,7 +36,7 @@ class NonFinite(Suite):
                     trial.expect(code == Code.NUMERICS, f"exit code {code}: {run.stderr[-1000:]}")
                     trial.says(r"^error\[5\] [^\n]+: step \d+\n  expected: finite numbers\n  try: ", run.stderr)
                     told.append(re.search(r"^error\[5\] [^\n]+: step (\d+)", run.stderr, re.M))
-                trial.expect(told[0][0] == told[1][0], f"replayed, it ends otherwise: {told[0][0]}; {told[1][0]}")
+                trial.expect(told[0][0] == told[-1][0], f"replayed, it ends otherwise: {told[0][0]}; {told[-1][0]}")
                 trial.lost = int(told[0][1]) - max(campaign.saved(path))
                 trial.expect(step <= int(told[0][1]) <= step + SAVE_EVERY, f"found at step {told[0][1]}")
             campaign.end(path, [trial])

@@ -17,7 +17,7 @@ class Races(Suite):
     def inject(self, campaign: Campaign, count: int) -> None:
         """After each race the winner is asked to stop, and the next race goes on with the run until it is done."""
         while count:
-            path, trials = campaign.begun(STEPS - 5 * SAVE_EVERY), []
+            path, trials = campaign.begun(STEPS - (2 if count <= self.quick else 8) * SAVE_EVERY), []
             while count and not (path / "result.json").exists():
                 with campaign.trial("two trainers at once") as trial:
                     runs = [campaign.train(path) for _ in range(2)]

@@ -11,7 +11,7 @@ from perceiver_jax.runs.programs import Programs
 from perceiver_jax.runs.train import train as launch
 from perceiver_jax.system.signals import StopFlag
 from scripts.faults.campaign import Campaign, Suite
-from scripts.faults.tiny import CONFIG, MIXED, STEPS, STREAMS, STREAMS_CONFIG, problem_of
+from scripts.faults.tiny import CONFIG, MIXED, STEPS, STREAMS, STREAMS_CONFIG, TINY, problem_of
 
 RUNS = {"mixed pictures": (MIXED, CONFIG), "pictures and clouds": (STREAMS, STREAMS_CONFIG)}
 
@@ -30,7 +30,9 @@ class Resumes(Suite):
 
     def inject(self, campaign: Campaign, count: int) -> None:
         """One run, or both where the count allows to stop them after every step."""
-        for name, (settings, file) in list(RUNS.items())[: 1 + (count > STEPS)]:
+        few = count <= self.quick
+        runs = {"tiny": (TINY, CONFIG)} if few else dict(list(RUNS.items())[: 1 + (count >= STEPS)])
+        for name, (settings, file) in runs.items():
             problem = problem_of(*settings, file=file)
             programs, stop = Programs(problem), Asked()
             step, real, turn = programs.step, train.Programs, min(count, STEPS - 1)
@@ -46,8 +48,9 @@ class Resumes(Suite):
 
             train.Programs = lambda _, programs=programs: programs
             try:
-                quiet, path, trials = campaign.new(), campaign.new(), []
-                go(quiet)
+                quiet, path, trials = campaign.quiet if few else campaign.new(), campaign.new(), []
+                if not few:
+                    go(quiet)
                 programs.step = one
                 for after in range(1, turn + 1):
                     with campaign.trial(f"{name}: stopped after step {after}") as trial:
@@ -64,7 +67,7 @@ class Resumes(Suite):
             finally:
                 train.Programs = real
             campaign.judge(path, trials, quiet)
-            for done in (quiet, path):
+            for done in {quiet, path} - {campaign.quiet}:
                 shutil.rmtree(done)
             count -= turn
 

@@ -11,7 +11,7 @@ class SigKill(Suite):
     """The run goes on from the newest checkpoint, and no checkpoint is ever half written."""
 
     rows = "SIGKILL at a random instant"
-    quick, full = 3, 1_000
+    quick, full = 2, 1_000
 
     def inject(self, campaign: Campaign, count: int) -> None:
         """Kills each launch after a time drawn anew; a launch that is done before its time ends its run."""

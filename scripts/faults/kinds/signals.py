@@ -30,7 +30,7 @@ class Signals(Suite):
     """The run saves where it is and ends with the signal's exit code; a second signal ends it at once."""
 
     rows = "SIGTERM, SIGINT in every phase; both; then SIGKILL"
-    quick, full = 3, 180
+    quick, full = 2, 180
 
     def inject(self, campaign: Campaign, count: int) -> None:
         """All kinds in turn, those of one signal on one run."""
