@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from perceiver_jax.runs.problem import Problem, resolve
-from perceiver_jax.settings import overrides
-from perceiver_jax.settings.config import Config
+from perceiver_jax.settings import files, overrides
+from perceiver_jax.settings.config import Config, parse
 
 ROOT = Path(__file__).parents[2]
 CONFIG = "configs/digits.py"
@@ -61,12 +61,14 @@ def last(settings: Iterable[str]) -> list[str]:
 
 
 def config_of(*settings: str, file: str = CONFIG, tiny: bool = False) -> Config:
-    """The config of a file with flags as in `SMALL`."""
+    """The config of a file with flags as in `SMALL`, all of it shrunk where it is to be `tiny`."""
     given = {}
-    for setting in last(settings):
+    for setting in settings:
         name, _, text = setting.removeprefix("--config.").partition("=")
         given[name] = overrides.read(text)
-    return overrides.config_of(str(ROOT / file), given, tiny)
+    values = files.load_config(ROOT / file, "")
+    overrides.apply(values, given)
+    return parse(values, shrink=tiny)
 
 
 def problem_of(*settings: str, file: str = CONFIG, tiny: bool = False) -> Problem:

@@ -33,11 +33,12 @@ class Signals(Suite):
     quick, full = 2, 180
 
     def inject(self, campaign: Campaign, count: int) -> None:
-        """All kinds in turn, those of one signal on one run."""
+        """All kinds in turn, those of one signal on one run: it is evaluated where it was saved, after the first."""
         while count:
             for number in CODES:
                 acts = [lambda path, one=one, number=number: _asked(campaign, path, one, number) for one in PHASES]
-                acts[1:1] = [lambda path: _both(campaign, path), lambda path: _then_killed(campaign, path)]
+                acts.insert(0, lambda path: _both(campaign, path))
+                acts.append(lambda path: _then_killed(campaign, path))
                 turn = acts[:count]
                 count -= len(turn)
                 path = campaign.begun(STEPS - 5 * SAVE_EVERY)
