@@ -209,7 +209,11 @@ def leftovers(path: Path, quiet: Path) -> dict[str, int]:
 
     def files(root: Path) -> dict[str, int]:
         found = {str(one.relative_to(root)): one.lstat().st_size for one in root.rglob("*") if not one.is_dir()}
-        own = {name for name in found if re.match(r"checkpoints/\d+/arrays/|tensorboard/|checkpoints/\d+\.rejected", name)}
+        own = {
+            name
+            for name in found
+            if re.match(r"checkpoints/\d+/(arrays/|manifest\.json)|tensorboard/|checkpoints/\d+\.rejected", name)
+        }
         return {name: size for name, size in found.items() if name not in own}
 
     mine = files(path)

@@ -41,21 +41,25 @@ class DiskCalls(Suite):
 
         total = save(0, 0)[1]
         shutil.rmtree(place / str(NEW))
-        for number in range(count):
-            call = 1 + (number * total // count if count < total else number % total)
-            error = ERRORS[number % 4]
+        number = 0
+        while number < count:
+            call, error = 1 + (number * total // count if count < total else number % total), ERRORS[number % 4]
             with campaign.trial(f"errno {error} at call {call} of {total}") as trial:
                 began = time.monotonic()
-                told, _ = save(call, error)
+                told, calls = save(call, error)
                 trial.seconds = time.monotonic() - began
-                trial.says(rf"^error\[6\] checkpoint {place / str(NEW)} was not saved: ", told)
+                trial.void = calls < call  # Orbax does not make as many each time
+                if NEW in manifest.steps(place):  # or only the flush of the parent was refused: the step is complete
+                    manifest.verify(place, NEW)
+                    shutil.rmtree(place / str(NEW))
                 left = [path for path in place.iterdir() if path.name.startswith(TEMPORARY)]
                 trial.leaked = sum(path.stat().st_size for one in left for path in one.rglob("*"))
                 trial.expect(not left, f"left {left}")
-                if NEW in manifest.steps(place):  # only the flush of the parent was refused: the step is complete
-                    manifest.verify(place, NEW)
-                    shutil.rmtree(place / str(NEW))
                 trial.trust(contents(place) == before, "the older checkpoints changed")
+                if not trial.void:
+                    trial.says(rf"^error\[6\] checkpoint {place / str(NEW)} was not saved: ", told)
+            total = calls if trial.void else total
+            number += not trial.void
         told, _ = save(0, 0)
         hashes = {manifest.verify(place, step).state_sha256 for step in (STEPS, NEW)}
         if told or len(hashes) > 1:
