@@ -8,7 +8,7 @@ from scripts.faults.campaign import Campaign, Suite
 from scripts.faults.tiny import SAVE_EVERY, STEPS
 
 WITHIN_SAVE = "mid-array"  # no instant of ours: Orbax's threads write
-FEW = [WITHIN_SAVE, "before-rename", "mid-prune"]  # those that the tests do
+FEW = [WITHIN_SAVE, "mid-prune"]  # those that the tests do
 OF_A_SAVE = POINTS[POINTS.index("after-temporary-directory") : POINTS.index("mid-prune") + 1]
 AT_THE_END = ("mid-evaluation", "before-result", "before-lock-release")
 # Such that one run passes all of them.
@@ -26,7 +26,7 @@ class CrashPoints(Suite):
         while count:
             few = count <= self.quick
             turn = (FEW if few else ORDER)[:count]
-            path, trials = campaign.begun(STEPS - (3 if few else 5) * SAVE_EVERY), []
+            path, trials = campaign.begun(STEPS - (2 if few else 5) * SAVE_EVERY), []
             for name in turn:
                 with campaign.trial(f"SIGKILL at {name}") as trial:
                     run = campaign.train(path, **self._at(campaign, path, name))

@@ -35,7 +35,8 @@ class EarlyKills(Suite):
                     trial.expect("resumed" not in run.stderr, "resumed, with nothing saved")
                 trials.append(trial)
             self._during_restore(campaign)
-            campaign.end(path, trials)
+            if trials:
+                campaign.end(path, trials)
             count -= turn
 
     def _during_restore(self, campaign: Campaign) -> None:

@@ -11,7 +11,7 @@ from perceiver_jax.runs.programs import Programs
 from perceiver_jax.runs.train import train as launch
 from perceiver_jax.system.signals import StopFlag
 from scripts.faults.campaign import Campaign, Suite
-from scripts.faults.tiny import CONFIG, MIXED, STEPS, STREAMS, STREAMS_CONFIG, TINY, problem_of
+from scripts.faults.tiny import CONFIG, MIXED, SAVE_EVERY, STEPS, STREAMS, STREAMS_CONFIG, TINY, problem_of
 
 RUNS = {"mixed pictures": (MIXED, CONFIG), "pictures and clouds": (STREAMS, STREAMS_CONFIG)}
 
@@ -26,7 +26,7 @@ class Resumes(Suite):
     """The run ends as the one that nobody stopped: augmentation, mixup, stream dropout, running mean, accumulation."""
 
     rows = "resume after every step, in this process"
-    quick, full = 8, 2 * (STEPS - 1)
+    quick, full = 4, 2 * (STEPS - 1)
 
     def inject(self, campaign: Campaign, count: int) -> None:
         """One run, or both where the count allows to stop them after every step."""
@@ -48,11 +48,13 @@ class Resumes(Suite):
 
             train.Programs = lambda _, programs=programs: programs
             try:
-                quiet, path, trials = campaign.quiet if few else campaign.new(), campaign.new(), []
+                first = STEPS - 2 * SAVE_EVERY if few else 0
+                quiet = campaign.quiet if few else campaign.new()
+                path, trials = campaign.begun(first) if few else campaign.new(), []
                 if not few:
                     go(quiet)
                 programs.step = one
-                for after in range(1, turn + 1):
+                for after in range(first + 1, first + turn + 1):
                     with campaign.trial(f"{name}: stopped after step {after}") as trial:
                         began = time.monotonic()
                         try:
