@@ -69,6 +69,14 @@ def once(tmp_path_factory):
     return once
 
 
+@pytest.fixture(scope="session")
+def undisturbed(launcher, once):
+    """The workdir of the campaign's tiny run, with all its checkpoints; not to be changed."""
+    from scripts.faults.campaign import make_quiet
+
+    return once("undisturbed", lambda path: make_quiet(launcher, path))
+
+
 @pytest.fixture
 def optimised():
     """Programs compiled with XLA's optimisations, for tests of what those may do."""

@@ -59,6 +59,7 @@ LOOKUPS = {
     "report/curves.py": {"LEAST_TOP"},
     "report/log.py": {"record"},  # a line of metrics.jsonl, perhaps cut off
     "data/pipeline.py": {"os.environ"},
+    "data/prepared.py": {"tree.shards"},  # by name, of trees of our own
     "report/progress.py": {"os.environ"},
     "training/checkpoint.py": {"stored", "wanted"},  # arrays by name, of two trees to compare
     "system/devices.py": {"os.environ"},

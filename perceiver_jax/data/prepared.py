@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from array_record.python.array_record_data_source import FileInstruction
 
 _FORMAT = "array_record"
+HEAD, HEAD_BYTES = "head", 128  # its name where it is recorded; the signature of a shard and its first record's checksum
 
 
 class Tree:
@@ -34,7 +35,7 @@ class Tree:
         ours = folder / "preparation.json"
         manifest = {"settings": {}} | (_read_json(ours) if ours.is_file() else {"partial": False, "shards": {}})
         self.partial: bool = manifest["partial"]
-        self.shards: Mapping[str, Any] = manifest["shards"]  # size and SHA-256 by name, of a tree of our own
+        self.shards: Mapping[str, Any] = manifest["shards"]  # size, SHA-256, head, by name, of a tree of our own
         self.settings: Mapping[str, Any] = manifest["settings"]  # likewise
 
     def length(self, split: str) -> int:
@@ -93,7 +94,9 @@ class Prepared:
         """
         tree = self.require("train")
         sizes = {path.name: path.stat().st_size for path in sorted(tree.folder.glob(f"*{_FORMAT}*"))}
-        return json.dumps([self.name, tree.info["splits"], sizes, tree.shards], sort_keys=True)
+        # Not their heads: data that were prepared before these were recorded are the same data.
+        shards = {name: {key: one[key] for key in one if key != HEAD} for name, one in tree.shards.items()}
+        return json.dumps([self.name, tree.info["splits"], sizes, shards], sort_keys=True)
 
     def open(self, split: str, published: int) -> "list[FileInstruction]":
         """Where the examples of a split are, by which `Records` reads them.
@@ -123,11 +126,15 @@ class Prepared:
         return Failure(Code.DATA, what, f"{folder}", found=found, expected=expected, hint=self.command)
 
     def _check_shard(self, path: Path, tree: Tree) -> None:
-        """Raises Failure(DATA) where a shard does not have the size that it was written with."""
+        """Raises Failure(DATA) where a shard does not have the size that it was written with, or is another shard."""
         size = path.stat().st_size if path.is_file() else None
-        recorded = tree.shards[path.name]["size"] if path.name in tree.shards else size or None
+        written = tree.shards.get(path.name, {})
+        recorded, found = written["size"] if written else size or None, ""
         if size is None or size != recorded:
             found = "missing" if size is None else f"{size:,} bytes" + (f", recorded {recorded:,}" if recorded else "")
+        elif HEAD in written and head(path) != written[HEAD]:
+            found = "another first record than recorded; perhaps another shard"
+        if found:
             hint = f"restore it from a copy, or remove {tree.folder} and prepare again: {self.command}"
             raise Failure(Code.DATA, f"damaged shard {path.name}", f"{tree.folder}", found=found, hint=hint)
 
@@ -138,6 +145,12 @@ class Prepared:
     def _candidates(self) -> list[Path]:
         """Its versions, finished or not."""
         return list(self._folder.glob(f"{self.major}.*"))
+
+
+def head(shard: Path) -> str:
+    """What tells a shard from others of its size, without reading it: its first bytes, in hexadecimal. Raises OSError."""
+    with open(shard, "rb") as file:
+        return file.read(HEAD_BYTES).hex()
 
 
 class Record(NamedTuple):

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.json_numbers import floats, plain
+from perceiver_jax.system.crash_points import crash_point
 from perceiver_jax.system.disk import write_atomically
 
 METRICS = "metrics.jsonl"
@@ -105,6 +106,7 @@ class MetricsLog:
         numbers = {name: float(value) for name, value in metrics.items()}
         for writer in self._writers:
             writer.write(step, split, numbers)
+        crash_point("after-log")
 
 
 class _JsonLines:

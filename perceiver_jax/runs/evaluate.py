@@ -12,6 +12,7 @@ from perceiver_jax.data import pipeline
 from perceiver_jax.data.batch import Batch
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system import devices
+from perceiver_jax.system.crash_points import crash_point
 from perceiver_jax.system.signals import StopFlag
 from perceiver_jax.system.watchdog import Watchdog
 from perceiver_jax.tasks import Evaluation
@@ -64,6 +65,7 @@ def _merged(
     for batch in batches:
         if stop.should_stop is not None:
             return None
+        crash_point("mid-evaluation")
         batch = devices.to_devices(devices.padded(batch, programs.mesh), programs.mesh)
         if views == 1:
             part = programs.evaluate(variables, batch)

@@ -17,6 +17,7 @@ from perceiver_jax.model.inputs import Streams
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.settings.config import Config
 from perceiver_jax.system import devices
+from perceiver_jax.system.crash_points import crash_point
 from perceiver_jax.system.parts import part
 from perceiver_jax.tasks import Evaluation, Sums
 from perceiver_jax.training import checkpoint, optim
@@ -70,6 +71,7 @@ class Programs:
 
     def _loss(self, variables: Variables, batch: Batch) -> tuple[jax.Array, tuple[Sums, Any]]:
         """The mean loss of a batch, its metric sums and what it sets of the model; with mixup or CutMix `labels` count."""
+        crash_point("mid-compile")  # this is traced
         task, model = self.problem.task, nnx.merge(self.graph, *variables, copy=True)  # it sets its own
         with self._on_mesh():
             logits = model(batch["inputs"], batch["masks"]).logits

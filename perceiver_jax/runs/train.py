@@ -27,6 +27,7 @@ from perceiver_jax.runs.start import begin_with
 from perceiver_jax.runs.workdir import Workdir, earlier_configs
 from perceiver_jax.settings.config import lasting
 from perceiver_jax.system import devices, disk, memory
+from perceiver_jax.system.crash_points import crash_point
 from perceiver_jax.system.disk import write_atomically
 from perceiver_jax.system.signals import StopFlag
 from perceiver_jax.system.watchdog import Watchdog
@@ -236,6 +237,7 @@ class _Run:
                 draw_maps(self.programs, state.evaluated, inputs, masks, path, cross_attends)
         if self.unwritten:
             result["unwritten"] = list(self.unwritten)  # the same command makes up for it
+        crash_point("before-result")
         with self._written(self.workdir.result.name) as path:
             write_atomically(path, json_text(result).encode())
         write_own(self.workdir, self.progress.note)

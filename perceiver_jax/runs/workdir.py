@@ -16,6 +16,7 @@ from perceiver_jax.runs import problem as problems
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.settings.config import Config, dump, lasting, read
 from perceiver_jax.system import disk, locks
+from perceiver_jax.system.crash_points import crash_point
 from perceiver_jax.training import manifest
 
 EARLIER, ORIGIN = "earlier_durations", "init_from"  # in config.json, of runs that have them
@@ -105,7 +106,9 @@ def claim(path: str, config: Config, command: list[str]) -> Iterator[Workdir]:
             disk.remove_unfinished(workdir.checkpoints)
         except OSError as error:
             raise disk.unusable(where, workdir.path, error) from error
+        crash_point("after-claim")
         yield workdir
+        crash_point("before-lock-release")
 
 
 def read_config(path: str) -> Config:

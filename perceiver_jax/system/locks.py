@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import errno
+import io
 import json
 import os
 import socket
@@ -12,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from perceiver_jax.errors import Failure
+
+NAME_SECONDS = 0.7  # in which the owner of a lock has written its name, also on a busy machine
 
 
 @contextlib.contextmanager
@@ -30,9 +33,7 @@ def held(path: Path, where: str, in_use: Callable[[str], Failure], shared: bool 
             fcntl.lockf(lock, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EAGAIN):
-                time.sleep(0.1)  # an owner that won the lock a moment ago is still writing its name
-                lock.seek(0)
-                raise in_use(_owner(lock.read())) from None
+                raise in_use(_owner(lock)) from None
             if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
                 raise
             warning = "no locks on this file system; make sure that only one process uses it"
@@ -46,11 +47,30 @@ def held(path: Path, where: str, in_use: Callable[[str], Failure], shared: bool 
         yield
 
 
-def _owner(text: bytes) -> str:
+def _owner(lock: io.FileIO) -> str:
+    """Who holds a lock, by the name in its file.
+
+    An owner that won it a moment ago is still writing: until then the file is empty, or names one before it.
+    """
+    deadline = time.monotonic() + NAME_SECONDS
+    while True:
+        time.sleep(0.1)
+        lock.seek(0)
+        with contextlib.suppress(ValueError, KeyError, TypeError, OverflowError):
+            owner = json.loads(lock.read())
+            since = datetime.datetime.fromisoformat(owner["since"])
+            if owner["host"] != socket.gethostname() or _is_alive(owner["pid"]):
+                today = since.date() == datetime.datetime.now(datetime.UTC).date()
+                return f"pid {owner['pid']} on {owner['host']} since {since:{'%H:%M' if today else '%Y-%m-%d %H:%M'} UTC}"
+        if time.monotonic() > deadline:
+            return "another process"
+
+
+def _is_alive(pid: int) -> bool:
     try:
-        owner = json.loads(text)
-        since = datetime.datetime.fromisoformat(owner["since"])
-        today = since.date() == datetime.datetime.now(datetime.UTC).date()
-        return f"pid {owner['pid']} on {owner['host']} since {since:{'%H:%M' if today else '%Y-%m-%d %H:%M'} UTC}"
-    except (ValueError, KeyError, TypeError):
-        return "another process"
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    return True

@@ -24,6 +24,7 @@ import numpy as np
 import perceiver_jax
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system import disk
+from perceiver_jax.system.crash_points import crash_point
 from perceiver_jax.system.processor import num_cores
 from perceiver_jax.training.manifest import Manifest, commit, prune, steps
 
@@ -123,9 +124,11 @@ def save(directory: Path, step: int, state: Any, fingerprints: dict[str, str], k
             if first:
                 disk.remove_unfinished(directory)
                 unfinished.mkdir()
+                crash_point("after-temporary-directory")
             _write_arrays(unfinished / ARRAYS, arrays)
             if first:
                 commit(unfinished, final, fingerprints, digest)
+                crash_point("before-prune")
                 prune(directory, keep)
         finally:
             if first:
@@ -153,6 +156,7 @@ def restore(directory: Path, step: int, target: Any) -> Any:
     with _checkpointer() as checkpointer:
         path = directory / str(step) / ARRAYS
         _check_leaves(step, checkpointer.metadata(path).item_metadata.tree, wanted)
+        crash_point("mid-restore")
         args = ocp.args.PyTreeRestore(item=wanted, restore_args=ocp.checkpoint_utils.construct_restore_args(wanted))
         arrays = checkpointer.restore(path, args=args)
     return jax.tree.unflatten(jax.tree.structure(target), [arrays[name] for name in wanted])

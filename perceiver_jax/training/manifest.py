@@ -20,6 +20,7 @@ import pydantic
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.section import Section
 from perceiver_jax.system import disk
+from perceiver_jax.system.crash_points import crash_point
 
 FORMAT = 1  # of the manifest and of what is beside it
 MANIFEST = "manifest.json"
@@ -128,10 +129,14 @@ def commit(unfinished: Path, final: Path, fingerprints: dict[str, str], state_sh
         files[name] = _measure(unfinished / name)
     step = int(final.name)
     body = Manifest(format=FORMAT, step=step, files=files, fingerprints=fingerprints, state_sha256=state_sha256)
+    crash_point("before-manifest")
     disk.write_atomically(unfinished / MANIFEST, _text(body.model_dump()))
+    crash_point("after-manifest")
     for parent, _, _ in os.walk(unfinished):
         disk.sync(Path(parent))
+    crash_point("before-rename")
     os.rename(unfinished, final)
+    crash_point("after-rename")
     disk.sync(final.parent)
 
 
@@ -140,6 +145,7 @@ def prune(directory: Path, keep: int) -> None:
     for step in steps(directory)[:-keep]:
         doomed = directory / f"{disk.TEMPORARY}pruned-{step}"
         os.rename(directory / str(step), doomed)
+        crash_point("mid-prune")
         shutil.rmtree(doomed)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.system.crash_points import crash_point
 from perceiver_jax.system.watchdog import Watchdog
 from perceiver_jax.tasks import Sums, means
 
@@ -57,6 +58,7 @@ class Meter:
         """Around the wait for a batch: time in which the devices may have been idle."""
         began = time.monotonic()
         with jax.profiler.TraceAnnotation(WAITING), self._watchdog.task("batch", WAITING):
+            crash_point("data-wait")
             yield
         self._ready = time.monotonic()
         self._wait += self._ready - began
@@ -79,6 +81,7 @@ class Meter:
         """
         if self._first:
             self._first, self._spent["compile"] = False, time.monotonic() - self._ready
+        crash_point("after-step")
         self._pending.append((step, sums))
         if len(self._pending) > 1:
             self._read()

@@ -238,7 +238,7 @@ def test_a_record_without_an_example_is_named_by_shard_number_and_key(tree, reco
         writer.write(record)
     writer.close()
     manifest = json.loads((tree / "preparation.json").read_text())
-    manifest["shards"][shard_of(tree).name]["size"] = shard_of(tree).stat().st_size
+    manifest["shards"][shard_of(tree).name] = {"size": shard_of(tree).stat().st_size}
     (tree / "preparation.json").write_text(json.dumps(manifest))
     source = source_of(tree.parents[1]).load("train")
     assert refusal(source.__getitem__, 6).startswith(f"error[3] shard 00001 record 1 {message}")

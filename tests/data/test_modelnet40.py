@@ -207,6 +207,22 @@ def test_a_shard_that_is_not_as_recorded_is_named(tree, size, found):
     assert found in message
 
 
+def test_shards_of_one_size_that_have_each_others_names_are_found_and_those_without_recorded_heads_are_read(tree):
+    one, other = shard_of(tree), shard_of(tree).with_name("modelnet40-train.array_record-00002-of-00003")
+    assert one.stat().st_size == other.stat().st_size  # shards come in blocks
+    first, identity = one.read_bytes(), source_of(tree.parents[1]).identity()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(first)
+    message = refusal(source_of(tree.parents[1]).load, "train")
+    assert message.startswith(f"error[3] damaged shard {one.name}: {tree}\n  found: another first record than recorded")
+    manifest = json.loads((tree / "preparation.json").read_text())
+    for shard in manifest["shards"].values():
+        del shard["head"]
+    (tree / "preparation.json").write_text(json.dumps(manifest))  # as data were prepared before
+    assert len(source_of(tree.parents[1]).load("train")) > 0
+    assert source_of(tree.parents[1]).identity() == identity
+
+
 @pytest.mark.parametrize(
     ("points", "label", "message"),
     [
@@ -228,7 +244,7 @@ def test_a_record_without_a_cloud_is_named_by_shard_number_and_key(tree, points,
         writer.write(example.SerializeToString())
     writer.close()
     manifest = json.loads((tree / "preparation.json").read_text())
-    manifest["shards"][shard_of(tree).name]["size"] = shard_of(tree).stat().st_size
+    manifest["shards"][shard_of(tree).name] = {"size": shard_of(tree).stat().st_size}
     (tree / "preparation.json").write_text(json.dumps(manifest))
     source = source_of(tree.parents[1]).load("train")
     lengths = [int(n) for n in json.loads((tree / "dataset_info.json").read_text())["splits"][1]["shardLengths"]]

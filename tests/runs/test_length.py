@@ -10,8 +10,9 @@ from perceiver_jax.runs import workdir
 from perceiver_jax.runs.length import check_length
 from perceiver_jax.settings.config import lasting
 from perceiver_jax.training import checkpoint, manifest
+from scripts.faults.campaign import learned
 from tests.launch import SMALL, config_of, problem_of
-from tests.runs.test_resume import learned, state_sha256
+from tests.runs.test_resume import state_sha256
 
 CONSTANT = '--config.optim.schedule={"kind": "constant"}'
 EVERY = [f"--config.train.{name}=4 steps" for name in ("eval_every", "checkpoint_every")]

@@ -20,7 +20,8 @@ from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system import matmul
 from perceiver_jax.system.parts import part
 from perceiver_jax.training.step import TrainState
-from tests.runs.test_resume import SETTINGS, STEPS, assert_equal_runs, copy_of, quiet  # noqa: F401
+from scripts.faults.campaign import differences, leftovers
+from scripts.faults.tiny import STEPS, TINY
 
 # Which steps
 
@@ -50,15 +51,17 @@ def test_the_steps_profiled(num_steps, first, last, every, expected):
 PARTS = ["latents", "cross_attend 1", "head", "loss", "optimiser"]
 
 
-def test_a_profiled_run_ends_as_the_quiet_one_and_profiles_the_steps_left(launcher, quiet, tmp_path):  # noqa: F811
-    path = copy_of(quiet, tmp_path / "run")
+def test_a_profiled_run_ends_as_the_undisturbed_one_and_profiles_the_steps_left(launcher, undisturbed, tmp_path):
+    path = shutil.copytree(undisturbed, tmp_path / "run")
+    (path / "result.json").unlink()
     shutil.rmtree(path / "checkpoints" / str(STEPS))
-    run = launcher.train(path, *SETTINGS, "--profile=10")
+    run = launcher.train(path, *TINY, "--profile=10")
     assert run.wait() == 0, run.stderr
     assert "\nprofile of 2 steps, not 10: 5 are left\n" in run.stderr
-    assert_equal_runs(path, quiet)
+    assert differences(path, undisturbed) == ""
+    assert all(name.startswith("profile/") for name in leftovers(path, undisturbed))
     found = read_profile(path)
-    assert (found["first_step"], found["steps"], found["devices"]) == (29, 2, 1)
+    assert (found["first_step"], found["steps"], found["devices"]) == (STEPS - 1, 2, 1)
     assert [row["part"] for row in found["parts"]] == [*PARTS, profile.UNNAMED, profile.WAITED, profile.IDLE]
     rows = {row["part"]: row for row in found["parts"]}
     assert all(rows[name]["forward_seconds"] > 0 for name in PARTS[1:])
@@ -70,7 +73,7 @@ def test_a_profiled_run_ends_as_the_quiet_one_and_profiles_the_steps_left(launch
     assert sum(row["flops"] for row in found["parts"]) == found["flops_per_step"]
     assert found["matmul_share"] == pytest.approx(found["flops_per_step"] / spent / found["matmul_flops_per_second"])
     assert step_table(found) in run.stdout
-    again = launcher.train(path, *SETTINGS, "--profile=3")
+    again = launcher.train(path, *TINY, "--profile=3")
     assert again.wait() == 0
     assert "is done.\nNothing to profile: it has no steps left. A new --workdir has.\n" in again.stdout
     assert read_profile(path) == found
@@ -78,7 +81,7 @@ def test_a_profiled_run_ends_as_the_quiet_one_and_profiles_the_steps_left(launch
 
 @pytest.mark.parametrize("steps", ["0", "-3", "many"])
 def test_a_number_of_steps_that_is_none_is_refused(launcher, tmp_path, steps):
-    run = launcher.train(tmp_path / "run", *SETTINGS, f"--profile={steps}")
+    run = launcher.train(tmp_path / "run", *TINY, f"--profile={steps}")
     assert run.wait() == Code.CONFIG
     assert run.stderr.startswith(f"error[2] flag --profile={steps}: ")
     assert not (tmp_path / "run").exists()

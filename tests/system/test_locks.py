@@ -2,10 +2,13 @@
 
 import errno
 import fcntl
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -84,8 +87,28 @@ def test_an_owner_without_a_name_is_another_process(tmp_path, monkeypatch, text)
 
     (tmp_path / ".lock").write_bytes(text)
     monkeypatch.setattr(fcntl, "lockf", refuse)
+    monkeypatch.setattr(locks, "NAME_SECONDS", 0)
     with pytest.raises(Failure, match="in use by another process"), locks.held(tmp_path / ".lock", "here", in_use):
         pass
+
+
+def test_an_owner_that_is_still_writing_is_waited_for_and_the_one_before_it_not_named(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise BlockingIOError(errno.EAGAIN, "busy")
+
+    def name(pid):
+        return json.dumps({"pid": pid, "host": socket.gethostname(), "since": "2020-01-01T00:00:00+00:00"})
+
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / ".lock").write_text(name(dead.pid))
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    writer = threading.Timer(0.3, (tmp_path / ".lock").write_text, [name(os.getpid())])
+    writer.start()
+    found = rf"in use by pid {os.getpid()} on \S+ since 2020-01-01 00:00 UTC"
+    with pytest.raises(Failure, match=found), locks.held(tmp_path / ".lock", "here", in_use):
+        pass
+    writer.join()
 
 
 def test_a_file_system_without_locks_is_used_with_a_warning(tmp_path, monkeypatch, capsys):

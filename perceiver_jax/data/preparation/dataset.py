@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from perceiver_jax.data import prepared
 from perceiver_jax.data.preparation import claims, findings, parts, shard
 from perceiver_jax.data.preparation.items import Convert, Unit
 from perceiver_jax.data.preparation.listing import BadEntry
@@ -205,7 +206,10 @@ def _write_metadata(plan: Plan, records: dict[str, ShardRecord], folder: Path) -
     from tensorflow_datasets.core import naming
 
     partial = plan.partial or bool(plan.bad) or any(record.bad for record in records.values())
-    shards = {name: {"size": record.size, "sha256": record.sha256} for name, record in records.items()}
+    shards = {
+        name: {"size": record.size, "sha256": record.sha256, prepared.HEAD: prepared.head(folder / name)}
+        for name, record in records.items()
+    }
     manifest = {"format": FORMAT, "fingerprint": plan.fingerprint, "partial": partial, "shards": shards}
     if plan.settings:
         manifest["settings"] = dict(plan.settings)

@@ -1,0 +1,98 @@
+"""A disk that refuses calls of a launch, one or all from then on; and a file system that is really full for a while."""
+
+import contextlib
+import errno
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from perceiver_jax.errors import Code
+from perceiver_jax.training import manifest
+from scripts.faults.campaign import Campaign, Suite, Trial
+from scripts.faults.tiny import SAVE_EVERY, STEPS
+
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT)
+ONE, SOME, ALL = 1, 40, None  # calls in a row that are refused
+
+
+class DiskRuns(Suite):
+    """Training goes on, or ends with 6; checkpoints are intact, and the same command makes up for what is missing."""
+
+    rows = "ENOSPC, EIO, EROFS, EDQUOT from every k-th call of a launch on, once, for a while, for ever; a full tmpfs"
+    quick, full = 1, 300
+
+    def inject(self, campaign: Campaign, count: int) -> None:
+        """Calls at random of a launch that saves thrice; every tenth is the full file system, where one can be mounted."""
+        total = self._calls(campaign) if count > self.quick else 60
+        for number in range(count):
+            if number % 10 == 9:
+                self._full(campaign)
+                continue
+            path, error, refused = campaign.begun(STEPS - 3 * SAVE_EVERY), ERRORS[number % 4], (ONE, SOME, ALL)[number % 3]
+            call = 1 + campaign.rng.randrange(total)
+            words = {ONE: "once", SOME: f"{SOME} times", ALL: "for ever"}[refused]
+            with campaign.trial(f"{errno.errorcode[error]} from call {call} of {total} on, {words}") as trial:
+                began = time.monotonic()
+                run = campaign.train(path, layer=["refusals", str(path), call, refused, error])
+                code = run.wait()
+                trial.seconds = time.monotonic() - began
+                _intact(trial, path)
+                trial.expect(code in (0, Code.WORKDIR), f"exit code {code}: {run.stderr[-1500:]}")
+                if code:
+                    trial.says(rf"error\[6\] [^\n]*{os.strerror(error).lower()}", run.stderr)
+            Path(f"{path}.calls").unlink(missing_ok=True)
+            campaign.end(path, [trial])
+
+    def _calls(self, campaign: Campaign) -> int:
+        """How many calls such a launch makes."""
+        path = campaign.begun(STEPS - 3 * SAVE_EVERY)
+        campaign.train(path, layer=["refusals", str(path), 0, ONE, 0]).wait()
+        shutil.rmtree(path)
+        return int(Path(f"{path}.calls").read_text())
+
+    def _full(self, campaign: Campaign) -> None:
+        place = campaign.new()
+        place.mkdir()
+        with _mounted(place) as mounted:
+            if not mounted:
+                campaign.note("no file system can be mounted here: a full one is left out")
+                return
+            path = place / "run"
+            shutil.move(campaign.begun(STEPS - 6 * SAVE_EVERY), path)
+            with campaign.trial("a file system that is full for a while") as trial:
+                began = time.monotonic()
+                run = campaign.train(path).until("\nstep ")
+                filler = place / "filler"
+                with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:
+                    while file.write(bytes(4096)):
+                        pass
+                run.until("checkpoint not saved; training continues: error[6]")
+                trial.seconds = time.monotonic() - began
+                filler.unlink()
+                trial.expect(run.wait() in (0, Code.WORKDIR), f"does not end well: {run.stderr[-1000:]}")
+                trial.says(r"not saved; training continues: error\[6\] [^\n]*: no space left on device$", run.stderr)
+                _intact(trial, path)
+            campaign.end(path, [trial])
+
+
+def _intact(trial: Trial, path: Path) -> None:
+    for step in manifest.steps(path / "checkpoints"):
+        manifest.verify(path / "checkpoints", step)
+    trial.expect(manifest.steps(path / "checkpoints"), "no checkpoint is left")
+
+
+@contextlib.contextmanager
+def _mounted(place: Path):
+    """Whether a small file system could be mounted at a path."""
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(place)]
+    mounted = subprocess.run(command, capture_output=True).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(place)], check=True)
+
+
+MEMBER = DiskRuns

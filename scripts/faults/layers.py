@@ -1,0 +1,147 @@
+"""What is done to a process before its command runs, so that a fault comes from inside it: `put([NAME, ARGUMENTS...])`.
+
+python -m scripts.faults.layers JSON MODULE ARGUMENTS...: the command of a module under the layer that JSON names.
+"""
+
+import builtins
+import contextlib
+import json
+import os
+import runpy
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from perceiver_jax.system.disk import TEMPORARY
+
+# The calls of Python by which files come into being; what Orbax's library writes itself is met by a real full disk.
+CALLS = {builtins: ("open",), os: ("fsync", "rename", "mkdir")}
+
+
+class Refusals:
+    """A disk that refuses the calls of `CALLS` on files in `folder` from number `first` on, `count` of them; None: all."""
+
+    def __init__(self, folder: Path, first: int, count: int | None, number: int):
+        self._folder, self._first, self._count, self._number = str(folder), first, count, number
+        self.calls = 0  # so far
+
+    def __enter__(self) -> "Refusals":
+        self._real = [(room, name, getattr(room, name)) for room, names in CALLS.items() for name in names]
+        for room, name, real in self._real:
+            setattr(room, name, self._refusing(name, real))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for room, name, real in self._real:
+            setattr(room, name, real)
+
+    def _refusing(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(target: Any, *arguments: Any, **named: Any) -> Any:
+            mode = str(arguments[0] if arguments else named.get("mode", "r")) if name == "open" else "w"
+            if set(mode) & set("wax+") and self._concerns(target):
+                self.calls += 1
+                last = self._first + self._count if self._count else sys.maxsize
+                if self._first <= self.calls < last:
+                    raise OSError(self._number, os.strerror(self._number), str(target))
+            return real(target, *arguments, **named)
+
+        return call
+
+    def _concerns(self, target: Any) -> bool:
+        if isinstance(target, int):
+            with contextlib.suppress(OSError):
+                target = os.readlink(f"/proc/self/fd/{target}")
+        return str(target).startswith(self._folder)
+
+
+def refusals(folder: str, first: int, count: int | None, number: int) -> None:
+    """`Refusals` for the life of the process; how many calls there were is left in FOLDER.calls at its end."""
+    import atexit
+
+    layer = Refusals(Path(folder), first, count, number)
+    layer.__enter__()
+    atexit.register(lambda: Path(f"{folder}.calls").write_text(str(layer.calls)))
+
+
+def killed_within_save(checkpoints: str, step: int) -> None:
+    """Kills the process as soon as an array of a step is on its way to the disk."""
+
+    def watch() -> None:
+        arrays = Path(checkpoints, f"{TEMPORARY}{step}")
+        while not any(path.is_file() for path in arrays.rglob("*")):
+            time.sleep(0.0002)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def nonfinite(place: str, step: int, value: float) -> None:
+    """Writes a number into one place of update `step`: input, loss, gradient, optimiser or ema."""
+    import functools
+
+    from perceiver_jax.runs.programs import Programs
+
+    real = Programs.__dict__["step"].func
+
+    def poisoned(programs: Programs) -> Callable[..., Any]:
+        usual, other = real(programs), _poisoned_step(programs, real, place, value)
+        return lambda state, batch: (other if int(state.step) + 1 == step else usual)(state, batch)
+
+    Programs.step = functools.cached_property(poisoned)
+    Programs.step.__set_name__(Programs, "step")
+
+
+def _poisoned_step(programs: Any, real: Callable[..., Any], place: str, value: float) -> Callable[..., Any]:
+    """The update with the number in its place."""
+    import dataclasses
+
+    import jax
+    import jax.numpy as jnp
+
+    def with_one(tree: Any) -> Any:
+        """The tree with the number in the first element of its first array of fractions that has several."""
+        leaves, structure = jax.tree.flatten(tree)
+        chosen = next(i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.ndim)
+        flat = leaves[chosen].ravel().at[0].set(value).reshape(leaves[chosen].shape)
+        leaves[chosen] = jax.device_put(flat, leaves[chosen].sharding)
+        return jax.tree.unflatten(structure, leaves)
+
+    def loss(variables: Any, batch: Any) -> Any:
+        mean, (sums, rest) = type(programs)._loss(programs, variables, batch)
+        if place == "loss":
+            return mean * value, (sums | {"loss": sums["loss"] * value}, rest)
+        first = jax.tree.leaves(variables.params)[0].sum()
+        nought = first - jax.lax.stop_gradient(first)
+        return mean + jnp.sqrt(nought * nought), (sums, rest)  # adds 0, whose gradient is infinity times 0
+
+    def step(state: Any, batch: Any) -> Any:
+        if place == "input":
+            return usual(state, batch | {"inputs": with_one(batch["inputs"])})
+        if place in ("loss", "gradient"):
+            return changed(state, batch)
+        state, sums = usual(state, batch)
+        part = "opt_state" if place == "optimiser" else "ema"
+        return dataclasses.replace(state, **{part: with_one(getattr(state, part))}), sums
+
+    usual = real(programs)
+    programs._loss, changed = loss, None
+    changed = real(programs)
+    del programs._loss
+    return step
+
+
+def put(layer: Sequence[Any]) -> None:
+    """Puts a layer, the name of a function here and its arguments, under this process; nothing for an empty one."""
+    if layer:
+        name, *arguments = layer
+        globals()[name](*arguments)
+
+
+if __name__ == "__main__":
+    put(json.loads(sys.argv[1]))
+    sys.argv = sys.argv[2:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
