@@ -32,6 +32,7 @@ from perceiver_jax.runs.workdir import Workdir
 from perceiver_jax.settings.config import Config
 from perceiver_jax.system.processes import Processes
 from perceiver_jax.system.signals import StopFlag
+from perceiver_jax.system.watchdog import STALLED_SECONDS
 
 flags.DEFINE(command.PATH, "workdir", None, "Directory of the run.")
 _INIT_FROM = flags.DEFINE(
@@ -42,6 +43,12 @@ _INIT_FROM = flags.DEFINE(
 )
 _PROFILE = flags.DEFINE_integer(
     "profile", None, "Profile this many steps: a trace and the time by part of the model, in WORKDIR/profile.", lower_bound=1
+)
+_STALLED = flags.DEFINE_float(
+    "stalled_seconds",
+    STALLED_SECONDS,
+    "How long a step may take, if 20 times its usual time is not more; then the run ends with exit code 70.",
+    lower_bound=1,
 )
 command.define_config()
 distributed.define_flags()
@@ -67,7 +74,8 @@ def run(config: Config, workdir: Workdir, stop: StopFlag, processes: Processes) 
             check_data(problem)
         from perceiver_jax.runs.train import train  # JAX from here on: every wrong config has ended by now
 
-        result, unwritten = train(problem, workdir, processes.stop, source, _PROFILE.value)
+        asked = _PROFILE.value, _STALLED.value
+        result, unwritten = train(problem, workdir, processes.stop, source, *asked)
     elif processes.first:
         say(f"{workdir.path} is done.")
         if _PROFILE.value is not None:

@@ -93,7 +93,7 @@ def _outcome(main: Callable, takes_files: bool) -> tuple[Code, str]:
     except SystemExit as error:
         if processes.current().count == 1:
             raise
-        return Code.FAULT, _said(f"the program was left by sys.exit({error.code})")
+        return Code.FAULT, _said(Failure(Code.FAULT, f"the program was left by sys.exit({error.code})"))
     except Exception as error:  # noqa: BLE001 every end has a message
         if not isinstance(error, Failure):
             processes.current().doubt(error)

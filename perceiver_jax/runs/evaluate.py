@@ -1,7 +1,7 @@
 """Evaluation: exact metrics of a set of parameters on a split."""
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -17,16 +17,22 @@ from perceiver_jax.training.step import Variables
 
 
 def evaluate(
-    programs: Programs, variables: Variables, split: str, stop: StopFlag, dropped: Collection[str] = ()
+    programs: Programs,
+    variables: Variables,
+    split: str,
+    stop: StopFlag,
+    dropped: Collection[str] = (),
+    further: Callable[[], None] = lambda: None,
 ) -> Evaluation | None:
     """What is known of all examples of a split, each counted once; None if asked to stop early.
 
-    Of several views of an example the scores are averaged. The `dropped` streams are zero.
+    Of several views of an example the scores are averaged. The `dropped` streams are zero. `further` is called for each
+    batch.
     """
     problem = programs.problem
     views = problem.config.views.num_evaluation
     with contextlib.closing(pipeline.eval_batches(problem.data, split, dropped, **devices.this_host())) as batches:
-        return _merged(programs, variables, batches, views, stop)
+        return _merged(programs, variables, batches, views, stop, further)
 
 
 def vote(programs: Programs, variables: Variables, split: str, votes: int, stop: StopFlag) -> Evaluation | None:
@@ -35,16 +41,22 @@ def vote(programs: Programs, variables: Variables, split: str, votes: int, stop:
     with contextlib.closing(
         pipeline.vote_batches(problem.data, split, problem.config.seed, votes, **devices.this_host())
     ) as batches:
-        return _merged(programs, variables, batches, votes, stop)
+        return _merged(programs, variables, batches, votes, stop, lambda: None)
 
 
 def _merged(
-    programs: Programs, variables: Variables, batches: Iterator[Batch], views: int, stop: StopFlag
+    programs: Programs,
+    variables: Variables,
+    batches: Iterator[Batch],
+    views: int,
+    stop: StopFlag,
+    further: Callable[[], None],
 ) -> Evaluation | None:
     """The batches together; each comes `views` times in a row."""
     sums, examples = None, []
     logits: list[jax.Array] = []
     for batch in batches:
+        further()
         if stop.should_stop is not None:
             return None
         batch = devices.to_devices(devices.padded(batch, programs.mesh), programs.mesh)

@@ -1,6 +1,7 @@
 """The training loop: steps, evaluations and checkpoints in time, and the end of a run."""
 
 import contextlib
+import functools
 import json
 import os
 from collections.abc import Iterator
@@ -23,7 +24,9 @@ from perceiver_jax.runs.start import begin_with
 from perceiver_jax.runs.workdir import Workdir, earlier_configs
 from perceiver_jax.settings.config import lasting
 from perceiver_jax.system import devices, disk, processes
+from perceiver_jax.system.processes import AgreedStop
 from perceiver_jax.system.signals import StopFlag
+from perceiver_jax.system.watchdog import STALLED_SECONDS, Watchdog
 from perceiver_jax.training import checkpoint, manifest
 from perceiver_jax.training.meter import Meter, check_finite
 from perceiver_jax.training.step import TrainState
@@ -32,26 +35,39 @@ EVENTS = ("log_every", "eval_every", "checkpoint_every")  # of the settings of t
 
 
 def train(
-    problem: Problem, workdir: Workdir, stop: StopFlag, source: TrainedRun | None = None, num_profiled: int | None = None
+    problem: Problem,
+    workdir: Workdir,
+    stop: StopFlag | AgreedStop,
+    source: TrainedRun | None = None,
+    num_profiled: int | None = None,
+    stalled_seconds: float = STALLED_SECONDS,
 ) -> End:
     """Trains from the newest valid checkpoint to the end of the run; a new one begins with the parameters of `source`.
 
-    `num_profiled` steps are profiled (`runs.profile`), which does not change what is learned.
+    `num_profiled` steps are profiled (`runs.profile`), which does not change what is learned. A step that has not ended in
+    `stalled_seconds`, or 20 times its usual time, ends the process with Code.WATCHDOG.
 
     Raises Stopped after saving where a signal asked for it, and Failure: CONFIG for devices that do not fit,
     CHECKPOINT where none of those saved is valid, NUMERICS for a non-finite loss, WORKDIR for a disk without room.
     """
-    return _Run(problem, workdir, stop, source, num_profiled).run()
+    return _Run(problem, workdir, stop, source, num_profiled, stalled_seconds).run()
 
 
 class _Run:
     """One launch of a run, from the step it resumes at to its end."""
 
     def __init__(
-        self, problem: Problem, workdir: Workdir, stop: StopFlag, source: TrainedRun | None, num_profiled: int | None
+        self,
+        problem: Problem,
+        workdir: Workdir,
+        stop: StopFlag | AgreedStop,
+        source: TrainedRun | None,
+        num_profiled: int | None,
+        stalled_seconds: float,
     ):
         self.problem, self.config, self.workdir, self.stop = problem, problem.config, workdir, stop
         self.source, self.num_profiled, self.unwritten = source, num_profiled, {}
+        self.watchdog = Watchdog(processes.current().end, stalled_seconds)
         self.last, self.processes = problem.num_steps, processes.current()
         self.every = {name: problem.steps(getattr(self.config.train, name)) for name in EVENTS}
         self.programs = Programs(problem)
@@ -71,6 +87,7 @@ class _Run:
             self.log = stack.enter_context(MetricsLog(self.workdir.path if writes else None, first))
             self.progress = stack.enter_context(Progress(last, first, shown))
             self._read_records(first)
+            stack.enter_context(self.watchdog)
             for words in filter(None, (began, pipeline.never_drawn(self.problem.data))):
                 self.progress.note(words)
             if self.source is not None:
@@ -78,6 +95,8 @@ class _Run:
             update = stack.enter_context(self._update(first))
             for step in range(first, last):
                 self._between_steps(state, step)
+                is_usual = step > first and self.num_profiled is None  # the first is compiled
+                (self.watchdog.step if is_usual else self.watchdog.at)(f"step {step + 1}")
                 with self.meter.waiting():
                     given = self._next(batches, state, step)
                     batch = devices.to_devices(given, mesh)
@@ -159,7 +178,7 @@ class _Run:
 
     def _show(self, batch: Batch) -> None:
         """Draws the first training batch as the model sees it; where that cannot be written, only says so."""
-        with self.meter.away():
+        with self.meter.away(), self.watchdog.during("a picture"):
             picture = self.workdir.plots / "inputs.png"
             try:
                 draw_inputs(self.problem, batch, picture, f"{self.workdir.path.name}: the first training batch")
@@ -178,8 +197,11 @@ class _Run:
         """Saves and evaluates where it is time to; saves and raises Stopped where a signal has asked for it."""
         saved = self._due("checkpoint_every", step) and self._save(state, step)
         for split in self._missing(step):
-            with self.meter.away("evaluation"):
-                found = evaluate(self.programs, state.evaluated, split, self.stop)
+            what = f"the evaluation of split {split}"
+            with self.meter.away("evaluation"), self.watchdog.during(what):
+                found = evaluate(
+                    self.programs, state.evaluated, split, self.stop, further=functools.partial(self.watchdog.at, what)
+                )
             if found is not None:
                 self._write(step, split, self.problem.task.finish(found))
         done = step == self.last and not self._missing(step)
@@ -190,7 +212,7 @@ class _Run:
 
     def _save(self, state: TrainState, step: int) -> bool:
         """Saves a state if it is finite; a full disk only costs one process that checkpoint, unless it is to stop now."""
-        with self.meter.away("saving"):
+        with self.meter.away("saving"), self.watchdog.during(f"saving step {step}"):
             check_finite(state, step)
             try:
                 keep = self.config.train.keep_checkpoints

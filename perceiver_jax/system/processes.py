@@ -1,9 +1,10 @@
 """The processes of one run that many hosts share, seen from one of them: what they agree on, and how they end."""
 
 import json
+import os
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from perceiver_jax.errors import STOPPED, Code, Failure, some
 from perceiver_jax.system.signals import StopFlag
@@ -55,6 +56,11 @@ class Processes:
         """Where a computation of all has failed, waits for news of a process that is lost; such news end this one."""
         del error
 
+    def end(self, code: Code, text: str) -> NoReturn:
+        """Ends this process at once, and the others with it, from any thread."""
+        del text
+        os._exit(int(code))
+
     def leave(self, code: Code, text: str) -> None:
         """Ends this process's part of the run: returns once all have come to the same end.
 
@@ -90,10 +96,14 @@ class Joined(Processes):
         if type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" not in str(error):
             self._watch.doubt()
 
+    def end(self, code: Code, text: str) -> NoReturn:
+        """As in `Processes`."""
+        self._watch.end(code, text)
+
     def leave(self, code: Code, text: str) -> None:
         """As in `Processes`."""
         if code != Code.DONE and not (code in STOPPED and self.stop.reached):
-            self._watch.end(code, text)
+            self.end(code, text)
         self.meet("end")
         self._watch.over()
 

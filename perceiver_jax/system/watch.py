@@ -74,6 +74,7 @@ class Watch:
 
     def end(self, code: Code, text: str) -> NoReturn:
         """Ends this process, and all others with it: they say what happened, and exit with the same code."""
+        self._code = code  # whatever ends this process first: process 0, for one, which takes the store with it
         self._tell("end", code, text)
         self._exit(code)
 
