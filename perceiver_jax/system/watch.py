@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple, NoReturn
 
 from perceiver_jax.errors import Code, Failure, printable
@@ -50,7 +50,8 @@ class Watch:
         self._store, self._index, self._count, self._stop = store, index, count, stop
         self._lost_seconds, self._pulse, self._asked = lost_seconds, lost_seconds / PULSES, asked
         self._over, self._doubts, self._code = threading.Event(), False, None
-        self._seen: dict[str, tuple[str, float]] = {}
+        self._seen: dict[str, tuple[str, float]] = {}  # the last that each has shown, and since when
+        self._looked = time.monotonic()
         self._on_abort = ctypes.CFUNCTYPE(None, ctypes.c_int)(self._aborted)
         _libc().signal(signal.SIGABRT, self._on_abort)  # Python's own handlers do not run in an abort
         self._threads = [
@@ -93,7 +94,12 @@ class Watch:
                 number += 1
                 self._answer(News(*json.loads(text)))
             elif self._store.silence > self._lost_seconds:
-                self._lose(f"process 0 has not answered for {self._store.silence:.0f} s")
+                self._store.wait(f"alive/{self._index}", self._pulse)  # this process itself may have been stopped
+                if self._store.silence > self._lost_seconds:
+                    self._say(
+                        Failure(Code.WATCHDOG, f"process 0 has not answered for {self._store.silence:.0f} s", hint=HINT)
+                    )
+                    self._exit(Code.WATCHDOG)
 
     def _answer(self, news: News) -> None:
         if news.kind == "over":
@@ -105,7 +111,7 @@ class Watch:
                 self._store.set(f"heard/{self._index}", "")
             who = f"process {news.process} on {news.host}"
             self._say(Failure(Code(news.code), f"{who} has ended the run", found=news.text))
-            self._exit(Code(news.code), told_by=news.process)
+            self._exit(Code(news.code), {news.process})
 
     def _show(self) -> None:
         """Shows the others that this process lives, and passes on a signal; process 0 looks for those that do not."""
@@ -126,29 +132,29 @@ class Watch:
     def _look(self) -> None:
         """Ends the run where a process has shown nothing for too long."""
         now, limit = time.monotonic(), DOUBTED_PULSES * self._pulse if self._doubts else self._lost_seconds
+        was_stopped, self._looked = now - self._looked > self._pulse, now  # this process itself, and perhaps all of them
         for key, text in self._store.listing("alive").items():
             before, since = self._seen.get(key, ("", now))
-            self._seen[key] = text, since if text == before else now
+            self._seen[key] = text, since if text == before and not was_stopped else now
         lost = {key: text for key, (text, since) in self._seen.items() if now - since > limit}
         if lost and not self._over.is_set():
             key, text = next(iter(lost.items()))
             _, pid, host = text.split(" ", 2)
             more = f", nor have {len(lost) - 1} others" if len(lost) > 1 else ""
-            self._lose(f"process {key} on {host} (pid {pid}) has not answered for {limit:.0f} s{more}")
-
-    def _lose(self, what: str) -> NoReturn:
-        self._say(Failure(Code.WATCHDOG, what, hint=HINT))
-        self.end(Code.WATCHDOG, what)
+            what = f"process {key} on {host} (pid {pid}) has not answered for {limit:.0f} s{more}"
+            self._say(Failure(Code.WATCHDOG, what, hint=HINT))
+            self._tell("end", Code.WATCHDOG, what)
+            self._exit(Code.WATCHDOG, {int(key) for key in lost})
 
     def _say(self, failure: Failure) -> None:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             os.write(sys.__stderr__.fileno(), f"{failure}\n".encode(errors="replace"))
 
-    def _exit(self, code: Code, told_by: int | None = None) -> NoReturn:
-        """Ends this process without JAX's clean-up, which waits for the others."""
+    def _exit(self, code: Code, deaf: Collection[int] = ()) -> NoReturn:
+        """Ends this process without JAX's clean-up, which waits for the others; process 0 once all but some have heard."""
         self._code = code
         if self._index == 0:
-            deadline, missing = time.monotonic() + HEARD_SECONDS, self._count - len({0, told_by} - {None})
+            deadline, missing = time.monotonic() + HEARD_SECONDS, self._count - len({0, *deaf})
             with contextlib.suppress(Exception):
                 while time.monotonic() < deadline and len(self._store.listing("heard")) < missing:
                     time.sleep(POLL_SECONDS / 4)
