@@ -81,15 +81,15 @@ class Joined(Processes):
         """As in `Processes`."""
         self._store.set(f"{name}/{self.index}", text)
         if self.first:
-            everyone = [self._store.get(f"{name}/{index}") for index in range(self.count)]
+            everyone = [self._store.read(f"{name}/{index}") for index in range(self.count)]
             self._store.set(f"{name}/all", json.dumps(everyone))
-        return json.loads(self._store.get(f"{name}/all"))
+        return json.loads(self._store.read(f"{name}/all"))
 
     def shared(self, name: str, make: Callable[[], str]) -> str:
         """As in `Processes`."""
         if self.first:
             self._store.set(name, make())
-        return self._store.get(name)
+        return self._store.read(name)
 
     def doubt(self, error: Exception) -> None:
         """As in `Processes`."""

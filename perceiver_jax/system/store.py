@@ -41,7 +41,7 @@ class Store:
         begin = f"{PREFIX}{folder}/"
         return {key.removeprefix(begin): text for key, text in self._client.key_value_dir_get(begin)}
 
-    def get(self, key: str) -> str:
+    def read(self, key: str) -> str:
         """A text, waited for as long as it takes: a `Watch` ends this process where it will not come."""
         while (text := self.wait(key, WAIT_SECONDS)) is None:
             pass

@@ -29,8 +29,9 @@ class Pair:
         for index in (0, 1):
             module = ["scripts.faults.at_step", faults[index]] if index in faults else ["experiments.train"]
             place = ["--distributed", f"--coordinator={coordinator}", "--num_processes=2", f"--process_id={index}"]
-            given = ["--config", CONFIG, "--workdir", workdir, *settings, *PATIENCE, *place, *extra.get(index, ())]
-            self.runs.append(launcher.start(*module, *given))
+            given = [f"--config={CONFIG}", f"--workdir={workdir}", *PATIENCE, *settings, *place, *extra.get(index, ())]
+            last = {flag.partition("=")[0]: flag for flag in given}  # of two that set the same the later one counts
+            self.runs.append(launcher.start(*module, *last.values()))
 
     def until(self, text: str) -> "Pair":
         """Itself, as soon as process 0 has printed a text on stderr."""

@@ -21,6 +21,8 @@ from tests.runs.test_resume import SETTINGS, begun, learned, state_sha256
 
 EVEN = [*SETTINGS, "--config.data.eval_batch_size=448"]  # divisible by 8 devices
 quiet = test_resume.quiet  # a run of one process on one device, a fixture
+UNKNOWN = "error[2] --distributed: no cluster is known here\n  found: no "
+FIRST = ["--num_processes=2", "--process_id=0"]
 HEARTBEAT = 10  # seconds, of the pairs of these tests
 
 
@@ -66,17 +68,9 @@ def test_processes_with_other_settings_are_refused_before_anything_is_written(la
 @pytest.mark.parametrize(
     ("given", "code", "message"),
     [
-        (
-            [],
-            2,
-            "error[2] --distributed: no cluster is known here\n  found: no --coordinator, --num_processes, --process_id",
-        ),
-        (["--coordinator=here"], 2, "error[2] --distributed: no cluster is known here"),
-        (
-            ["--coordinator=here", "--num_processes=2", "--process_id=0"],
-            2,
-            "error[2] --coordinator here\n  expected: HOST:PORT",
-        ),
+        ([], 2, f"{UNKNOWN}--coordinator, --num_processes, --process_id"),
+        (["--coordinator=here"], 2, f"{UNKNOWN}--num_processes, --process_id"),
+        (["--coordinator=here", *FIRST], 2, "error[2] --coordinator here\n  expected: HOST:PORT"),
         (["--coordinator=a:80", "--num_processes=2", "--process_id=2"], 2, "error[2] --process_id 2\n  expected: 0 to 1"),
         (
             ["--coordinator=localhost:{port}", "--num_processes=2", "--process_id=1", "--arrival_seconds=1"],
@@ -208,7 +202,7 @@ def test_a_signal_before_training_has_begun_stops_both(pair_of, tmp_path, victim
 
 @pytest.mark.hosts
 def test_a_workdir_that_is_not_shared_is_refused(pair_of, tmp_path):
-    pair = pair_of(1, tmp_path / "a", extra={1: ["--workdir", tmp_path / "b"]})
+    pair = pair_of(1, tmp_path / "a", extra={1: [f"--workdir={tmp_path / 'b'}"]})
     assert pair.wait() == [6, 6]
     assert "config.json is not the file that process 0 has written\n  found: nothing there\n" in pair.said[1]
 

@@ -1,4 +1,4 @@
-"""What the processes of a run agree on; their ends, and what becomes of them in each other's, are in tests/runs/test_hosts.py."""
+"""What the processes of a run agree on. How they end is in tests/runs/test_hosts.py."""
 
 import random
 import threading
@@ -60,7 +60,7 @@ def test_a_store_keeps_the_first_text_and_gives_none_in_time():
     store.renew("a/2", "old")
     store.renew("a/2", "new")
     assert store.listing("a") == {"1": "first", "2": "new"}
-    assert store.get("a/2") == "new"
+    assert store.read("a/2") == "new"
     assert store.wait("b", 0.01) is None
     assert store.silence < 10
 
@@ -111,7 +111,7 @@ def test_all_stop_at_the_same_reading(seed):
 
         def __call__(self, name, text):
             self._store.set(f"{name}/{self._index}", text)
-            return [self._store.get(f"{name}/{index}") for index in range(count)]
+            return [self._store.read(f"{name}/{index}") for index in range(count)]
 
     stops = [AgreedStop(Exchange(index)) for index in range(count)]
     delays = [[rng.random() / 1000 for _ in range(60)] for _ in range(count)]
