@@ -4,6 +4,8 @@ import os
 import socket
 import sys
 import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import flags
 
@@ -43,19 +45,9 @@ def joined(stop: StopFlag) -> Processes:
             raise Failure(Code.CONFIG, f"--{useless[0]} says nothing without --distributed", hint="--distributed")
         return processes.enter(Processes(0, 1, stop))
     import jax
-    from jax._src import clusters, distributed
+    from jax._src import distributed
 
-    place = [given[name] for name in PLACE]
-    local_devices = None
-    if None in place:
-        found = clusters.ClusterEnv.auto_detect_unset_distributed_params(*place, None, None, int(given["arrival_seconds"]))
-        *place, local_devices = found
-    if None in place:
-        missing = ", ".join(f"--{name}" for name, value in zip(PLACE, place, strict=True) if value is None)
-        hint = "--coordinator HOST:PORT --num_processes N --process_id 0 to N - 1"
-        raise Failure(Code.CONFIG, "--distributed: no cluster is known here", found=f"no {missing}", hint=hint)
-    coordinator, count, index = place
-    _check(coordinator, count, index)
+    coordinator, count, index, local_devices = _place(given)
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM: `StopFlag` answers it
     late = _Late(given["arrival_seconds"], index, count, coordinator)
     distributed.global_state.initialize(
@@ -69,8 +61,27 @@ def joined(stop: StopFlag) -> Processes:
         shutdown_timeout_seconds=int(given["shutdown_seconds"]),
     )
     late.cancel()
-    client = distributed.global_state.client
-    return processes.enter(Joined(client, index, count, stop, given["lost_seconds"]))
+    return processes.enter(Joined(distributed.global_state.client, index, count, stop, given["lost_seconds"]))
+
+
+def _place(given: Mapping[str, Any]) -> tuple[str, int, int, Sequence[int] | None]:
+    """The coordinator, how many processes there are, which this is, and its devices, where not all: given or found."""
+    from jax._src import clusters
+
+    found, reason = [given[name] for name in PLACE] + [None], ""
+    if None in found[:3]:
+        detect = clusters.ClusterEnv.auto_detect_unset_distributed_params
+        try:
+            found = detect(*found, None, int(given["arrival_seconds"]))
+        except Exception as error:  # noqa: BLE001 each kind of cluster has its own
+            reason = str(error).partition("\n")[0]
+    missing = [f"--{name}" for name, value in zip(PLACE, found, strict=False) if value is None]
+    if missing:
+        hint = "--coordinator HOST:PORT --num_processes N --process_id 0 to N - 1"
+        what, found = "--distributed: no cluster is known here", reason or f"no {', '.join(missing)}"
+        raise Failure(Code.CONFIG, what, found=found, hint=hint)
+    _check(*found[:3])
+    return tuple(found)
 
 
 def _check(coordinator: str, count: int, index: int) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE = ["--arrival_seconds=20", "--lost_seconds=10"]
-CONFIG = "configs/digits.py"
+TRAIN, CONFIG = "experiments.train", "configs/digits.py"
 
 
 class Pair:
-    """The runs of a training of two processes, at work; a launcher has `start(module, *arguments)`, which gives one.
+    """The runs of a command of two processes, at work; a launcher has `start(module, *arguments)`, which gives one.
 
     `faults` are those that `at_step` does inside a process, `extra` more flags of one, both by its number.
     """
@@ -23,13 +23,15 @@ class Pair:
         *settings: str,
         faults: Mapping[int, str] | None = None,
         extra: Mapping[int, Sequence[str]] | None = None,
+        command: str = TRAIN,
     ):
         faults, extra, coordinator = faults or {}, extra or {}, f"localhost:{free_port()}"
         self.began, self.runs = time.monotonic(), []
         for index in (0, 1):
-            module = ["scripts.faults.at_step", faults[index]] if index in faults else ["experiments.train"]
+            module = ["scripts.faults.at_step", faults[index]] if index in faults else [command]
             place = ["--distributed", f"--coordinator={coordinator}", "--num_processes=2", f"--process_id={index}"]
-            given = [f"--config={CONFIG}", f"--workdir={workdir}", *PATIENCE, *settings, *place, *extra.get(index, ())]
+            config = [f"--config={CONFIG}"] if command == TRAIN else []
+            given = [*config, f"--workdir={workdir}", *PATIENCE, *settings, *place, *extra.get(index, ())]
             last = {flag.partition("=")[0]: flag for flag in given}  # of two that set the same the later one counts
             self.runs.append(launcher.start(*module, *last.values()))
 

@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from perceiver_jax.report.log import read_metrics
 from perceiver_jax.training import manifest
 from scripts.faults.pairs import Pair, free_port
 from tests.launch import Launcher, on_devices
@@ -100,12 +101,12 @@ def pair_of(tmp_path_factory):
     """Makes pairs whose processes have a number of devices each: pair_of(devices, workdir, ...)."""
     launchers = {}
 
-    def make(devices, workdir, *settings, **how):
+    def make(devices, workdir, *settings, bare=False, **how):
         if devices not in launchers:
             launchers[devices] = Launcher(tmp_path_factory.mktemp("hosts"))
             launchers[devices].environment = on_devices(devices)
             launchers[devices].__enter__()
-        return Pair(launchers[devices], workdir, *EVEN, *settings, **how)
+        return Pair(launchers[devices], workdir, *([] if bare else EVEN), *settings, **how)
 
     make.launcher = lambda devices: launchers[devices]
     yield make
@@ -127,6 +128,26 @@ def test_two_processes_are_as_one_with_two_devices(pair_of, undisturbed, tmp_pat
     pair_of.launcher(2).finish(tmp_path / "a", *EVEN)
     assert state_sha256(tmp_path / "a") == state_sha256(undisturbed)
     assert learned(tmp_path / "a") == learned(undisturbed)
+
+
+@pytest.mark.hosts
+def test_metrics_of_ranks_are_exact_over_processes(pair_of, tmp_path):
+    few = ["--config.task={'kind': 'multi_label'}", "--config.train.duration=10 steps", "--config.data.eval_batch_size=64"]
+    assert pair_of(1, tmp_path / "a", *few).wait() == [0, 0]
+    pair_of(2, tmp_path / "b", *few).wait()
+    pair_of.launcher(2).finish(tmp_path / "c", *EVEN, *few)
+    ours, theirs = (read_metrics(tmp_path / name / "metrics.jsonl")[-1] for name in "ac")
+    assert ours["split"] == "test"
+    assert 0 < ours["mean_average_precision"] < 1
+    assert ours == theirs
+
+    pair = pair_of(1, tmp_path / "a", command="experiments.evaluate", bare=True)
+    assert pair.wait() == [0, 0]
+    alone = pair_of.launcher(2).start("experiments.evaluate", "--workdir", tmp_path / "c")
+    assert alone.wait() == 0
+    assert pair.runs[0].stdout.splitlines()[:3] == alone.stdout.splitlines()[:3]
+    assert "mean_average_precision" in alone.stdout
+    assert pair.runs[1].stdout == ""
 
 
 @pytest.mark.hosts
