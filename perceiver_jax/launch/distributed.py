@@ -61,6 +61,7 @@ def joined(stop: StopFlag) -> Processes:
         shutdown_timeout_seconds=int(given["shutdown_seconds"]),
     )
     late.cancel()
+    _keep_stdout()
     return processes.enter(Joined(distributed.global_state.client, index, count, stop, given["lost_seconds"]))
 
 
@@ -100,6 +101,16 @@ def _check(coordinator: str, count: int, index: int) -> None:
         except OSError as error:
             what, hint = f"--coordinator {coordinator}: process 0 cannot listen on port {port}", "another port"
             raise Failure(Code.CONFIG, what, found=os.strerror(error.errno).lower(), hint=hint) from None
+
+
+def _keep_stdout() -> None:
+    """Leaves stdout to results: gloo prints to it, from C++, and writes to stderr from here on."""
+    if sys.stdout is not None and sys.stdout.fileno() == 1:
+        sys.stdout.flush()
+        kept = os.dup(1)
+        os.dup2(2, 1)
+        given = {"encoding": sys.stdout.encoding, "errors": sys.stdout.errors}
+        sys.stdout = open(kept, "w", buffering=1 if os.isatty(kept) else -1, **given)  # noqa: SIM115 until the end
 
 
 class _Late(threading.Timer):
