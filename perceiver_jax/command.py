@@ -95,9 +95,7 @@ def _outcome(main: Callable, takes_files: bool) -> tuple[Code, str]:
             raise
         return Code.FAULT, _said(Failure(Code.FAULT, f"the program was left by sys.exit({error.code})"))
     except Exception as error:  # noqa: BLE001 every end has a message
-        if not isinstance(error, Failure):
-            processes.current().doubt(error)
-        failure = error if isinstance(error, Failure) else _as_failure(error)
+        failure = error if isinstance(error, Failure) else processes.current().doubt(error) or _as_failure(error)
         if "--debug" in sys.argv:
             _said("".join(traceback.format_exception(error)))
         return failure.code, _said(failure)

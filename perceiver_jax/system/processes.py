@@ -52,8 +52,11 @@ class Processes:
             raise Failure(Code.CONFIG, what, found=some(here, SHOWN, more), expected=some(there, SHOWN, more), hint=hint)
         self.meet("alike")
 
-    def doubt(self, error: Exception) -> None:
-        """Where a computation of all has failed, waits for news of a process that is lost; such news end this one."""
+    def doubt(self, error: Exception) -> Failure | None:
+        """Where a computation of all has failed, waits for news of a process that is lost; such news end this one.
+
+        Returns what the error means, where it comes from between the processes.
+        """
         del error
 
     def end(self, code: Code, text: str) -> NoReturn:
@@ -91,10 +94,16 @@ class Joined(Processes):
             self._store.set(name, make())
         return self._store.read(name)
 
-    def doubt(self, error: Exception) -> None:
+    def doubt(self, error: Exception) -> Failure | None:
         """As in `Processes`."""
-        if type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" not in str(error):
-            self._watch.doubt()
+        if type(error).__name__ != "JaxRuntimeError" or "RESOURCE_EXHAUSTED" in str(error):
+            return None
+        self._watch.doubt()
+        if "Gloo" not in str(error):
+            return None
+        hint = "every host's name must stand for an address that the others reach: getent hosts $(hostname)"
+        found = str(error).partition("\n")[0]
+        return Failure(Code.WATCHDOG, f"process {self.index} does not reach the others", found=found, hint=hint)
 
     def end(self, code: Code, text: str) -> NoReturn:
         """As in `Processes`."""

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -248,6 +249,9 @@ def hosts():
     except subprocess.CalledProcessError as error:
         pytest.skip(f"no network namespaces: {error.stderr.decode().strip()}")
     for number, name in enumerate(NAMES, 1):
+        known = Path("/etc/netns", f"perceiver-{name}", "hosts")  # gloo listens where the host's name leads
+        known.parent.mkdir(parents=True, exist_ok=True)
+        known.write_text(f"127.0.0.1 localhost\n10.77.0.{number} {os.uname().nodename}\n")
         make("netns", "add", f"perceiver-{name}")
         make("link", "set", f"perceiver-{name}", "netns", f"perceiver-{name}")
         make("-n", f"perceiver-{name}", "addr", "add", f"10.77.0.{number}/24", "dev", f"perceiver-{name}")
@@ -256,6 +260,7 @@ def hosts():
     yield make
     for name in NAMES:
         make("netns", "delete", f"perceiver-{name}")
+        shutil.rmtree(f"/etc/netns/perceiver-{name}")
 
 
 @pytest.mark.hosts
