@@ -1,6 +1,7 @@
 """Evaluates a checkpoint of a run on one split, every example counted once, and writes its metrics class by class.
 
 python -m experiments.evaluate --workdir runs/a [--step 5000] [--split test] [--votes 10] [--streams image] [--data_dir DIR]
+                                [--distributed [--coordinator HOST:PORT --num_processes 2 --process_id 0]]
 """
 
 import json
@@ -14,6 +15,7 @@ from absl import flags
 from perceiver_jax import command
 from perceiver_jax.data import pipeline
 from perceiver_jax.errors import Stopped, some
+from perceiver_jax.launch import distributed
 from perceiver_jax.report.by_class import draw_by_class, write_table
 from perceiver_jax.report.confusion import draw_confusion
 from perceiver_jax.report.json_numbers import plain
@@ -24,6 +26,8 @@ from perceiver_jax.runs.page import renew_own
 from perceiver_jax.system import disk
 from perceiver_jax.system.signals import StopFlag
 from perceiver_jax.tasks import Evaluation
+from perceiver_jax.training import manifest
+from perceiver_jax.training.checkpoint import code_version
 
 flags.DEFINE(command.PATH, "workdir", None, "Directory of the run.")
 _STEP = flags.DEFINE_integer("step", None, "Step of the checkpoint; default: the newest valid one.")
@@ -36,11 +40,14 @@ _VOTES = flags.DEFINE_integer(
     "Also classify each example under this many random augmentations and report the accuracy of the mean scores.",
     lower_bound=1,
 )
+distributed.define_flags()
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object instead of a table.")
 
 
 def main() -> None:
-    with StopFlag() as stop:
+    with StopFlag() as flag:
+        processes = distributed.joined(flag)
+        stop = processes.stop
         run = load(command.require("workdir"), _STEP.value)
         if _DATA_DIR.value is not None:
             run = run.at(_DATA_DIR.value)
@@ -51,6 +58,7 @@ def main() -> None:
         pipeline.num_eval_batches(run.problem.data, _SPLIT.value)  # an unknown split ends here
         task = run.problem.task
         streams = None if _STREAMS.value is None else list(dict.fromkeys(_STREAMS.value))
+        processes.check_alike(_asked(run))
         found = run.evaluation(_SPLIT.value, stop, streams)
         votes = {} if _VOTES.value is None else {"votes": _VOTES.value}
         if votes and found is not None:
@@ -60,11 +68,22 @@ def main() -> None:
             votes[f"voted_{task.headline}"] = None if voted is None else task.finish(voted)[task.headline]
         if found is None or None in votes.values():
             raise Stopped(stop.should_stop, run.step, "the same command starts over")
+    if not processes.first:
+        return
     named = {} if streams is None else {"streams": "+".join(streams)}
     facts = {"step": run.step, "split": _SPLIT.value, **named, **task.finish(found), **votes}
     numbers = {name: plain(value) if isinstance(value, float) else value for name, value in facts.items()}
     say(json.dumps(numbers) if _JSON.value else table(list(facts), [list(facts.values())]))
     write(run, facts, found)
+
+
+def _asked(run: TrainedRun) -> dict[str, str]:
+    """What all processes must be asked alike."""
+    state = manifest.read(run.workdir.checkpoints, run.step).state_sha256
+    given = {flag.name: str(flag.value) for flag in (_SPLIT, _STREAMS, _VOTES)}
+    size = run.problem.config.data.eval_batch_size
+    sizes = {"eval_batch_size": str(size), "examples": str(run.problem.data.size(_SPLIT.value))}
+    return {"step": str(run.step), "state_sha256": state, **given, **sizes, "code": code_version()}
 
 
 def write(run: TrainedRun, facts: dict[str, Any], found: Evaluation) -> None:

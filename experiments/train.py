@@ -2,6 +2,7 @@
 
 python -m experiments.train --config configs/mnist5k.py[:variant] --workdir runs/a [--init_from RUN]
                              [--config.optim.learning_rate=0.002] [--profile 10]
+                             [--distributed [--coordinator HOST:PORT --num_processes 2 --process_id 0]]
 """
 
 from perceiver_jax.system import memory
@@ -9,21 +10,27 @@ from perceiver_jax.system import memory
 if __name__ == "__main__":
     memory.keep()  # before anything else is imported: it would be imported twice
 
+import json
 import sys
 from typing import Any
 
 from absl import flags
 
 from perceiver_jax import command
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.launch import distributed
 from perceiver_jax.report.progress import say
 from perceiver_jax.report.selection import reported_split
 from perceiver_jax.report.tables import summary
-from perceiver_jax.runs import workdir as workdirs
-from perceiver_jax.runs.begin import check_data, problem_of
+from perceiver_jax.runs import together
+from perceiver_jax.runs.begin import check_data
 from perceiver_jax.runs.page import NAME as PAGE
 from perceiver_jax.runs.past import read_result
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.runs.start import source_of
+from perceiver_jax.runs.workdir import Workdir
+from perceiver_jax.settings.config import Config
+from perceiver_jax.system.processes import Processes
 from perceiver_jax.system.signals import StopFlag
 
 flags.DEFINE(command.PATH, "workdir", None, "Directory of the run.")
@@ -43,38 +50,51 @@ _STALL = flags.DEFINE_float(
     lower_bound=0,
 )
 command.define_config()
+distributed.define_flags()
 
 
 def main() -> None:
-    config = command.config()
-    with StopFlag() as stop, workdirs.claim(command.require("workdir"), config, sys.argv) as workdir:
-        begun = workdir.problem.exists()
-        source, unwritten = source_of(workdir, _INIT_FROM.value), None  # before many files are read
-        problem = problem_of(workdir, config, stop)
-        result = finished(workdir, problem)
-        if result is None:
-            if begun:  # a problem that was made just now is that of the data as they are
-                check_data(problem)
-            from perceiver_jax.runs.train import Options, train  # JAX from here on: every wrong config has ended by now
+    with StopFlag() as stop:
+        processes = distributed.joined(stop)
+        config = command.config()
+        if processes.count > 1 and _PROFILE.value is not None:
+            raise Failure(Code.CONFIG, "--profile is for a single process", found=f"{processes.count} processes")
+        with together.claim(command.require("workdir"), config, sys.argv, processes) as workdir:
+            run(config, workdir, stop, processes)
 
-            result, unwritten = train(problem, workdir, stop, Options(source, _PROFILE.value, _STALL.value or None))
-        else:
-            say(f"{workdir.path} is done.")
-            if _PROFILE.value is not None:
-                say("Nothing to profile: it has no steps left. A new --workdir has.")
+
+def run(config: Config, workdir: Workdir, stop: StopFlag, processes: Processes) -> None:
+    """Trains what a claimed workdir holds to its end, and reports it."""
+    source, unwritten = source_of(workdir, _INIT_FROM.value), None  # before many files are read
+    problem, begun = together.problem_of(workdir, config, stop, processes)
+    result = json.loads(processes.shared("finished", lambda: json.dumps(finished(workdir, problem))))
+    if result is None:
+        if begun:  # a problem that was made just now is that of the data as they are
+            check_data(problem)
+        from perceiver_jax.runs.train import Options, train  # JAX from here on: every wrong config has ended by now
+
+        options = Options(source, _PROFILE.value, _STALL.value or None)
+        result, unwritten = train(problem, workdir, processes.stop, options)
+    elif processes.first:
+        say(f"{workdir.path} is done.")
+        if _PROFILE.value is not None:
+            say("Nothing to profile: it has no steps left. A new --workdir has.")
+    if processes.first:
         report(result, problem, workdir)
-        if unwritten is not None:
-            raise unwritten
+    else:
+        say(f"state_sha256 {result['state_sha256']}")
+    if unwritten is not None:
+        raise unwritten
 
 
-def finished(workdir: workdirs.Workdir, problem: Problem) -> dict[str, Any] | None:
+def finished(workdir: Workdir, problem: Problem) -> dict[str, Any] | None:
     """The result of a run that has already come to its end, and has written all of it."""
     result = read_result(workdir)
     whole = result and result["step"] == problem.num_steps and "unwritten" not in result
     return result if whole else None
 
 
-def report(result: dict[str, Any], problem: Problem, workdir: workdirs.Workdir) -> None:
+def report(result: dict[str, Any], problem: Problem, workdir: Workdir) -> None:
     """Prints how the run ended: its score among the baselines and at its best step, its cost, its pictures."""
     split, metric = reported_split(result["metrics"]), problem.task.headline
     others = dict(problem.baselines) if split == "test" else {}

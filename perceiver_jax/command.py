@@ -16,6 +16,7 @@ from perceiver_jax.errors import Code, Failure, Stopped
 from perceiver_jax.settings import config as config_lib
 from perceiver_jax.settings import overrides
 from perceiver_jax.settings.overrides import Override
+from perceiver_jax.system import processes
 
 
 class _PathParser(flags.ArgumentParser):
@@ -63,10 +64,13 @@ def require(name: str) -> str:
 
 def run(main: Callable[[], None] | Callable[[list[Path]], None], takes_files: bool = False) -> None:
     """Parses the flags, calls `main`, with the files beside them if it takes any, and exits with its exit code."""
-    sys.exit(int(_outcome(main, takes_files)))
+    code, text = _outcome(main, takes_files)
+    processes.current().leave(code, text)
+    sys.exit(int(code))
 
 
-def _outcome(main: Callable, takes_files: bool) -> Code:
+def _outcome(main: Callable, takes_files: bool) -> tuple[Code, str]:
+    """How the program ends, and what was said of it."""
     try:
         _check_platform()
         if {"--help", "-h"} & set(sys.argv):
@@ -78,27 +82,30 @@ def _outcome(main: Callable, takes_files: bool) -> Code:
             main(*[[Path(os.path.expanduser(file)) for file in files]] if takes_files else [])
         if sys.stdout is not None:  # closed by whoever launched us
             sys.stdout.flush()
-        return Code.DONE
+        return Code.DONE, ""
     except Stopped as stopped:
-        _say(stopped)
-        return stopped.code
+        return stopped.code, _said(stopped)
     except KeyboardInterrupt:
-        return Code.INTERRUPTED
+        return Code.INTERRUPTED, "interrupted"
     except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Code.DONE
+        return Code.DONE, ""
+    except SystemExit as error:
+        if processes.current().count == 1:
+            raise
+        return Code.FAULT, _said(Failure(Code.FAULT, f"the program was left by sys.exit({error.code})"))
     except Exception as error:  # noqa: BLE001 every end has a message
-        failure = error if isinstance(error, Failure) else _as_failure(error)
+        failure = error if isinstance(error, Failure) else processes.current().doubt(error) or _as_failure(error)
         if "--debug" in sys.argv:
-            _say("".join(traceback.format_exception(error)))
-        _say(failure)
-        return failure.code
+            _said("".join(traceback.format_exception(error)))
+        return failure.code, _said(failure)
 
 
-def _say(end: object) -> None:
+def _said(end: object) -> str:
     """Prints how the program ends; a terminal that was closed must not cost the exit code."""
     with contextlib.suppress(OSError, ValueError):
         print(end, file=sys.stderr)
+    return str(end)
 
 
 def _check_platform() -> None:

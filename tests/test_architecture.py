@@ -63,6 +63,8 @@ LOOKUPS = {
     "report/progress.py": {"os.environ"},
     "training/checkpoint.py": {"stored", "wanted"},  # arrays by name, of two trees to compare
     "system/devices.py": {"os.environ"},
+    "system/watch.py": {"self._seen"},  # by process, those that have shown something
+    "system/processes.py": {"expected", "facts", "those"},  # facts of two processes to compare
     "training/manifest.py": {"body"},  # a manifest, perhaps of a newer format
     "training/meter.py": {"self._sums"},
     "runs/problem.py": {"sizes"},  # by split, of two states of the data to compare

@@ -85,12 +85,15 @@ class MetricsLog:
     to the file concerned, with one warning.
     """
 
-    def __init__(self, workdir_path: str | Path, resume_step: int):
-        workdir = Path(workdir_path)
-        self._writers = (
-            _Writer(METRICS, lambda: _JsonLines(workdir / METRICS, resume_step)),
-            _Writer("tensorboard", lambda: _Events(workdir / "tensorboard", resume_step)),
-        )
+    def __init__(self, workdir_path: str | Path | None, resume_step: int):
+        """Without a path nothing is written."""
+        self._writers = ()
+        if workdir_path is not None:
+            workdir = Path(workdir_path)
+            self._writers = (
+                _Writer(METRICS, lambda: _JsonLines(workdir / METRICS, resume_step)),
+                _Writer("tensorboard", lambda: _Events(workdir / "tensorboard", resume_step)),
+            )
 
     def __enter__(self) -> "MetricsLog":
         for writer in self._writers:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Float
 
 from perceiver_jax.data.batch import Inputs, Masks
@@ -52,4 +53,5 @@ def attention_maps(
         # The others are never made.
         return [{name: one[0].mean(axis=0) for name, one in every[n - 1].items()} for n in cross_attends]
 
-    return jax.device_get(jax.jit(logits)(variables, inputs, masks))
+    whole = NamedSharding(programs.mesh, PartitionSpec())
+    return jax.device_get(jax.jit(logits, out_shardings=whole)(variables, inputs, masks))

@@ -8,6 +8,7 @@ from perceiver_jax.errors import Code, Failure, some
 from perceiver_jax.runs.load import TrainedRun, load
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.runs.workdir import Origin, Workdir, read_origin, write_origin
+from perceiver_jax.system.processes import current
 from perceiver_jax.training import manifest
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def begin_with(programs: "Programs", source: TrainedRun, workdir: Workdir) -> tu
     words += f"; not: {some(left, SHOWN, f'and {len(left) - SHOWN} more')}" if left else ""
     if not taken:
         raise Failure(Code.CHECKPOINT, words, hint="the --config that --init_from was trained with, or one like it")
-    write_origin(workdir, origin)
+    if current().first:
+        write_origin(workdir, origin)
     params = _with(state.params, there, taken)
     # The first update sets running means to what it made; until then they are what there is to answer with.
     ema = None if state.ema is None else jax.tree.map(jnp.copy, params)

@@ -1,34 +1,30 @@
 """The training loop: steps, evaluations and checkpoints in time, and the end of a run."""
 
 import contextlib
+import json
+import os
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from perceiver_jax.data import pipeline
 from perceiver_jax.data.batch import Batch
-from perceiver_jax.errors import Code, Failure, Stopped
-from perceiver_jax.report.curves import draw_curves
-from perceiver_jax.report.json_numbers import json_text
+from perceiver_jax.errors import Failure, Stopped
 from perceiver_jax.report.log import MetricsLog, read_metrics
 from perceiver_jax.report.progress import Progress
-from perceiver_jax.report.selection import best_evaluations
 from perceiver_jax.report.step_parts import PROFILE
-from perceiver_jax.runs import accounting
+from perceiver_jax.runs import together
+from perceiver_jax.runs.end import End, assist, finish
 from perceiver_jax.runs.evaluate import evaluate
 from perceiver_jax.runs.inputs import draw_inputs
 from perceiver_jax.runs.load import TrainedRun
-from perceiver_jax.runs.maps import draw_maps
-from perceiver_jax.runs.page import write_own
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.runs.profile import Step, profiled
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.runs.start import begin_with
 from perceiver_jax.runs.workdir import Workdir, earlier_configs
 from perceiver_jax.settings.config import lasting
-from perceiver_jax.system import devices, disk, memory
-from perceiver_jax.system.crash_points import crash_point
-from perceiver_jax.system.disk import write_atomically
+from perceiver_jax.system import devices, disk, processes
+from perceiver_jax.system.processes import AgreedStop
 from perceiver_jax.system.signals import StopFlag
 from perceiver_jax.system.watchdog import Watchdog
 from perceiver_jax.training import checkpoint, manifest
@@ -36,13 +32,6 @@ from perceiver_jax.training.meter import Meter, check_finite
 from perceiver_jax.training.step import TrainState
 
 EVENTS = ("log_every", "eval_every", "checkpoint_every")  # of the settings of training
-
-
-class End(NamedTuple):
-    """What a run came to."""
-
-    result: dict[str, Any]  # what result.json holds
-    unwritten: Failure | None  # where the disk has refused a part of it: how the command must end
 
 
 class Options(NamedTuple):
@@ -53,58 +42,67 @@ class Options(NamedTuple):
     stall_seconds: float | None = None  # without progress, after which the process ends; None: never
 
 
-def train(problem: Problem, workdir: Workdir, stop: StopFlag, options: Options) -> End:
+def train(problem: Problem, workdir: Workdir, stop: StopFlag | AgreedStop, options: Options) -> End:
     """Trains from the newest valid checkpoint to the end of the run.
 
     Raises Stopped after saving where a signal asked for it, and Failure: CONFIG for devices that do not fit,
     CHECKPOINT where none of those saved is valid, NUMERICS for a non-finite loss, WORKDIR for a disk without room.
     """
-    with Watchdog(options.stall_seconds) as watchdog:
+    with Watchdog(options.stall_seconds, processes.current().end) as watchdog:
         return _Run(problem, workdir, stop, watchdog, options).run()
 
 
 class _Run:
     """One launch of a run, from the step it resumes at to its end."""
 
-    def __init__(self, problem: Problem, workdir: Workdir, stop: StopFlag, watchdog: Watchdog, options: Options):
+    def __init__(
+        self, problem: Problem, workdir: Workdir, stop: StopFlag | AgreedStop, watchdog: Watchdog, options: Options
+    ):
         self.problem, self.config, self.workdir = problem, problem.config, workdir
         self.stop, self.watchdog, self.unwritten = stop, watchdog, {}
         self.source, self.num_profiled = options.source, options.num_profiled
-        self.last = problem.num_steps
+        self.last, self.processes = problem.num_steps, processes.current()
         self.every = {name: problem.steps(getattr(self.config.train, name)) for name in EVENTS}
         self.programs = Programs(problem)
         self.fingerprints = checkpoint.fingerprints(lasting(self.config), problem.fingerprint)
 
     def run(self) -> End:
         """The loop."""
-        saved = self._newest()
-        first = saved or 0
-        self._check_room(first)
+        saved = together.newest(self.workdir, self._newest, self.processes)
+        first, writes = saved or 0, self.processes.first
+        if writes:
+            self._check_room(first)
         state, began = self._state(saved)
         batches = pipeline.train_batches(self.problem.data, self.config.seed, first, **devices.this_host())
         last, mesh = self.last, self.programs.mesh
-        log, progress = MetricsLog(self.workdir.path, first), Progress(last, first)
-        with contextlib.closing(batches), log as self.log, progress as self.progress, contextlib.ExitStack() as stack:
-            self._read_records()
+        with contextlib.closing(batches), contextlib.ExitStack() as stack:
+            shown = None if writes else stack.enter_context(open(os.devnull, "w"))
+            self.log = stack.enter_context(MetricsLog(self.workdir.path if writes else None, first))
+            self.progress = stack.enter_context(Progress(last, first, shown))
+            self._read_records(first)
             for words in filter(None, (began, pipeline.never_drawn(self.problem.data))):
                 self.progress.note(words)
             if self.source is not None:
                 self._save(state, 0)  # from here on the run needs its source no longer
             update = stack.enter_context(self._update(first))
             for step in range(first, last):
-                self._between_steps(state, step)
-                with self.meter.waiting():
-                    given = self._next(batches, state, step)
-                    batch = devices.to_devices(given, mesh)
-                state, sums = update(state, batch)
-                self.meter.add(step + 1, sums)
-                self.progress.update(step + 1, {})
-                if step == 0:
-                    self._show(given)
-                if self._due("log_every", step + 1):
-                    self._write(step + 1, "train", self.meter.read(step + 1))
+                with self.watchdog.task("loop", f"step {step + 1:,}"):
+                    self._between_steps(state, step)
+                    with self.meter.waiting():
+                        given = self._next(batches, state, step)
+                        batch = devices.to_devices(given, mesh)
+                    state, sums = update(state, batch)
+                    self.meter.add(step + 1, sums)
+                    self.progress.update(step + 1, {})
+                    if step == 0 and writes:
+                        self._show(given)
+                    if self._due("log_every", step + 1):
+                        self._write(step + 1, "train", self.meter.read(step + 1))
             self._between_steps(state, last)
-        return self._finish(state)
+        if not writes:
+            return assist(self.programs, state)
+        done = self.programs, state, self.workdir, self.records, self.meter
+        return finish(*done, self.unwritten, self.progress.note)
 
     def _update(self, first: int) -> contextlib.AbstractContextManager[Step]:
         """The update of this launch, which profiles some of its calls where that is asked for."""
@@ -115,23 +113,23 @@ class _Run:
         return profiled(*asked, self.progress.note, self.meter.away)
 
     def _next(self, batches: Iterator[Batch], state: TrainState, step: int) -> Batch:
-        """The batch of a step; where the data fail, the steps done are saved first."""
+        """The batch of a step; where the data fail, the steps done are saved first: by one process, which need not wait."""
         try:
             return next(batches)
         except Failure:
-            if step and not (self.workdir.checkpoints / str(step)).exists():
+            if step and self.processes.count == 1 and not (self.workdir.checkpoints / str(step)).exists():
                 self._save(state, step)
             raise
 
-    def _newest(self) -> int | None:
-        """The step of the newest valid checkpoint, if it is this run's; None where nothing was ever saved."""
+    def _newest(self) -> tuple[int, manifest.Manifest] | None:
+        """The newest valid checkpoint, if it is this run's; None where nothing was ever saved."""
         newest = manifest.newest_valid(self.workdir.checkpoints, set_aside=True)
         if newest is None:
             return None
-        step, saved = newest
+        _, saved = newest
         earlier = earlier_configs(self.workdir, self.config)
         checkpoint.compare(saved, self.fingerprints, [checkpoint.settings_sha256(lasting(one)) for one in earlier])
-        return step
+        return newest
 
     def _check_room(self, first: int) -> None:
         """Raises Failure(WORKDIR) where the disk cannot hold the checkpoints that are to come."""
@@ -149,11 +147,14 @@ class _Run:
             return begin_with(self.programs, self.source, self.workdir)
         return self.programs.initial_state(), ""
 
-    def _read_records(self) -> None:
-        """What earlier launches logged up to the step this one starts at."""
+    def _read_records(self, first: int) -> None:
+        """What earlier launches logged up to the step this one starts at; who writes nothing knows of that step alone."""
         path = self.workdir.metrics
-        records = read_metrics(path) if path.exists() else []
+        records = read_metrics(path) if path.exists() and self.processes.first else []
         self.records = {(record.pop("step"), record.pop("split")): record for record in records}
+        evaluated = [split for step, split in self.records if step == first]
+        for split in json.loads(self.processes.shared("evaluated", lambda: json.dumps(evaluated))):
+            self.records.setdefault((first, split), {})
         seconds = max((record["seconds"] for record in records if "seconds" in record), default=0.0)
         self.meter = Meter(self.config.data.batch_size, self.programs.schedule, seconds, self.watchdog)
 
@@ -198,14 +199,14 @@ class _Run:
             raise Stopped(self.stop.should_stop, step)
 
     def _save(self, state: TrainState, step: int) -> bool:
-        """Saves a state if it is finite; a full disk only costs that checkpoint, unless the run is to stop now."""
+        """Saves a state if it is finite; a full disk only costs one process that checkpoint, unless it is to stop now."""
         with self.meter.away("saving"), self.watchdog.task("save", f"saving step {step:,}"):
             check_finite(state, step)
             try:
                 keep = self.config.train.keep_checkpoints
                 checkpoint.save(self.workdir.checkpoints, step, state, self.fingerprints, keep)
             except Failure as failure:
-                if self.stop.should_stop is not None:
+                if self.processes.count > 1 or self.stop.should_stop is not None:
                     raise
                 if step == self.last:
                     self.unwritten[f"checkpoints/{step}"] = failure
@@ -213,47 +214,3 @@ class _Run:
                 self.progress.note(f"checkpoint not saved; {then}: {failure}")
                 return False
         return True
-
-    def _finish(self, state: TrainState) -> End:
-        """Draws the run and writes result.json, as far as the disk takes them."""
-        step, splits = self.last, ("train", *self.config.train.eval_splits)
-        result = {
-            "step": step,
-            "state_sha256": checkpoint.state_sha256(state),
-            "parameters": accounting.count_parameters(self.problem),
-            "flops_per_example": accounting.paper_flops(self.problem),
-            "metrics": {split: self.records[step, split] for split in splits if (step, split) in self.records},
-            **best_evaluations(self.records, self.problem.task.headline),
-            "seconds": self.meter.seconds,
-            "time": self.meter.times,
-            "peak_memory_bytes": {"process": memory.peak(), "device": devices.peak_memory()},
-        }
-        with self._written("plots/curves.png") as path:
-            draw_curves(self.workdir.metrics, path, self.workdir.path.name)
-        cross_attends = self.config.model.figure_3
-        if cross_attends:
-            inputs, masks = self.problem.data.example("test", 0)
-            with self._written("plots/attention_maps.png") as path:
-                draw_maps(self.programs, state.evaluated, inputs, masks, path, cross_attends)
-        if self.unwritten:
-            result["unwritten"] = list(self.unwritten)  # the same command makes up for it
-        crash_point("before-result")
-        with self._written(self.workdir.result.name) as path:
-            write_atomically(path, json_text(result).encode())
-        write_own(self.workdir, self.progress.note)
-        return End(result, next(iter(self.unwritten.values()), None))
-
-    @contextlib.contextmanager
-    def _written(self, name: str) -> Iterator[Path]:
-        """The path of a file of the run's end; what the disk refuses is noted, and the end goes on."""
-        path = self.workdir.path / name
-        try:
-            yield path
-        except OSError as error:
-            self.unwritten[name] = disk.unusable(f"{path} was not written", path, error)
-        except Failure as failure:
-            if failure.code != Code.WORKDIR:
-                raise
-            self.unwritten[name] = failure
-        if name in self.unwritten:
-            self.progress.note(str(self.unwritten[name]))

@@ -134,6 +134,27 @@ def _poisoned_step(programs: Any, real: Callable[..., Any], place: str, value: f
     return step
 
 
+def inside(kind: str, step: int) -> None:
+    """Has something of `scripts.faults.ends` happen in the process once `step` has been given to the devices."""
+    from perceiver_jax.training.meter import Meter
+    from scripts.faults import ends
+
+    add = Meter.add
+
+    def faulty(meter: Meter, done: int, sums: Any) -> None:
+        if done == step:
+            getattr(ends, kind)()
+        add(meter, done, sums)
+
+    Meter.add = faulty
+
+
+def clock(seconds: float) -> None:
+    """A clock that is wrong: what Python reads as the time of day."""
+    real = time.time
+    time.time = lambda: real() + seconds
+
+
 def put(layer: Sequence[Any]) -> None:
     """Puts a layer, the name of a function here and its arguments, under this process; nothing for an empty one."""
     if layer:

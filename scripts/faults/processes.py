@@ -143,7 +143,11 @@ class Launcher:
 
 
 class FreshLauncher(Launcher):
-    """Starts each process from nothing."""
+    """Starts each process from nothing, by a command that `prefix` may begin."""
+
+    def __init__(self, directory: Path, prefix: Sequence[str] = ()):
+        super().__init__(directory)
+        self._prefix = prefix
 
     def __enter__(self) -> "Launcher":
         self._processes: dict[int, subprocess.Popen] = {}
@@ -159,7 +163,7 @@ class FreshLauncher(Launcher):
 
     def launch(self, argv: list[str], cwd: str, log: str, environment: Mapping[str, str], layer: Layer) -> int:
         """The process id of a new process."""
-        command = [sys.executable, "-m", "scripts.faults.layers", json.dumps(list(layer)), *argv]
+        command = [*self._prefix, sys.executable, "-m", "scripts.faults.layers", json.dumps(list(layer)), *argv]
         paths = {"PYTHONPATH": os.getcwd()}
         with open(f"{log}.out", "w") as out, open(f"{log}.err", "w") as err:
             streams = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err}

@@ -47,6 +47,41 @@ def test_the_first_task_and_what_is_as_slow_as_its_kind_are_let_be():
     assert (done.returncode, done.stdout) == (0, "ended\n"), done.stderr
 
 
+def test_time_within_another_task_is_not_that_of_the_outer_one():
+    done = subprocess.run([sys.executable, "-c", NESTED], capture_output=True, text=True)
+    assert done.returncode == Code.WATCHDOG
+    assert "no progress: step 3\n" in done.stderr
+    assert done.stdout == "slow, but it moves\n"
+
+
+NESTED = """
+import time
+from perceiver_jax.system.watchdog import Watchdog
+
+with Watchdog(0.3) as dog:
+    with dog.task("loop", "step 1"):
+        pass
+    with dog.task("loop", "step 2"):
+        for _ in range(2):
+            with dog.task("save", "a save"):
+                time.sleep(0.25)
+    print("slow, but it moves", flush=True)
+    with dog.task("loop", "step 3"):
+        with dog.task("save", "a save"):
+            pass
+        time.sleep(30)
+"""
+
+
+def test_a_stderr_that_nobody_reads_does_not_keep_it_alive():
+    code = "import sys\n" + STUCK.format(times=[0.0, 30]).replace(
+        "time.sleep(seconds)", "seconds and [print('x' * 1000, file=sys.stderr) for _ in range(1000)]"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    assert child.wait(timeout=30) == Code.WATCHDOG
+    child.stderr.close()
+
+
 def test_a_process_that_was_stopped_is_not_stuck():
     child = subprocess.Popen(
         [sys.executable, "-c", "print(flush=True)\n" + STUCK.format(times=[0.0, 0.2])], stdout=subprocess.PIPE, text=True
