@@ -167,7 +167,7 @@ def get_config(variant: str = "mel_audio_video_tuned") -> ConfigDict:
                 checkpoint_every="1 epochs",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1, inputs=1),
+            mesh=dict(model=1, inputs=1, virtual_shards=None),
         )
     )
     return with_variant(config, VARIANTS, variant)

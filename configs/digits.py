@@ -63,6 +63,6 @@ def get_config() -> ConfigDict:
                 checkpoint_every="1000 steps",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1, inputs=1),
+            mesh=dict(model=1, inputs=1, virtual_shards=None),
         )
     )

@@ -92,7 +92,7 @@ def get_config(variant: str = "augmented") -> ConfigDict:
                 checkpoint_every="600 steps",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1, inputs=1),
+            mesh=dict(model=1, inputs=1, virtual_shards=None),
         )
     )
     return with_variant(config, VARIANTS, variant)

@@ -76,6 +76,6 @@ def get_config() -> ConfigDict:
                 checkpoint_every="400 steps",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1, inputs=1),
+            mesh=dict(model=1, inputs=1, virtual_shards=None),
         )
     )

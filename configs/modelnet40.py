@@ -91,7 +91,7 @@ def get_config(variant: str = "perceiver") -> ConfigDict:
                 checkpoint_every="1000 steps",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1, inputs=1),
+            mesh=dict(model=1, inputs=1, virtual_shards=None),
         )
     )
     return with_variant(config, VARIANTS, variant)

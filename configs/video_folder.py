@@ -121,7 +121,7 @@ def get_config(variant: str = "folders") -> ConfigDict:
                 checkpoint_every="5 epochs",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1, inputs=1),
+            mesh=dict(model=1, inputs=1, virtual_shards=None),
         )
     )
     return with_variant(config, VARIANTS, variant)

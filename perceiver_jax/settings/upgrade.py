@@ -37,5 +37,7 @@ def upgraded(config: ConfigDict, path: str) -> ConfigDict:
         augment["randaugment"] = changes | {"unit": "pixels"} | lengths
     if "kind" in model and model["kind"] == "perceiver":
         model["modality_vectors"] = None
+    if isinstance(values.get("mesh"), dict):
+        values["mesh"].setdefault("virtual_shards", None)
     print(f"note: config {path} is written for perceiver_jax 0.1; read as this version would write it", file=sys.stderr)
     return ConfigDict(values)

@@ -521,12 +521,15 @@ def test_other_code_or_numerics_are_noted_in_one_line(capsys):
 
 def test_fingerprints_follow_settings_and_data_but_not_harmless_settings():
     base, logged, seeded = (
-        checkpoint.fingerprints(lasting(config_of(f"--config.seed={seed}", f"--config.train.log_every={every} steps")), "d")
+        checkpoint.fingerprints(
+            lasting(config_of(f"--config.seed={seed}", f"--config.train.log_every={every} steps")), "d", "8 x cpu"
+        )
         for seed, every in ((0, 1), (0, 9), (1, 1))
     )
     assert set(base) == set(PRINTS)
     assert base["data"] == "d"
-    assert f"jax {jax.__version__}" in base["numerics"]
+    assert base["numerics"].startswith(f"jax {jax.__version__}, ")
+    assert base["numerics"].endswith(", 8 x cpu")
     assert base == logged
     assert base["config"] != seeded["config"]
 
