@@ -41,6 +41,7 @@ def main() -> None:
 
     model = config.model
     schedule = model.schedule
+    each = {} if _DEVICES.value is None else {"each_device": device_memory.held_by_each(problem, _DEVICES.value)}
     facts = {
         "parameters": accounting.count_parameters(problem),
         "flops_per_example": accounting.paper_flops(problem),
@@ -52,9 +53,8 @@ def main() -> None:
         "schedule": [list(use) for use in schedule],
         "forms": accounting.core_forms(problem),
         "modules": accounting.module_parameters(problem),
+        **each,
     }
-    if _DEVICES.value is not None:
-        facts["each_device"] = device_memory.held_by_each(problem, _DEVICES.value)
     if _JSON.value:
         say(json.dumps(facts))
         return
@@ -71,7 +71,7 @@ def main() -> None:
         "steps": f"{problem.num_steps:,}",
     }
     say(table(["", ""], list(rows.items())))
-    if _DEVICES.value is not None:
+    if each:
         say(_held(facts["each_device"], config))
     if schedule:
         say("\nschedule (module, weights it uses)")

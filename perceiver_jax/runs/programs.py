@@ -18,7 +18,7 @@ from perceiver_jax.model.inputs import Streams
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.settings.config import Config
 from perceiver_jax.system import devices
-from perceiver_jax.system.each_device import on_each
+from perceiver_jax.system.each_device import everywhere, for_one_device
 from perceiver_jax.system.parts import part
 from perceiver_jax.tasks import Evaluation, Sums
 from perceiver_jax.training import checkpoint, optim
@@ -51,8 +51,7 @@ class Programs:
         """The state before the first update; a function of the seed alone."""
         if self.problem.config.mesh.virtual_shards is None:
             return jax.jit(self._create, out_shardings=self._sharding)()
-        create = on_each(self.mesh, self._create, (), splits=False)
-        return jax.device_put(create(), self._sharding)
+        return jax.device_put(everywhere(for_one_device(self._create)(), self.mesh), self._sharding)
 
     def restore(self, checkpoints: Path, step: int) -> TrainState:
         """The state saved at a step whose manifest has been verified.

@@ -1,9 +1,9 @@
 """One update whose bits are the same on any number of devices.
 
-A batch is a fixed number of virtual shards, whatever the devices. The gradient of each is computed on one device, by a
-program that has no part in what others do, and they are summed along a fixed binary tree: the two halves of the batch, the
-halves of those, and so on. A device's shards are a branch of it, so that each device sums its own, and then pairs of devices
-exchange sums. Each then makes the whole update by itself.
+A batch is a fixed number of virtual shards, whatever the devices. The gradient of each is computed by a program of one device,
+and they are summed along a fixed binary tree: the two halves of the batch, the halves of those, and so on. A device's shards
+are a branch of it, so that each device sums its own, and then pairs of devices exchange sums. One device then makes the whole
+update, again by itself, and the others copy it.
 
 It costs the memory of several gradients, and of the whole state on each device during the update.
 """
@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from perceiver_jax.system.each_device import on_each
+from perceiver_jax.system.each_device import everywhere, for_one_device, put_together, taken_apart
 from perceiver_jax.tasks import Sums
 from perceiver_jax.training.step import Batch, Gradient, TrainState, Update, Variables
 
@@ -28,47 +28,60 @@ def strict_step(
     `num_shards` is a power of two and a multiple of the devices, over which the batch is split along its first axis.
     `sharding` is that of the state between steps.
     """
-    own, everywhere = num_shards // mesh.size, NamedSharding(mesh, PartitionSpec())
+    own, replicated = num_shards // mesh.size, NamedSharding(mesh, PartitionSpec())
+    split = PartitionSpec(mesh.axis_names)
 
-    def shard(batch: Batch, index: jax.Array) -> Batch:
+    def shard(batch: Batch, index: int) -> Batch:
         return jax.tree.map(lambda leaf: leaf.reshape(own, -1, *leaf.shape[1:])[index], batch)
 
     def stacked(variables: Variables, batch: Batch) -> Any:
         return jax.tree.map(lambda leaf: leaf[None], gradient(variables, batch))
 
-    def add(a: Any, b: Any) -> Any:
-        return jax.tree.map(jnp.add, a, b)
+    def mean_update(state: TrainState, totals: Any) -> tuple[TrainState, Sums]:
+        sums, means = totals
+        return update(state, sums, jax.tree.map(lambda total: total / num_shards, means))
+
+    # Moving numbers and adding two have the same bits in any program; only the others must be those of one device.
+    pick = jax.jit(jax.shard_map(shard, mesh=mesh, in_specs=(split, PartitionSpec()), out_specs=split, check_vma=False))
+    add = jax.jit(_add, donate_argnums=0)
+    exchange = jax.jit(_exchange(mesh))
+    of_shard, finish = for_one_device(stacked), for_one_device(mean_update, donated=(0,))
+
+    def total(variables: list[Variables], batch: Batch, first: int, count: int) -> Any:
+        """The sum over `count` of each device's shards, in halves."""
+        if count == 1:
+            given = zip(variables, taken_apart(pick(batch, first), mesh), strict=True)
+            return put_together([of_shard(*one) for one in given], mesh)
+        half = count // 2
+        return add(total(variables, batch, first, half), total(variables, batch, first + half, half))
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
+        whole = jax.device_put(state, replicated, donate=True)
+        states = taken_apart(whole, mesh)
+        totals = exchange(total([Variables(one.params, one.untrained) for one in states], batch, 0, own))
+        after = finish(states[0], taken_apart(totals, mesh)[0])
+        jax.tree.map(lambda leaf: leaf.delete(), (whole, state))
+        state, sums = everywhere(after, mesh)
+        return jax.device_put(state, sharding, donate=True), sums
+
+    return step
+
+
+def _add(a: Any, b: Any) -> Any:
+    return jax.tree.map(jnp.add, a, b)
+
+
+def _exchange(mesh: Mesh) -> Callable[[Any], Any]:
+    """The sum along the first axis, of which each device holds one element: in pairs, pairs of pairs, and so on."""
 
     def exchanged(parts: Any) -> Any:
         total, distance = jax.tree.map(lambda leaf: leaf[0], parts), 1
         while distance < mesh.size:
             pairs = [(device, device ^ distance) for device in range(mesh.size)]
-            # Both of a pair add the same two numbers: a + b is b + a to the bit.
-            total = add(total, jax.tree.map(lambda leaf: jax.lax.ppermute(leaf, mesh.axis_names, pairs), total))  # noqa: B023
+            theirs = jax.tree.map(lambda leaf: jax.lax.ppermute(leaf, mesh.axis_names, pairs), total)  # noqa: B023
+            total = _add(total, theirs)  # both of a pair add the same two numbers: a + b is b + a to the bit
             distance *= 2
         return total
 
-    def mean_update(state: TrainState, totals: Any) -> tuple[TrainState, Sums]:
-        sums, means = totals
-        return update(state, sums, jax.tree.map(lambda total: total / num_shards, means))
-
-    pick = on_each(mesh, shard, (True, False), splits=True)
-    of_shard = on_each(mesh, stacked, (False, True), splits=True)
-    join = on_each(mesh, add, (True, True), splits=True, donated=(0,))
-    exchange = on_each(mesh, exchanged, (True,), splits=False)
-    finish = on_each(mesh, mean_update, (False, False), splits=False, donated=(0,))
-
-    def total(variables: Variables, batch: Batch, first: int, count: int) -> Any:
-        """The sum over `count` of each device's shards, in halves."""
-        if count == 1:
-            return of_shard(variables, pick(batch, first))
-        half = count // 2
-        return join(total(variables, batch, first, half), total(variables, batch, first + half, half))
-
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
-        whole = jax.device_put(state, everywhere, donate=True)
-        totals = exchange(total(Variables(whole.params, whole.untrained), batch, 0, own))
-        state, sums = finish(whole, totals)
-        return jax.device_put(state, sharding, donate=True), sums
-
-    return step
+    specs = {"in_specs": PartitionSpec(mesh.axis_names), "out_specs": PartitionSpec()}
+    return jax.shard_map(exchanged, mesh=mesh, check_vma=False, **specs)

@@ -1,10 +1,13 @@
 """Any number of devices trains the same model; each may hold a part of it."""
 
+import collections
 import itertools
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import jax
 import numpy as np
@@ -12,13 +15,15 @@ import pytest
 
 from perceiver_jax.data import pipeline
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.runs import accounting
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system import devices
 from perceiver_jax.training import checkpoint
 from tests.baselines import small
 from tests.launch import SMALL, on_devices, problem_of
 
-STEPS = 5
+STEPS, LONG = 5, 20
+COUNTS = (1, 2, 4, 8)
 SIZES = ["--config.data.batch_size=16", "--config.data.eval_batch_size=16"]
 SETTINGS = [*SMALL, "--config.model.num_blocks=1", *SIZES]
 RESNET = [small.of_digits("resnet", stage_blocks=(1,)), "--config.optim.learning_rate=0.01", *SIZES]
@@ -29,6 +34,10 @@ WRONG = {
         "error[2] data.batch_size / optim.accumulation_steps 4 is not divisible by 8 devices; try 8"
     ),
     "--config.data.eval_batch_size=100": "error[2] data.eval_batch_size 100 is not divisible by 8 devices; try 96 or 104",
+    "--config.mesh.virtual_shards=4": (
+        "error[2] mesh.virtual_shards 4 is not divisible by 8 devices\n"
+        "  expected: as many devices as a power of two, at most the shards\n  try: --config.mesh.virtual_shards=8"
+    ),
 }
 SPLITS = [  # among 4: the shape, and the axis that is split
     [[8, 16], 1],
@@ -38,15 +47,23 @@ SPLITS = [  # among 4: the shape, and the axis that is split
     [[64], None],  # vectors are small
     [[], None],
 ]
+STRICT = ["--config.mesh.virtual_shards=8", "--config.optim.accumulation_steps=2", "--config.optim.ema_decay=0.9"]
+SHARING = {1: 1, 2: 1, 4: 2, 8: 8}  # mesh.model of strict runs, by the number of devices
 MESHES = [(1, 1), (4, 1), (1, 4), (2, 2)]  # mesh.model and mesh.inputs, among 8
 EIGHT = """
 import json, sys
 from pathlib import Path
 from tests.system import test_devices as here
+place = lambda name: Path(sys.argv[1], str(name))
 print(json.dumps({"refused": [here.refusal(setting) for setting in here.WRONG],
                   "splits": [[shape, here.split_axis(shape)] for shape, _ in here.SPLITS],
-                  "runs": [here.train(*mesh, Path(sys.argv[1], str(i))) for i, mesh in enumerate(here.MESHES)],
-                  "resnet": here.train(4, 1, Path(sys.argv[1], "resnet"), here.RESNET)}))
+                  "runs": [here.train(*mesh, place(i)) for i, mesh in enumerate(here.MESHES)],
+                  "long": [here.train(1, 1, place(f"long{n}"), count=n, last=here.LONG) for n in here.COUNTS[1:]],
+                  "collectives": [here.collectives(*mesh) for mesh in here.MESHES],
+                  "strict": [here.strict(n, place(f"strict{n}")) for n in here.COUNTS[1:]],
+                  "strict_resnet": here.strict(8, place("strict_resnet"), here.RESNET),
+                  "pairs": here.pairs(place("pairs")),
+                  "resnet": here.train(4, 1, place("resnet"), here.RESNET)}))
 """
 
 
@@ -64,21 +81,29 @@ def split_axis(shape):
     return spec.index("model") if "model" in spec else None
 
 
-def train(model, inputs, directory, settings=SETTINGS):
-    """A few steps on all devices of this process: losses, what the first device holds, the hash of the state saved."""
-    problem = problem_of(*settings, f"--config.mesh.model={model}", f"--config.mesh.inputs={inputs}")
-    programs = Programs(problem)
-    state, losses = programs.initial_state(), []
-    batches = pipeline.train_batches(problem.data, problem.config.seed, 0)
-    for batch in itertools.islice(batches, STEPS):
+def programs_of(model, inputs, settings=SETTINGS, count=None):
+    """Those of a config on the first `count` devices of this process, or on all."""
+    with mock.patch.object(devices, "_devices", return_value=jax.devices()[:count]):
+        return Programs(problem_of(*settings, f"--config.mesh.model={model}", f"--config.mesh.inputs={inputs}"))
+
+
+def train(model, inputs, directory, settings=SETTINGS, count=None, first=0, last=STEPS):
+    """A few steps: losses, what the first device holds, the hash of the state saved in `directory`.
+
+    They go on from step `first` as it is saved there, if that is not the beginning.
+    """
+    programs = programs_of(model, inputs, settings, count)
+    state, losses = programs.restore(directory, first) if first else programs.initial_state(), []
+    batches = pipeline.train_batches(programs.problem.data, programs.problem.config.seed, first)
+    for batch in itertools.islice(batches, last - first):
         state, sums = programs.step(state, devices.to_devices(batch, programs.mesh))
         losses.append(float(sums["loss"]) / float(sums["weight"]))
     batches.close()
     arrays = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in _leaves(state)}
-    directory.mkdir()
-    checkpoint.save(directory, STEPS, state, {}, keep=1)
+    directory.mkdir(exist_ok=True)
+    checkpoint.save(directory, last, state, {}, keep=2)
     return {
-        "devices": jax.device_count(),
+        "devices": programs.mesh.size,
         "losses": losses,
         "bytes": sum(leaf.addressable_shards[0].data.nbytes for leaf in arrays.values()),
         "whole": sum(leaf.nbytes for leaf in arrays.values()),
@@ -87,6 +112,51 @@ def train(model, inputs, directory, settings=SETTINGS):
         "divisible": [name for name, leaf in arrays.items() if leaf.ndim > 1 and any(n % 4 == 0 for n in leaf.shape)],
         "state_sha256": checkpoint.state_sha256(state),
     }
+
+
+def strict(count, directory, settings=SETTINGS):
+    """The hashes of a strict run after two steps and, resumed from there, after four."""
+    both = [
+        train(SHARING[count], 1, directory, [*settings, *STRICT], count, first, last)["state_sha256"]
+        for first, last in ((0, 2), (2, 4))
+    ]
+    return both
+
+
+def pairs(directory):
+    """The hash of a state that is saved by each number of devices, a part on each, and restored by each, and on how many."""
+    directory.mkdir()
+    programs = {n: programs_of(n, 1, count=n) for n in COUNTS}
+    state, found = programs[8].initial_state(), []
+    for a, b in itertools.product(COUNTS, COUNTS):
+        placed = jax.tree.map(lambda leaf, like: jax.device_put(leaf, like.sharding), state, programs[a].abstract_state)
+        checkpoint.save(directory, a, placed, {}, keep=8)
+        back = programs[b].restore(directory, a)
+        found.append([checkpoint.state_sha256(back), len(back.params["latents"]["value"].sharding.device_set)])
+    return [checkpoint.state_sha256(state), found]
+
+
+def collectives(model, inputs):
+    """The collectives of a compiled step: of each kind, the bytes that each gives; and the leaves of the parameters."""
+    programs = programs_of(model, inputs)
+    text = compiled(programs).as_text()
+    found = collections.defaultdict(list)
+    for result, kind in re.findall(r"= (.*?) (all-\w+|reduce-scatter|collective-\w+)(?:-start)?\(", text):
+        found[kind].append(result)
+    return found
+
+
+def compiled(programs):
+    """The compiled step of a run."""
+    mesh, size = programs.mesh, programs.problem.config.data.batch_size
+    inputs, masks = accounting.example_shapes(programs.problem, size)
+    shapes = {"inputs": inputs, "masks": masks, "labels": jax.ShapeDtypeStruct((size,), np.int32)}
+
+    def placed(name):
+        sharding = devices.batch_sharding(mesh, name in ("inputs", "masks"))
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes[name])
+
+    return programs.step.lower(programs.abstract_state, {name: placed(name) for name in shapes}).compile()
 
 
 def _leaves(state):

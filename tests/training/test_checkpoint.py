@@ -534,6 +534,14 @@ def test_fingerprints_follow_settings_and_data_but_not_harmless_settings():
     assert base["config"] != seeded["config"]
 
 
+def test_how_devices_share_may_change_between_launches_but_not_the_order_of_sums():
+    plain, shared, strict = (
+        lasting(config_of(f"--config.mesh.{field}")) for field in ("model=1", "model=2", "virtual_shards=8")
+    )
+    assert plain == shared
+    assert {name for name in strict if strict[name] != plain[name]} == {"mesh.virtual_shards"}
+
+
 def test_verifying_needs_no_jax():
     code = "import sys; from perceiver_jax.training import checkpoint; sys.exit('jax' in sys.modules)"
     root = Path(__file__).parents[2]
