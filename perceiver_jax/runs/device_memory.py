@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 from flax import nnx
+from jax.extend import core
 from jax.sharding import AbstractMesh
 
 from perceiver_jax.model import factory
@@ -74,6 +75,5 @@ def _activation_bytes(problem: Problem, specs: tuple[InputSpec, ...], batch: int
         return jax.vjp(forward, params)[1]
 
     program = jax.make_jaxpr(residuals)(params, untrained, *stream_shapes(specs, problem.masked, batch)).jaxpr
-    given = set(program.invars)
-    made = {id(kept): kept.aval for kept in program.outvars if kept not in given}  # some are kept for several uses
-    return sum(aval.size * aval.dtype.itemsize for aval in made.values())
+    kept = {one for one in program.outvars if isinstance(one, core.Var)}  # each once, and no constant
+    return sum(one.aval.size * one.aval.dtype.itemsize for one in kept - set(program.invars))

@@ -1,9 +1,9 @@
 """One update whose bits are the same on any number of devices.
 
-A batch is a fixed number of virtual shards, whatever the devices. The gradient of each is computed by a program of one device,
-and they are summed along a fixed binary tree: the two halves of the batch, the halves of those, and so on. A device's shards
-are a branch of it, so that each device sums its own, and then pairs of devices exchange sums. One device then makes the whole
-update, again by itself, and the others copy it.
+A batch is a fixed number of virtual shards, whatever the devices. The gradient of each is computed by a program of one
+device, and they are summed along a fixed binary tree: the two halves of the batch, the halves of those, and so on. A device's
+shards are a branch of it, so that each device sums its own, and then pairs of devices exchange sums. One device then makes
+the whole update, again by itself, and the others copy it.
 
 It costs the memory of several gradients, and of the whole state on each device during the update.
 """
