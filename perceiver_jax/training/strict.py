@@ -1,7 +1,7 @@
 """One update whose bits are the same on any number of devices.
 
 A batch is a fixed number of virtual shards, whatever the devices. The gradient of each is computed by a program of one
-device, and they are summed along a fixed binary tree: the two halves of the batch, the halves of those, and so on. A device's
+device, and they are summed along a fixed binary tree: halves of the batch, halves of those, and so on. A device's
 shards are a branch of it, so that each device sums its own, and then pairs of devices exchange sums. One device then makes
 the whole update, again by itself, and the others copy it.
 
@@ -31,7 +31,7 @@ def strict_step(
     own, replicated = num_shards // mesh.size, NamedSharding(mesh, PartitionSpec())
     split = PartitionSpec(mesh.axis_names)
 
-    def shard(batch: Batch, index: int) -> Batch:
+    def shard(batch: Batch, index: jax.Array) -> Batch:
         return jax.tree.map(lambda leaf: leaf.reshape(own, -1, *leaf.shape[1:])[index], batch)
 
     def stacked(variables: Variables, batch: Batch) -> Any:
