@@ -15,6 +15,7 @@ from typing import Any
 from absl import flags
 
 from perceiver_jax import command
+from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import say
 from perceiver_jax.report.selection import reported_split
 from perceiver_jax.report.tables import summary
@@ -41,6 +42,13 @@ command.define_config()
 
 def main() -> None:
     config = command.config()
+    shards = config.mesh.virtual_shards
+    if _PROFILE.value is not None and shards is not None:
+        what, why = (
+            f"--profile with mesh.virtual_shards {shards}",
+            "a step is many programs then, and one can be taken apart",
+        )
+        raise Failure(Code.CONFIG, what, why, hint="another --workdir with --config.mesh.virtual_shards=None")
     with StopFlag() as stop, workdirs.claim(command.require("workdir"), config, sys.argv) as workdir:
         begun = workdir.problem.exists()
         source, unwritten = source_of(workdir, _INIT_FROM.value), None  # before many files are read

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system.processor import num_cores
@@ -127,7 +127,7 @@ def batch_sharding(mesh: Mesh, shares_inputs: bool) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(("data", "model"), *((INPUTS,) if shares_inputs else ())))
 
 
-def state_sharding(mesh: Mesh, state: Any) -> Any:
+def state_sharding(mesh: Mesh | AbstractMesh, state: Any) -> Any:
     """Each array split along its longest axis that the mesh's `model` axis divides; small ones whole everywhere."""
 
     def sharding(leaf: jax.ShapeDtypeStruct) -> NamedSharding:

@@ -61,7 +61,7 @@ print(json.dumps({"refused": [here.refusal(setting) for setting in here.WRONG],
                   "long": [here.train(1, 1, place(f"long{n}"), count=n, last=here.LONG) for n in here.COUNTS[1:]],
                   "collectives": [here.collectives(*mesh) for mesh in here.MESHES],
                   "strict": [here.strict(n, place(f"strict{n}")) for n in here.COUNTS[1:]],
-                  "strict_resnet": here.strict(8, place("strict_resnet"), here.RESNET),
+                  "strict_resnet": here.strict(2, place("strict_resnet"), here.RESNET),
                   "pairs": here.pairs(place("pairs")),
                   "resnet": here.train(4, 1, place("resnet"), here.RESNET)}))
 """
@@ -132,7 +132,7 @@ def pairs(directory):
         placed = jax.tree.map(lambda leaf, like: jax.device_put(leaf, like.sharding), state, programs[a].abstract_state)
         checkpoint.save(directory, a, placed, {}, keep=8)
         back = programs[b].restore(directory, a)
-        found.append([checkpoint.state_sha256(back), len(back.params["latents"]["value"].sharding.device_set)])
+        found.append([checkpoint.state_sha256(back), len(jax.tree.leaves(back)[0].sharding.device_set)])
     return [checkpoint.state_sha256(state), found]
 
 
