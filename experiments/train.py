@@ -46,7 +46,7 @@ def main() -> None:
     if _PROFILE.value is not None and shards is not None:
         what, why = (
             f"--profile with mesh.virtual_shards {shards}",
-            "a step is many programs then, and one can be taken apart",
+            "a step is many programs then; one can be taken apart",
         )
         raise Failure(Code.CONFIG, what, why, hint="another --workdir with --config.mesh.virtual_shards=None")
     with StopFlag() as stop, workdirs.claim(command.require("workdir"), config, sys.argv) as workdir:

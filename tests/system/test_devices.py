@@ -49,6 +49,7 @@ SPLITS = [  # among 4: the shape, and the axis that is split
 ]
 STRICT = ["--config.mesh.virtual_shards=8", "--config.optim.accumulation_steps=2", "--config.optim.ema_decay=0.9"]
 SHARING = {1: 1, 2: 1, 4: 2, 8: 8}  # mesh.model of strict runs, by the number of devices
+PAIRED = {"latents": (16, 4), "bias": (24,), "step": ()}
 MESHES = [(1, 1), (4, 1), (1, 4), (2, 2)]  # mesh.model and mesh.inputs, among 8
 EIGHT = """
 import json, sys
@@ -79,6 +80,12 @@ def split_axis(shape):
     mesh = devices.make_mesh(4, 1, {})
     spec = devices.state_sharding(mesh, jax.ShapeDtypeStruct(tuple(shape), np.float32)).spec
     return spec.index("model") if "model" in spec else None
+
+
+def mesh_of(count):
+    """The first devices of this process, which split a state among all of them."""
+    with mock.patch.object(devices, "_devices", return_value=jax.devices()[:count]):
+        return devices.make_mesh(count, 1, {})
 
 
 def programs_of(model, inputs, settings=SETTINGS, count=None):
@@ -126,13 +133,15 @@ def strict(count, directory, settings=SETTINGS):
 def pairs(directory):
     """The hash of a state that is saved by each number of devices, a part on each, and restored by each, and on how many."""
     directory.mkdir()
-    programs = {n: programs_of(n, 1, count=n) for n in COUNTS}
-    state, found = programs[8].initial_state(), []
+    rng = np.random.default_rng(0)
+    state = {name: rng.normal(size=shape).astype(np.float32) for name, shape in PAIRED.items()}
+    found = []
     for a, b in itertools.product(COUNTS, COUNTS):
-        placed = jax.tree.map(lambda leaf, like: jax.device_put(leaf, like.sharding), state, programs[a].abstract_state)
-        checkpoint.save(directory, a, placed, {}, keep=8)
-        back = programs[b].restore(directory, a)
-        found.append([checkpoint.state_sha256(back), len(jax.tree.leaves(back)[0].sharding.device_set)])
+        here, there = (devices.state_sharding(mesh_of(n), jax.eval_shape(lambda: state)) for n in (a, b))
+        checkpoint.save(directory, a, jax.device_put(state, here), {}, keep=len(COUNTS))
+        like = jax.tree.map(lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), state, there)
+        back = checkpoint.restore(directory, a, like)
+        found.append([checkpoint.state_sha256(back), back["latents"].addressable_shards[0].data.shape[0]])
     return [checkpoint.state_sha256(state), found]
 
 
