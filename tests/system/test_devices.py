@@ -1,9 +1,10 @@
 """Any number of devices trains the same model; each may hold a part of it."""
 
-import collections
 import itertools
 import json
+import math
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +48,9 @@ SPLITS = [  # among 4: the shape, and the axis that is split
     [[64], None],  # vectors are small
     [[], None],
 ]
+LITTLE = [*SMALL, *SIZES]
 STRICT = ["--config.mesh.virtual_shards=8", "--config.optim.accumulation_steps=2", "--config.optim.ema_decay=0.9"]
+STRICT = [*LITTLE, *STRICT]
 SHARING = {1: 1, 2: 1, 4: 2, 8: 8}  # mesh.model of strict runs, by the number of devices
 PAIRED = {"latents": (16, 4), "bias": (24,), "step": ()}
 MESHES = [(1, 1), (4, 1), (1, 4), (2, 2)]  # mesh.model and mesh.inputs, among 8
@@ -59,10 +62,9 @@ place = lambda name: Path(sys.argv[1], str(name))
 print(json.dumps({"refused": [here.refusal(setting) for setting in here.WRONG],
                   "splits": [[shape, here.split_axis(shape)] for shape, _ in here.SPLITS],
                   "runs": [here.train(*mesh, place(i)) for i, mesh in enumerate(here.MESHES)],
-                  "long": [here.train(1, 1, place(f"long{n}"), count=n, last=here.LONG) for n in here.COUNTS[1:]],
+                  "long": [here.train(1, 1, place(f"long{n}"), count=n, settings=here.LITTLE, last=here.LONG) for n in here.COUNTS[1:]],
                   "collectives": [here.collectives(*mesh) for mesh in here.MESHES],
                   "strict": [here.strict(n, place(f"strict{n}")) for n in here.COUNTS[1:]],
-                  "strict_resnet": here.strict(2, place("strict_resnet"), here.RESNET),
                   "pairs": here.pairs(place("pairs")),
                   "resnet": here.train(4, 1, place("resnet"), here.RESNET)}))
 """
@@ -121,13 +123,10 @@ def train(model, inputs, directory, settings=SETTINGS, count=None, first=0, last
     }
 
 
-def strict(count, directory, settings=SETTINGS):
+def strict(count, directory):
     """The hashes of a strict run after two steps and, resumed from there, after four."""
-    both = [
-        train(SHARING[count], 1, directory, [*settings, *STRICT], count, first, last)["state_sha256"]
-        for first, last in ((0, 2), (2, 4))
-    ]
-    return both
+    ends = [train(SHARING[count], 1, directory, STRICT, count, first, last) for first, last in ((0, 2), (2, 4))]
+    return [end["state_sha256"] for end in ends]
 
 
 def pairs(directory):
@@ -146,13 +145,10 @@ def pairs(directory):
 
 
 def collectives(model, inputs):
-    """The collectives of a compiled step: of each kind, the bytes that each gives; and the leaves of the parameters."""
-    programs = programs_of(model, inputs)
-    text = compiled(programs).as_text()
-    found = collections.defaultdict(list)
-    for result, kind in re.findall(r"= (.*?) (all-\w+|reduce-scatter|collective-\w+)(?:-start)?\(", text):
-        found[kind].append(result)
-    return found
+    """The collectives of a compiled step: their kind, and the shapes that each gives, as `f32[8,8]`."""
+    text = compiled(programs_of(model, inputs)).as_text()
+    found = re.findall(r"= (.*?) (all-\w+|reduce-scatter|collective-\w+)(?:-start)?\(", text)
+    return [[kind, re.findall(r"\w+\[[\d,]*\]", result)] for result, kind in found]
 
 
 def compiled(programs):
@@ -193,6 +189,63 @@ def test_eight_devices_have_the_losses_of_one(eight, tmp_path):
         np.testing.assert_allclose(
             run["losses"], alone["losses"], rtol=3e-6
         )  # float32's 1e-7, grown by sums of ten terms and by LAMB
+
+
+def test_parameters_stay_the_same_in_their_first_digits_on_any_number(eight, tmp_path):
+    found, directory = eight
+    alone = train(1, 1, tmp_path / "one", LITTLE, last=LONG)
+    programs = Programs(problem_of(*LITTLE))
+    expected = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(programs.restore(tmp_path / "one", LONG).params)])
+    for count, run in zip(COUNTS[1:], found["long"], strict=True):
+        assert run["devices"] == count
+        np.testing.assert_allclose(run["losses"], alone["losses"], rtol=1e-5)
+        state = programs.restore(directory / f"long{count}", LONG)
+        there = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.params)])
+        assert np.linalg.norm(there - expected) <= 1e-5 * np.linalg.norm(expected)
+        assert run["state_sha256"] != alone["state_sha256"]  # or strict runs would show nothing
+
+
+def test_strict_runs_have_the_same_bits_on_any_number_and_resumed_on_another(eight, tmp_path):
+    found, directory = eight
+    alone = strict(1, tmp_path / "one")
+    assert alone[0] != alone[1]
+    assert found["strict"] == [alone] * 3
+    for count in COUNTS[1:]:
+        shutil.rmtree(directory / f"strict{count}" / "4", ignore_errors=True)
+        resumed = train(1, 1, directory / f"strict{count}", STRICT, first=2, last=4)
+        assert resumed["state_sha256"] == alone[1]
+
+
+def size_of(shape):
+    """The elements of `f32[8,8]`."""
+    return math.prod(int(n) for n in re.findall(r"\d+", shape.partition("[")[2]))
+
+
+def test_devices_that_split_the_batch_exchange_once_what_they_found(eight):
+    """One sum has the gradient of every parameter and the metrics; the other is one number, the bound of the logits."""
+    found = eight[0]["collectives"][0]
+    shapes = [leaf.shape for leaf in jax.tree.leaves(Programs(problem_of(*SETTINGS)).abstract_state.params)]
+    assert [kind for kind, _ in found] == ["all-reduce"] * 2
+    bound, sums = sorted((given for _, given in found), key=len)
+    assert bound == ["f32[]"]
+    metrics = len(sums) - len(shapes)
+    assert 0 <= metrics <= 4
+    assert sum(map(size_of, sums)) == sum(map(math.prod, shapes)) + metrics
+
+
+def test_devices_that_split_the_state_gather_one_parameter_at_a_time_and_no_moments(eight):
+    found = eight[0]["collectives"][1]
+    sizes = [math.prod(leaf.shape) for leaf in jax.tree.leaves(Programs(problem_of(*SETTINGS)).abstract_state.params)]
+    gathered = [given for kind, given in found if kind == "all-gather"]
+    assert gathered
+    assert {len(given) for given in gathered} == {1}
+    assert max(size_of(given[0]) for given in gathered) <= max(sizes)
+    assert sum(size_of(given[0]) for given in gathered) < 2 * sum(sizes)  # once forward, once backward
+
+
+def test_what_any_number_saves_any_number_restores(eight):
+    saved, found = eight[0]["pairs"]
+    assert found == [[saved, 16 // b] for _, b in itertools.product(COUNTS, COUNTS)]
 
 
 def test_a_resnet_normalises_by_the_examples_of_all_devices(eight, tmp_path):
