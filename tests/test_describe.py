@@ -174,7 +174,7 @@ def test_what_devices_share_each_holds_a_part_of(printed):
     mesh, split = held(printed, "--config.mesh.model=4")
     assert mesh == [2, 4, 1]
     for name in ("parameters", "optimiser", "averages"):
-        assert each[name] / 4 < split[name] < each[name] / 3
+        assert each[name] / 4 < split[name] < each[name] / 2  # vectors, and what four do not divide, are whole
     assert {name: split[name] for name in HELD[3:]} == {name: each[name] for name in HELD[3:]}
     mesh, shared = held(printed, "--config.mesh.inputs=4")
     assert mesh == [2, 1, 4]

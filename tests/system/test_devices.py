@@ -16,7 +16,7 @@ import pytest
 
 from perceiver_jax.data import pipeline
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.runs import accounting
+from perceiver_jax.runs import accounting, device_memory
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system import devices
 from perceiver_jax.training import checkpoint
@@ -114,7 +114,7 @@ def train(model, inputs, directory, settings=SETTINGS, count=None, first=0, last
     checkpoint.save(directory, last, state, {}, keep=2)
     return {
         "devices": programs.mesh.size,
-        "collectives": collectives(programs) if settings is SETTINGS else [],
+        **(facts_of(compiled(programs)) if settings is SETTINGS else {}),
         "losses": losses,
         "bytes": sum(leaf.addressable_shards[0].data.nbytes for leaf in arrays.values()),
         "whole": sum(leaf.nbytes for leaf in arrays.values()),
@@ -145,11 +145,15 @@ def pairs(directory):
     return [checkpoint.state_sha256(state), found]
 
 
-def collectives(programs):
-    """The collectives of a compiled step: their kind, and the shapes that each gives, as `f32[8,8]`."""
-    text = compiled(programs).as_text()
-    found = re.findall(r"= (.*?) (all-\w+|reduce-scatter|collective-\w+)(?:-start)?\(", text)
-    return [[kind, re.findall(r"\w+\[[\d,]*\]", result)] for result, kind in found]
+def facts_of(program):
+    """A program's collectives, as their kind and the shapes that each gives, `f32[8,8]`; and its memory on each device."""
+    found = re.findall(r"= (.*?) (all-\w+|reduce-scatter|collective-\w+)(?:-start)?\(", program.as_text())
+    memory = program.memory_analysis()
+    return {
+        "collectives": [[kind, re.findall(r"\w+\[[\d,]*\]", result)] for result, kind in found],
+        "argument_bytes": memory.argument_size_in_bytes,
+        "temporary_bytes": memory.temp_size_in_bytes,
+    }
 
 
 def compiled(programs):
@@ -219,6 +223,17 @@ def test_strict_runs_have_the_same_bits_on_any_number_and_resumed_on_another(eig
     assert resumed["state_sha256"] == alone
     halfway = Programs(problem_of(*STRICT)).restore(directory / "strict4", 2)
     assert checkpoint.state_sha256(halfway) != alone
+
+
+@pytest.mark.parametrize("which", range(len(MESHES)))
+def test_a_compiled_step_takes_what_is_told_without_the_devices(eight, which):
+    model, inputs = MESHES[which]
+    problem = problem_of(*SETTINGS, f"--config.mesh.model={model}", f"--config.mesh.inputs={inputs}")
+    told, run = device_memory.held_by_each(problem, 8), eight[0]["runs"][which]
+    step, labels = 4, 4 * 16 // (8 // inputs)
+    given = sum(told[name] for name in ("parameters", "optimiser", "averages", "batch"))
+    assert run["argument_bytes"] == given + step + labels
+    assert 0.5 < run["temporary_bytes"] / (told["gradient"] + told["activations"]) < 2.5
 
 
 def size_of(shape):
