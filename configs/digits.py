@@ -30,6 +30,7 @@ def get_config() -> ConfigDict:
                 positions=dict(kind="fourier", num_bands=8, max_resolution=(8.0, 8.0)),
                 head="mean_linear",
                 compute_dtype="float32",
+                matmul_precision="float32",
                 remat="none",
             ),
             data=dict(
@@ -63,6 +64,6 @@ def get_config() -> ConfigDict:
                 checkpoint_every="1000 steps",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1, inputs=1),
+            mesh=dict(model=1, inputs=1, virtual_shards=None),
         )
     )

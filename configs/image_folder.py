@@ -42,6 +42,7 @@ def get_config(variant: str = "folders") -> ConfigDict:
                 positions=dict(kind="fourier", num_bands=32, max_resolution=(128.0, 128.0)),
                 head="mean_linear",
                 compute_dtype="float32",
+                matmul_precision="float32",
                 remat="none",
             ),
             data=dict(
@@ -89,7 +90,7 @@ def get_config(variant: str = "folders") -> ConfigDict:
                 checkpoint_every="5 epochs",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1, inputs=1),
+            mesh=dict(model=1, inputs=1, virtual_shards=None),
         )
     )
     return with_variant(config, VARIANTS, variant)

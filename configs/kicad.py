@@ -42,6 +42,7 @@ def get_config(variant: str = "augmented") -> ConfigDict:
                 positions=dict(kind="fourier", num_bands=8, max_resolution=(16.0, 16.0, 16.0)),
                 head="mean_linear",
                 compute_dtype="float32",
+                matmul_precision="float32",
                 remat="none",
             ),
             data=dict(
@@ -92,7 +93,7 @@ def get_config(variant: str = "augmented") -> ConfigDict:
                 checkpoint_every="600 steps",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1, inputs=1),
+            mesh=dict(model=1, inputs=1, virtual_shards=None),
         )
     )
     return with_variant(config, VARIANTS, variant)

@@ -48,6 +48,7 @@ def get_config(variant: str = "mel") -> ConfigDict:
                 positions=dict(kind="fourier", num_bands=16, max_resolution=(60.0, 64.0)),
                 head="mean_linear",
                 compute_dtype="float32",
+                matmul_precision="float32",
                 remat="none",
             ),
             data=dict(
@@ -99,7 +100,7 @@ def get_config(variant: str = "mel") -> ConfigDict:
                 checkpoint_every="1 epochs",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1, inputs=1),
+            mesh=dict(model=1, inputs=1, virtual_shards=None),
         )
     )
     return with_variant(config, VARIANTS, variant)

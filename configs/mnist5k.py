@@ -39,6 +39,7 @@ def get_config(variant: str = "full") -> ConfigDict:
                 positions=dict(kind="fourier", num_bands=8, max_resolution=(28.0, 28.0)),
                 head="mean_linear",
                 compute_dtype="float32",
+                matmul_precision="float32",
                 remat="none",
             ),
             data=dict(
@@ -72,7 +73,7 @@ def get_config(variant: str = "full") -> ConfigDict:
                 checkpoint_every="1000 steps",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1, inputs=1),
+            mesh=dict(model=1, inputs=1, virtual_shards=None),
         )
     )
     return with_variant(config, VARIANTS, variant)

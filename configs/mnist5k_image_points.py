@@ -36,6 +36,7 @@ def get_config() -> ConfigDict:
                 ),
                 head="mean_linear",
                 compute_dtype="float32",
+                matmul_precision="float32",
                 remat="none",
             ),
             data=dict(
@@ -83,6 +84,6 @@ def get_config() -> ConfigDict:
                 checkpoint_every="400 steps",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1, inputs=1),
+            mesh=dict(model=1, inputs=1, virtual_shards=None),
         )
     )

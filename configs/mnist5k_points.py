@@ -32,6 +32,7 @@ def get_config() -> ConfigDict:
                 positions=dict(kind="fourier", num_bands=8, max_resolution=(28.0, 28.0, 2.0)),  # z carries no information
                 head="mean_linear",
                 compute_dtype="float32",
+                matmul_precision="float32",
                 remat="none",
             ),
             data=dict(
@@ -76,6 +77,6 @@ def get_config() -> ConfigDict:
                 checkpoint_every="400 steps",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1, inputs=1),
+            mesh=dict(model=1, inputs=1, virtual_shards=None),
         )
     )

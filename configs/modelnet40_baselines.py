@@ -36,6 +36,7 @@ SHARED = dict(
     positions=dict(kind="fourier", num_bands=64, max_resolution=(2240.0, 2240.0, 2240.0)),
     permutation_seed=None,  # points are placed at random already
     compute_dtype="float32",
+    matmul_precision="float32",
 )
 TRANSFORMER = dict(
     SHARED,

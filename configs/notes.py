@@ -31,6 +31,7 @@ def get_config() -> ConfigDict:
                 positions=dict(kind="fourier", num_bands=32, max_resolution=(7.0, 128.0)),
                 head="mean_linear",
                 compute_dtype="float32",
+                matmul_precision="float32",
                 remat="none",
             ),
             data=dict(
@@ -80,6 +81,6 @@ def get_config() -> ConfigDict:
                 checkpoint_every="300 steps",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1, inputs=1),
+            mesh=dict(model=1, inputs=1, virtual_shards=None),
         )
     )

@@ -37,6 +37,7 @@ def get_config() -> ConfigDict:
                 ),
                 head="mean_linear",
                 compute_dtype="float32",
+                matmul_precision="float32",
                 remat="none",
             ),
             data=dict(
@@ -89,6 +90,6 @@ def get_config() -> ConfigDict:
                 checkpoint_every="300 steps",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1, inputs=1),
+            mesh=dict(model=1, inputs=1, virtual_shards=None),
         )
     )

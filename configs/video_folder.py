@@ -58,6 +58,7 @@ def get_config(variant: str = "folders") -> ConfigDict:
                 positions=dict(audio=dict(kind="fourier", num_bands=32, max_resolution=(60.0, 80.0)), video=VIDEO_POSITIONS),
                 head="mean_linear",
                 compute_dtype="float32",
+                matmul_precision="float32",
                 remat="none",
             ),
             data=dict(
@@ -121,7 +122,7 @@ def get_config(variant: str = "folders") -> ConfigDict:
                 checkpoint_every="5 epochs",
                 keep_checkpoints=2,
             ),
-            mesh=dict(model=1, inputs=1),
+            mesh=dict(model=1, inputs=1, virtual_shards=None),
         )
     )
     return with_variant(config, VARIANTS, variant)

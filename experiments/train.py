@@ -57,10 +57,20 @@ def main() -> None:
     with StopFlag() as stop:
         processes = distributed.joined(stop)
         config = command.config()
-        if processes.count > 1 and _PROFILE.value is not None:
-            raise Failure(Code.CONFIG, "--profile is for a single process", found=f"{processes.count} processes")
+        if _PROFILE.value is not None:
+            check_profile(config, processes)
         with together.claim(command.require("workdir"), config, sys.argv, processes) as workdir:
             run(config, workdir, stop, processes)
+
+
+def check_profile(config: Config, processes: Processes) -> None:
+    """Raises Failure(CONFIG) where --profile cannot take a step apart."""
+    shards = config.mesh.virtual_shards
+    if processes.count > 1:
+        raise Failure(Code.CONFIG, "--profile is for a single process", found=f"{processes.count} processes")
+    if shards is not None:
+        what, why = f"--profile with mesh.virtual_shards {shards}", "a step is many programs then; one can be taken apart"
+        raise Failure(Code.CONFIG, what, why, hint="another --workdir with --config.mesh.virtual_shards=None")
 
 
 def run(config: Config, workdir: Workdir, stop: StopFlag, processes: Processes) -> None:

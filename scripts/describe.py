@@ -1,6 +1,6 @@
 """What a config is: its schedule, inputs, parameters, FLOPs and memory. Nothing is allocated.
 
-python -m scripts.describe --config configs/imagenet.py[:variant] [--json]
+python -m scripts.describe --config configs/imagenet.py[:variant] [--devices 8] [--json]
 """
 
 import json
@@ -18,6 +18,18 @@ from perceiver_jax.settings.config import Config
 
 STAND_IN = Contents(classes=("?", "??"), num_examples={"train": 1000, "test": 100})  # of data that are not there
 
+HELD = {
+    "parameters": "parameters",
+    "optimiser": "optimiser",
+    "averages": "running means",
+    "gradient": "gradient",
+    "batch": "batch",
+    "activations": "activations (estimate)",
+}  # by its name in the JSON object, what a device holds
+
+_DEVICES = flags.DEFINE_integer(
+    "devices", None, "Tell what each of so many devices of one host would hold; they need not be there.", lower_bound=1
+)
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object instead of tables.")
 command.define_config()
 
@@ -25,21 +37,23 @@ command.define_config()
 def main() -> None:
     config = command.config()
     problem = problem_of(config)
-    from perceiver_jax.runs import accounting  # JAX from here on: a wrong config has ended by now
+    from perceiver_jax.runs import accounting, device_memory  # JAX from here on: a wrong config has ended by now
 
     model = config.model
     schedule = model.schedule
+    each = {} if _DEVICES.value is None else {"each_device": device_memory.held_by_each(problem, _DEVICES.value)}
     facts = {
         "parameters": accounting.count_parameters(problem),
         "flops_per_example": accounting.paper_flops(problem),
         "flops_executed_per_example": accounting.executed_flops(problem),
-        "train_memory_bytes": accounting.train_memory_bytes(problem),
+        "train_memory_bytes": device_memory.train_memory_bytes(problem),
         "inputs": {"tokens": config.num_inputs, "channels": config.input_channels},
         "streams": {spec.name: {"grid": list(spec.grid), "features": spec.num_features} for spec in config.inputs},
         "classes": len(problem.classes),
         "schedule": [list(use) for use in schedule],
         "forms": accounting.core_forms(problem),
         "modules": accounting.module_parameters(problem),
+        **each,
     }
     if _JSON.value:
         say(json.dumps(facts))
@@ -57,6 +71,8 @@ def main() -> None:
         "steps": f"{problem.num_steps:,}",
     }
     say(table(["", ""], list(rows.items())))
+    if each:
+        say(_held(facts["each_device"], config))
     if schedule:
         say("\nschedule (module, weights it uses)")
         names = {"cross_attend": "cross_attend", "self_attends": f"{model.num_self_attends_per_block} x self_attend"}
@@ -64,6 +80,16 @@ def main() -> None:
         say(_forms(facts["forms"]))
     say("\nparameters by part")
     say(table(["part", "parameters"], [[name, f"{count:,}"] for name, count in facts["modules"].items()]))
+
+
+def _held(found: dict, config: Config) -> str:
+    """What each device holds."""
+    mesh = " x ".join(f"{size} ({axis})" for axis, size in found["mesh"].items())
+    shards = config.mesh.virtual_shards
+    strict = "" if shards is None else f", strict: {shards} virtual shards"
+    held = {name: found[name] for name in HELD}
+    rows = [[words, quantity(held[name])] for name, words in HELD.items()] + [["together", quantity(sum(held.values()))]]
+    return f"\neach of {_DEVICES.value} devices, {mesh}{strict}\n{table(['of a training step', 'bytes'], rows)}"
 
 
 def _forms(found: dict) -> str:

@@ -26,6 +26,7 @@ from perceiver_jax.model import factory
 from perceiver_jax.model.config import FourierPositions, LearnedPositions, ModalityVectors, NoPositions, PerceiverConfig
 from perceiver_jax.runs import accounting
 from perceiver_jax.runs.problem import Problem, resolve
+from perceiver_jax.runs.programs import Programs
 from perceiver_jax.section import Section
 from perceiver_jax.settings.config import Config, parse
 from tests.settings import two_streams
@@ -317,6 +318,14 @@ def program(problem: Problem):
     return str(jax.make_jaxpr(lambda params, *given: nnx.merge(graph, params)(*given).logits)(params, inputs, masks))
 
 
+def traced_logits(problem: Problem):
+    """The traced program of a run's logits, in text."""
+    programs = Programs(problem)
+    state = programs.abstract_state
+    inputs, masks = accounting.example_shapes(problem, 2)
+    return str(jax.make_jaxpr(programs.logits)(state.evaluated, inputs, masks))
+
+
 def initialisation(problem: Problem):
     """The traced program that makes the initial parameters, in text."""
     parts = problem.config.model, problem.inputs, problem.task.num_outputs
@@ -348,6 +357,7 @@ EFFECTS = {
     "positions.max_resolution": ((8.0, 6.0), input_array),
     "head": ("query", parameters),
     "compute_dtype": ("bfloat16", program),
+    "matmul_precision": ("default", traced_logits),
     "remat": ("block", program),
 }
 EFFECTS_OF_LEARNED = {"positions.channels": (5, parameters), "positions.init_scale": (1.0, initialisation)}

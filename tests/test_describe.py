@@ -102,12 +102,12 @@ def test_the_largest_config_is_described_in_five_seconds(imagenet):
 
 @pytest.fixture
 def printed(monkeypatch, capsys):
-    def printed(*arguments, reported=""):
+    def printed(*arguments, reported="", code=0):
         monkeypatch.setattr(sys, "argv", ["describe", *arguments])
         with fresh_flags(), pytest.raises(SystemExit) as end:
             runpy.run_path(f"{ROOT}/scripts/describe.py", run_name="__main__")
         out, err = capsys.readouterr()
-        assert (end.value.code, err) == (0, reported)
+        assert (end.value.code, err) == (code, reported)
         return out
 
     return printed
@@ -142,6 +142,83 @@ def test_the_table_shows_schedule_sizes_and_parts(printed):
         ("task", "single_label, 10 classes"),
         ("steps", "3,000"),
     }
+
+
+HELD = ("parameters", "optimiser", "averages", "gradient", "batch", "activations")
+EIGHT = ("--config", f"{ROOT}/configs/digits.py", "--devices", "8")
+
+
+def held(printed, *settings):
+    """What each of eight devices holds for configs/digits.py, by its name."""
+    found = json.loads(printed(*EIGHT, *settings, "--json"))["each_device"]
+    mesh = found.pop("mesh")
+    assert tuple(found) == HELD
+    return list(mesh.values()), found
+
+
+def test_what_each_of_eight_devices_would_hold_is_told(printed):
+    mesh, each = held(printed)
+    assert mesh == [8, 1, 1]
+    copy = 4 * 28_044
+    batch = 64 // 8 * 8 * 8 * 4
+    exact = {"parameters": copy, "optimiser": 2 * copy + 4, "averages": copy, "gradient": copy, "batch": batch}
+    assert {name: each[name] for name in exact} == exact | {"optimiser": each["optimiser"]}
+    assert 2 * copy < each["optimiser"] <= 2 * copy + 8  # two moments and the counts of steps
+    accumulated = held(printed, "--config.optim.accumulation_steps=2")[1]
+    assert accumulated["activations"] == pytest.approx(each["activations"] / 2, rel=0.05)
+    assert accumulated["batch"] == batch
+
+
+def test_what_devices_share_each_holds_a_part_of(printed):
+    _, each = held(printed)
+    mesh, split = held(printed, "--config.mesh.model=4")
+    assert mesh == [2, 4, 1]
+    for name in ("parameters", "optimiser", "averages"):
+        assert each[name] / 4 < split[name] < each[name] / 2  # vectors, and what four do not divide, are whole
+    assert {name: split[name] for name in HELD[3:]} == {name: each[name] for name in HELD[3:]}
+    mesh, shared = held(printed, "--config.mesh.inputs=4")
+    assert mesh == [2, 1, 4]
+    assert shared["batch"] == each["batch"]  # four times the examples, a quarter of each
+
+
+def test_virtual_shards_are_held_one_at_a_time_and_their_sums(printed):
+    _, each = held(printed)
+    _, strict = held(printed, "--config.mesh.virtual_shards=32", "--config.mesh.model=4")
+    assert strict["parameters"] == each["parameters"]  # whole during the update
+    assert strict["gradient"] == 4 * each["gradient"]  # of one shard, of two and of four, and one that is added
+    assert strict["activations"] == pytest.approx(each["activations"] / 4, rel=0.1)
+
+
+def test_the_table_says_what_each_device_would_hold(printed):
+    _, each, *_ = printed(*EIGHT, "--config.mesh.model=4", "--config.mesh.virtual_shards=8").split("\n\n")
+    title, _, _, *rows = each.splitlines()
+    assert title == "each of 8 devices, 2 (data) x 4 (model) x 1 (inputs), strict: 8 virtual shards"
+    assert [line.split("  ")[0] for line in rows] == [
+        *("parameters", "optimiser", "running means", "gradient", "batch", "activations (estimate)", "together")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (("--config.mesh.model=3",), "error[2] mesh.model 3 does not divide 8 devices\n"),
+        (
+            ("--config.data.batch_size=12",),
+            "error[2] data.batch_size 12 is not divisible by 8 devices; try 8 or 16\n",
+        ),
+        (
+            ("--config.mesh.inputs=4", "--config.mesh.model=4"),
+            "error[2] mesh.model 4 does not divide 8 / 4 (mesh.inputs) devices\n",
+        ),
+        (
+            ("--config.mesh.virtual_shards=4",),
+            "error[2] mesh.virtual_shards 4 is not divisible by 8 devices\n"
+            "  expected: as many devices as a power of two, at most the shards\n  try: --config.mesh.virtual_shards=8\n",
+        ),
+    ],
+)
+def test_what_eight_devices_could_not_train_is_refused_as_training_would(settings, said, printed):
+    assert printed(*EIGHT, *settings, "--json", reported=said, code=2) == ""
 
 
 def test_data_that_are_not_there_are_counted_as_others_would_be_and_that_is_said(printed, tmp_path):

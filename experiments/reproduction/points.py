@@ -20,7 +20,7 @@ from perceiver_jax.settings.overrides import Override
 Key = frozenset[tuple[str, str]]
 
 # What differs between runs whose scores belong together: chance, and how the machine does the same sums.
-FREE = ("seed", "mesh.model", "mesh.inputs", "model.remat")
+FREE = ("seed", "model.remat")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

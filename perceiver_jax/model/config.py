@@ -98,6 +98,8 @@ class ModelConfig(Section):
     kind: str
     positions: by_stream(Positions)
     compute_dtype: Literal["float32", "bfloat16"]  # of activations; parameters and statistics stay float32
+    # Of products of float32, in JAX's words; "default" is the device's fastest: TF32 on GPUs, bfloat16 on TPUs.
+    matmul_precision: Literal["default", "bfloat16", "tensorfloat32", "float32"]
 
     @property
     def untrained_decay(self) -> float | None:

@@ -1,7 +1,8 @@
-"""What a config costs: parameters, floating-point operations, memory. Counted on the abstract model, without allocating."""
+"""What a config costs: parameters and floating-point operations. Counted on the abstract model, without allocating."""
 
 import math
 from collections import Counter
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import jax
@@ -10,9 +11,9 @@ from flax import nnx
 from jax.extend import core
 
 from perceiver_jax.model import factory, forms
+from perceiver_jax.model.config import InputSpec
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.system.parts import Label, label
-from perceiver_jax.training import optim
 
 REPEATED = ("cross_attends", "self_attends", "blocks")  # lists of modules, each of which is a part of the model
 
@@ -127,34 +128,19 @@ def _is_program(value: Any) -> bool:
     return isinstance(value, core.Jaxpr | core.ClosedJaxpr)
 
 
-def train_memory_bytes(problem: Problem) -> int:
-    """An estimate of the memory of one training step on one device.
-
-    Parameters, gradient and optimiser state, and everything that differentiation keeps of the forward pass of one
-    micro-batch, as traced; what the compiler merges, adds or copies besides is not in it.
-    """
-    config = problem.config
-    graph, params, untrained = nnx.split(abstract_model(problem), nnx.Param, nnx.BatchStat)
-    inputs, masks = example_shapes(problem, config.data.batch_size // config.optim.accumulation_steps)
-
-    def residuals(params: Any, untrained: Any, inputs: Any, masks: Any) -> Any:
-        return jax.vjp(lambda params: nnx.merge(graph, params, untrained, copy=True)(inputs, masks).logits, params)[1]
-
-    kept = jax.eval_shape(residuals, params, untrained, inputs, masks)
-    moments = jax.eval_shape(optim.optimizer(config.optim, problem.num_steps).init, params)
-    average = params if config.optim.ema_decay is not None else None
-    return sum(_num_bytes(tree) for tree in (params, params, moments, average, kept))  # the second: the gradient
-
-
 def example_shapes(problem: Problem, batch: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """The shapes of a batch's inputs and masks, by stream."""
-    specs = problem.inputs
+    return stream_shapes(problem.inputs, problem.masked, batch)
+
+
+def stream_shapes(specs: Iterable[InputSpec], masked: Collection[str], batch: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same of these streams, of which some are `masked`."""
+    specs = tuple(specs)
     inputs = {spec.name: jax.ShapeDtypeStruct((batch, *spec.grid, spec.num_features), jnp.float32) for spec in specs}
-    masks = {
-        spec.name: jax.ShapeDtypeStruct((batch, spec.num_inputs), bool) for spec in specs if spec.name in problem.masked
-    }
+    masks = {spec.name: jax.ShapeDtypeStruct((batch, spec.num_inputs), bool) for spec in specs if spec.name in masked}
     return inputs, masks
 
 
-def _num_bytes(tree: Any) -> int:
+def num_bytes(tree: Any) -> int:
+    """The bytes of a pytree's arrays, or of what has their shapes."""
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -177,7 +177,8 @@ class _Profile:
         mesh, config = self.programs.mesh, self.programs.problem.config
         seconds = {key: spent / self.window.num_steps for key, spent in self._spent().items()}
         dtype, step_seconds = config.model.compute_dtype, sum(seconds.values())
-        rate = matmul_rate(mesh, jnp.dtype(dtype))
+        with jax.default_matmul_precision(config.model.matmul_precision):
+            rate = matmul_rate(mesh, jnp.dtype(dtype))
         possible = rate * step_seconds
         device = mesh.devices.flat[0]
         facts = {"format": FORMAT, "first_step": self.window.after + 1, "steps": self.window.num_steps}

@@ -2,12 +2,13 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -18,10 +19,12 @@ from perceiver_jax.runs.problem import Problem
 from perceiver_jax.settings.config import Config
 from perceiver_jax.system import devices
 from perceiver_jax.system.crash_points import crash_point
+from perceiver_jax.system.each_device import everywhere, for_one_device
 from perceiver_jax.system.parts import part
 from perceiver_jax.tasks import Evaluation, Sums
 from perceiver_jax.training import checkpoint, optim
-from perceiver_jax.training.step import Batch, TrainState, Variables, train_step
+from perceiver_jax.training.step import Batch, TrainState, Variables, mean_gradient, parameter_update, train_step
+from perceiver_jax.training.strict import strict_step
 
 
 class Programs:
@@ -43,14 +46,13 @@ class Programs:
         self.abstract_state = jax.tree.map(_placed, shapes, self._sharding)  # shapes, types and shardings
 
     def _create(self) -> TrainState:
-        config, rngs = self.problem.config, nnx.Rngs(self.problem.config.seed)
-        model = factory.make_model(config.model, self.problem.inputs, self.problem.task.num_outputs, rngs)
-        variables = Variables(*nnx.state(model, nnx.Param, nnx.BatchStat))
-        return TrainState.create(variables, self.optimizer, config.optim.ema_decay is not None)
+        return new_state(self.problem, self.optimizer)
 
     def initial_state(self) -> TrainState:
         """The state before the first update; a function of the seed alone."""
-        return jax.jit(self._create, out_shardings=self._sharding)()
+        if self.problem.config.mesh.virtual_shards is None:
+            return jax.jit(self._create, out_shardings=self._sharding)()
+        return jax.device_put(everywhere(for_one_device(self._create)(), self.mesh), self._sharding)
 
     def restore(self, checkpoints: Path, step: int) -> TrainState:
         """The state saved at a step whose manifest has been verified.
@@ -63,18 +65,23 @@ class Programs:
         """The model's output for a batch of inputs; a trained state's `evaluated` are the variables to answer with."""
         model = nnx.merge(self.graph, *variables)
         model.eval()
-        with self._on_mesh():
+        with self._tracing():
             return model(inputs, masks, capture=capture)
 
-    def _on_mesh(self) -> contextlib.AbstractContextManager[Any]:
-        return jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh)
+    @contextlib.contextmanager
+    def _tracing(self) -> Iterator[None]:
+        """What holds for all that is traced within: who shares an example's inputs, and how exact products are."""
+        with contextlib.ExitStack() as stack:
+            if self.mesh.shape[devices.INPUTS] > 1:
+                stack.enter_context(jax.sharding.use_abstract_mesh(self.mesh.abstract_mesh))
+            stack.enter_context(jax.default_matmul_precision(self.problem.config.model.matmul_precision))
+            yield
 
     def _loss(self, variables: Variables, batch: Batch) -> tuple[jax.Array, tuple[Sums, Any]]:
         """The mean loss of a batch, its metric sums and what it sets of the model; with mixup or CutMix `labels` count."""
         crash_point("mid-compile")  # this is traced
         task, model = self.problem.task, nnx.merge(self.graph, *variables, copy=True)  # it sets its own
-        with self._on_mesh():
-            logits = model(batch["inputs"], batch["masks"]).logits
+        logits = model(batch["inputs"], batch["masks"]).logits
         with part("loss"):
             each = task.losses(logits, batch["labels"])
             if self.problem.mixes:
@@ -84,11 +91,18 @@ class Programs:
 
     @functools.cached_property
     def step(self) -> Callable[[TrainState, Batch], tuple[TrainState, Sums]]:
-        """The jitted update (state, batch) -> (next state, metric sums); the state given is used up."""
-        config = self.problem.config.optim
-        decays = config.ema_decay, self.problem.config.model.untrained_decay
-        step = train_step(self._loss, self.optimizer, config.accumulation_steps, *decays)
-        return jax.jit(step, donate_argnums=0, out_shardings=(self._sharding, self._everywhere))
+        """The update (state, batch) -> (next state, metric sums); the state given is used up.
+
+        One jitted program, but with `mesh.virtual_shards` a function of several.
+        """
+        config = self.problem.config
+        # All of it: the backward pass is traced after the loss.
+        gradient = self._tracing()(mean_gradient(self._loss, config.optim.accumulation_steps))
+        update = parameter_update(self.optimizer, config.optim.ema_decay, config.model.untrained_decay)
+        if config.mesh.virtual_shards is not None:
+            return strict_step(gradient, update, self.mesh, self._sharding, config.mesh.virtual_shards)
+        shardings = (self._sharding, self._everywhere)
+        return jax.jit(train_step(gradient, update), donate_argnums=0, out_shardings=shardings)
 
     @functools.cached_property
     def logits(self) -> Callable[[Variables, Streams, Streams], jax.Array]:
@@ -120,17 +134,29 @@ class Programs:
         """The jitted function (variables, inputs, masks) -> the latents as the head gets them."""
 
         def encode(variables: Variables, inputs: Streams, masks: Streams) -> jax.Array:
-            with self._on_mesh():
+            with self._tracing():
                 return nnx.merge(self.graph, *variables).encode(inputs, masks)
 
         return jax.jit(encode)
 
 
-def _training_mesh(config: Config) -> Mesh:
+def new_state(problem: Problem, optimizer: optax.GradientTransformation) -> TrainState:
+    """The state before the first update."""
+    config, rngs = problem.config, nnx.Rngs(problem.config.seed)
+    model = factory.make_model(config.model, problem.inputs, problem.task.num_outputs, rngs)
+    variables = Variables(*nnx.state(model, nnx.Param, nnx.BatchStat))
+    return TrainState.create(variables, optimizer, config.optim.ema_decay is not None)
+
+
+def divided(config: Config) -> dict[str, int]:
+    """The sizes, by name, that the devices of a training run must divide."""
     parts = config.optim.accumulation_steps
     name = "data.batch_size" if parts == 1 else "data.batch_size / optim.accumulation_steps"
-    sizes = {name: config.data.batch_size // parts, "data.eval_batch_size": config.data.eval_batch_size}
-    return devices.make_mesh(config.mesh.model, config.mesh.inputs, sizes)
+    return {name: config.data.batch_size // parts, "data.eval_batch_size": config.data.eval_batch_size}
+
+
+def _training_mesh(config: Config) -> Mesh:
+    return devices.make_mesh(config.mesh.model, config.mesh.inputs, divided(config), config.mesh.virtual_shards)
 
 
 def _placed(leaf: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:

@@ -64,7 +64,8 @@ class _Run:
         self.last, self.processes = problem.num_steps, processes.current()
         self.every = {name: problem.steps(getattr(self.config.train, name)) for name in EVENTS}
         self.programs = Programs(problem)
-        self.fingerprints = checkpoint.fingerprints(lasting(self.config), problem.fingerprint)
+        used = devices.described(self.programs.mesh, strict=self.config.mesh.virtual_shards is not None)
+        self.fingerprints = checkpoint.fingerprints(lasting(self.config), problem.fingerprint, used)
 
     def run(self) -> End:
         """The loop."""

@@ -18,6 +18,9 @@ def shrunk(config: Section, kept: Collection[str] = ()) -> dict[str, Any]:
     fitted = {f"model.{name}": (values["model"], value) for name, value in config.model.shrunk(values["model"]).items()}
     parts = math.gcd(values["data"]["batch_size"], values["optim"]["accumulation_steps"])
     fitted["optim.accumulation_steps"] = (values["optim"], parts)
+    if config.mesh.virtual_shards is not None:
+        shards = math.gcd(values["data"]["batch_size"] // parts, config.mesh.virtual_shards)
+        fitted["mesh.virtual_shards"] = (values["mesh"], shards)
     for name, (section, value) in fitted.items():
         if not _is_kept(name, kept):
             section[name.partition(".")[2]] = value

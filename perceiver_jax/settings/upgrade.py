@@ -35,7 +35,10 @@ def upgraded(config: ConfigDict, path: str) -> ConfigDict:
     if isinstance(changes, dict) and {"cutout_pixels", "translate_pixels"} <= changes.keys():
         lengths = {name: 1.0 * changes.pop(f"{name}_pixels") for name in ("cutout", "translate")}
         augment["randaugment"] = changes | {"unit": "pixels"} | lengths
+    model.setdefault("matmul_precision", "float32")
     if "kind" in model and model["kind"] == "perceiver":
         model["modality_vectors"] = None
+    if isinstance(values.get("mesh"), dict):
+        values["mesh"].setdefault("virtual_shards", None)
     print(f"note: config {path} is written for perceiver_jax 0.1; read as this version would write it", file=sys.stderr)
     return ConfigDict(values)

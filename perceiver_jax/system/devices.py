@@ -10,11 +10,13 @@ from typing import Any
 import jax
 import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.system.processor import num_cores
 
 INPUTS = "inputs"  # the axis of a mesh along which devices share the inputs of an example
+AXES = ("data", "model", INPUTS)
 
 
 def keep_compiled_programs() -> None:
@@ -41,25 +43,39 @@ def without_kept_programs() -> Iterator[None]:
         compilation_cache.reset_cache()
 
 
-def make_mesh(model: int, inputs: int, batch_sizes: dict[str, int]) -> Mesh:
+def make_mesh(model: int, inputs: int, batch_sizes: dict[str, int], virtual_shards: int | None = None) -> Mesh:
     """A mesh (data, model, inputs) of all devices, `model` and `inputs` of them along its second and third axis.
 
-    Raises Failure(CONFIG) where there are no devices of the platform asked for, they do not divide so, or a batch (sizes
-    by name) not among them.
+    Raises Failure(CONFIG) where there are no devices of the platform asked for, or `check_division` does.
     """
     devices = _devices()
-    n = len(devices)
-    if jax.local_device_count() % inputs:  # a host reads whole examples
-        raise Failure(Code.CONFIG, f"mesh.inputs {inputs} does not divide {jax.local_device_count()} devices of one host")
-    n //= inputs
+    check_division(len(devices), jax.local_device_count(), (model, inputs), batch_sizes, virtual_shards)
+    return _mesh(devices, model, inputs)
+
+
+def check_division(
+    count: int, of_host: int, shared: tuple[int, int], batch_sizes: dict[str, int], virtual_shards: int | None
+) -> None:
+    """Raises Failure(CONFIG) where `count` devices, `of_host` of them each host's, cannot train a run.
+
+    `shared` are those along the axes model and inputs. They must divide the devices, and those the virtual shards, if there
+    are any, and each batch (sizes by name).
+    """
+    model, inputs = shared
+    if of_host % inputs:  # a host reads whole examples
+        raise Failure(Code.CONFIG, f"mesh.inputs {inputs} does not divide {of_host} devices of one host")
+    n = count // inputs
     if n % model:
         sharing = "" if inputs == 1 else f" / {inputs} (mesh.inputs)"
-        raise Failure(Code.CONFIG, f"mesh.model {model} does not divide {len(devices)}{sharing} devices")
+        raise Failure(Code.CONFIG, f"mesh.model {model} does not divide {count}{sharing} devices")
+    if virtual_shards is not None and virtual_shards % n:
+        what = f"mesh.virtual_shards {virtual_shards} is not divisible by {n} devices"
+        hint = f"--config.mesh.virtual_shards={n}" if n.bit_count() == 1 else f"{2 ** (n.bit_length() - 1)} of the devices"
+        raise Failure(Code.CONFIG, what, expected="as many devices as a power of two, at most the shards", hint=hint)
     for name, size in batch_sizes.items():
         if size % n:
             near = " or ".join(str(b) for b in (size // n * n, (size // n + 1) * n) if b)
             raise Failure(Code.CONFIG, f"{name} {size} is not divisible by {n} devices; try {near}")
-    return _mesh(devices, model, inputs)
 
 
 def answering_mesh(model: int, inputs: int) -> Mesh:
@@ -82,7 +98,17 @@ def _devices() -> list[jax.Device]:
 
 
 def _mesh(devices: list[jax.Device], model: int, inputs: int) -> Mesh:
-    return Mesh(np.asarray(devices).reshape(-1, model, inputs), ("data", "model", INPUTS))
+    return Mesh(np.asarray(devices).reshape(-1, model, inputs), AXES)
+
+
+def described(mesh: Mesh, strict: bool) -> str:
+    """What of the devices decides the bits of a run: their kind and, unless it is strict, how many share what."""
+    kind = mesh.devices.flat[0].device_kind
+    if strict:
+        return f"{kind}, any number"
+    cores = f" on {num_cores()} cores" if mesh.devices.flat[0].platform == "cpu" else ""
+    shared = [f", {mesh.shape[axis]} along {axis}" for axis in ("model", INPUTS) if mesh.shape[axis] > 1]
+    return f"{mesh.size} x {kind}{cores}{''.join(shared)}"
 
 
 def this_host() -> dict[str, int]:
@@ -101,7 +127,7 @@ def batch_sharding(mesh: Mesh, shares_inputs: bool) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(("data", "model"), *((INPUTS,) if shares_inputs else ())))
 
 
-def state_sharding(mesh: Mesh, state: Any) -> Any:
+def state_sharding(mesh: Mesh | AbstractMesh, state: Any) -> Any:
     """Each array split along its longest axis that the mesh's `model` axis divides; small ones whole everywhere."""
 
     def sharding(leaf: jax.ShapeDtypeStruct) -> NamedSharding:

@@ -25,7 +25,6 @@ import perceiver_jax
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system import disk
 from perceiver_jax.system.crash_points import crash_point
-from perceiver_jax.system.processor import num_cores
 from perceiver_jax.training.manifest import Manifest, commit, prune, steps
 
 ARRAYS = "arrays"  # Orbax's directory in a step
@@ -33,21 +32,20 @@ BYTES_BESIDE = 1_200  # of a checkpoint beside each array's own: its entries in 
 SETTLE_SECONDS = 0.3  # for the writes that Orbax leaves running when one is refused
 
 
-def fingerprints(settings: Mapping[str, str], data: str) -> dict[str, str]:
+def fingerprints(settings: Mapping[str, str], data: str, devices: str) -> dict[str, str]:
     """What a run depends on, saved with each step: on resume settings and data must match, code and numerics may differ.
 
-    `settings` are those that decide what is learned, by name, `data` identifies the prepared data.
+    `settings` are those that decide what is learned, by name, `data` identifies the prepared data, and `devices` describes
+    what of them decides bits.
     """
     import jax
     import jaxlib
 
-    kind = jax.devices()[0].device_kind
-    cores = f" on {num_cores()} cores" if jax.default_backend() == "cpu" else ""
     return {
         "config": settings_sha256(settings),
         "data": data,
         "code": code_version(),
-        "numerics": f"jax {jax.__version__}, jaxlib {jaxlib.__version__}, {jax.device_count()} x {kind}{cores}",
+        "numerics": f"jax {jax.__version__}, jaxlib {jaxlib.__version__}, {devices}",
     }
 
 

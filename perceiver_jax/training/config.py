@@ -64,9 +64,30 @@ class TrainConfig(Section):
 
 
 class MeshConfig(Section):
-    """How the devices are used: all of them split the batch, or the inputs of its examples too."""
+    """How the devices are used: all of them split the batch, or the inputs of its examples too.
 
-    model: (
-        Count  # devices along the axis `model`, among which parameters and optimiser state are split too; 1: each holds all
-    )
-    inputs: Count  # devices of one host that share each example's inputs, split along their first axis; 1: each reads all
+    How many share what may change between the launches of a run, like the number of devices: it changes roundings only.
+    """
+
+    # Devices along the axis `model`, among which parameters and optimiser state are split too; 1: each holds all.
+    model: Annotated[Count, HARMLESS]
+    # Devices of one host that share each example's inputs, split along their first axis; 1: each reads all.
+    inputs: Annotated[Count, HARMLESS]
+    # Strict: a batch is this many parts, whose gradients are summed in an order of their own, so that the bits of a run are
+    # the same on any number of devices. None: the fastest sums, which differ in their roundings.
+    virtual_shards: Count | None
+
+    @model_validator(mode="after")
+    def _check(self) -> "MeshConfig":
+        shards = self.virtual_shards
+        if shards is None:
+            return self
+        if shards.bit_count() != 1:
+            lower = 2 ** (shards.bit_length() - 1)
+            raise ValueError(f"mesh.virtual_shards {shards}: expected a power of two, or None; try {lower} or {2 * lower}")
+        if self.inputs > 1:
+            raise ValueError(
+                f"mesh.inputs {self.inputs} with mesh.virtual_shards {shards}: a shard's examples are read whole, as their"
+                " parts would be merged with other roundings; try mesh.inputs 1, or mesh.virtual_shards None"
+            )
+        return self

@@ -55,16 +55,16 @@ class TrainState:
         return Variables(self.params if self.ema is None else self.ema, self.untrained)
 
 
-def train_step(
-    loss: Loss,
-    optimizer: optax.GradientTransformation,
-    accumulation_steps: int,
-    ema_decay: float | None,
-    untrained_decay: float | None,
-) -> Callable[[TrainState, Batch], tuple[TrainState, Sums]]:
-    """The function (state, batch) -> (next state, metric sums with `grad_norm`), to be jitted with the state donated.
+# What a batch gives: its metric sums, then the gradient of its mean loss and what it sets of the untrained variables.
+Gradient = Callable[[Variables, Batch], tuple[Sums, tuple[Any, Any]]]
+# The next state by what a batch gave, and its metric sums with `grad_norm`.
+Update = Callable[[TrainState, Sums, tuple[Any, Any]], tuple[TrainState, Sums]]
 
-    Where a running mean of the parameters is evaluated, that of what is untrained is no faster: they belong together.
+
+def mean_gradient(loss: Loss, accumulation_steps: int) -> Gradient:
+    """The function (variables, batch) -> (metric sums, (mean gradient, mean of what is set)).
+
+    The batch is read in as many micro-batches as there are steps, one after the other.
     """
 
     def gradient(variables: Variables, batch: Batch) -> tuple[Sums, tuple[Any, Any]]:
@@ -73,7 +73,6 @@ def train_step(
         return sums, (grads, untrained)
 
     def accumulated(variables: Variables, batch: Batch) -> tuple[Sums, tuple[Any, Any]]:
-        """Sums, mean gradient and what is set in the mean, one micro-batch after the other."""
         # Every k-th example: each device keeps examples it already holds.
         micro = jax.tree.map(lambda x: x.reshape(-1, accumulation_steps, *x.shape[1:]).swapaxes(0, 1), batch)
         like = jax.eval_shape(gradient, variables, jax.tree.map(lambda x: x[0], micro))
@@ -83,9 +82,19 @@ def train_step(
             total, _ = jax.lax.scan(add, zero, micro)
             return total[0], jax.tree.map(lambda sum_: sum_ / accumulation_steps, total[1])
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
-        variables = Variables(state.params, state.untrained)
-        sums, (grads, untrained) = (gradient if accumulation_steps == 1 else accumulated)(variables, batch)
+    return gradient if accumulation_steps == 1 else accumulated
+
+
+def parameter_update(
+    optimizer: optax.GradientTransformation, ema_decay: float | None, untrained_decay: float | None
+) -> Update:
+    """The function (state, metric sums, (mean gradient, mean of what is set)) -> (next state, sums with `grad_norm`).
+
+    Where a running mean of the parameters is evaluated, that of what is untrained is no faster: they belong together.
+    """
+
+    def update(state: TrainState, sums: Sums, means: tuple[Any, Any]) -> tuple[TrainState, Sums]:
+        grads, untrained = means
         with part("optimiser"):
             updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
             params = optax.apply_updates(state.params, updates)
@@ -94,5 +103,14 @@ def train_step(
                 untrained = optim.ema(state.untrained, untrained, max(untrained_decay, ema_decay or 0.0), state.step)
             state = TrainState(state.step + 1, params, opt_state, average, untrained)
             return state, sums | {"grad_norm": optax.tree.norm(grads)}
+
+    return update
+
+
+def train_step(gradient: Gradient, update: Update) -> Callable[[TrainState, Batch], tuple[TrainState, Sums]]:
+    """The function (state, batch) -> (next state, metric sums with `grad_norm`), to be jitted with the state donated."""
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
+        return update(state, *gradient(Variables(state.params, state.untrained), batch))
 
     return step

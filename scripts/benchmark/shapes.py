@@ -163,6 +163,7 @@ def _shape(
         positions=_fourier(grid, bands) if bands else {"kind": "none"},
         head="mean_linear",
         compute_dtype="float32",
+        matmul_precision="float32",
         remat="none",
     )
     return Shape(name, model, (InputSpec("inputs", grid, num_features),), num_classes, batch)

@@ -17,7 +17,13 @@ GRID, FEATURES, CLASSES = (6, 8), 2, 3
 FOURIER = FourierPositions(kind="fourier", num_bands=2, max_resolution=(6.0, 8.0))
 LEARNED = LearnedPositions(kind="learned", channels=5, init_scale=1.0)
 NONE = NoPositions(kind="none")
-SHARED = {"positions": FOURIER, "permutation_seed": None, "compute_dtype": "float32", "remat": "none"}
+SHARED = {
+    "positions": FOURIER,
+    "permutation_seed": None,
+    "compute_dtype": "float32",
+    "matmul_precision": "float32",
+    "remat": "none",
+}
 LAYERS = {"channels": 8, "num_layers": 2, "num_heads": 2, "widening_factor": 2}
 MODELS = {
     "transformer": (Transformer, TransformerConfig(kind="transformer", **SHARED, **LAYERS)),

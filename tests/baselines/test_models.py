@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from perceiver_jax.tasks.single_label import losses
-from perceiver_jax.training.step import TrainState, Variables, train_step
+from perceiver_jax.training.step import TrainState, Variables, mean_gradient, parameter_update, train_step
 from tests.baselines import small
 
 KINDS = pytest.mark.parametrize("kind", list(small.MODELS))
@@ -38,7 +38,7 @@ def test_pictures_bright_on_the_left_are_reported_from_those_bright_on_the_right
         value = losses.softmax_cross_entropy(model(batch["inputs"]).logits, batch["labels"], 0.0).mean()
         return value, ({"loss": value}, nnx.state(model, nnx.BatchStat))
 
-    update = train_step(loss, optimizer, 1, None, small.config(kind).untrained_decay)
+    update = train_step(mean_gradient(loss, 1), parameter_update(optimizer, None, small.config(kind).untrained_decay))
 
     def run():
         variables = Variables(*nnx.state(small.model(kind), nnx.Param, nnx.BatchStat))

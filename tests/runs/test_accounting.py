@@ -12,7 +12,7 @@ from configs import digits, point_folder
 from perceiver_jax.data.sources import Contents
 from perceiver_jax.model.attention import SelfAttend
 from perceiver_jax.model.config import InputSpec
-from perceiver_jax.runs import accounting
+from perceiver_jax.runs import accounting, device_memory
 from perceiver_jax.runs.problem import Problem, make, resolve
 from perceiver_jax.settings.config import parse
 from tests.baselines import small
@@ -223,7 +223,7 @@ SMALL = {"model__num_blocks": 1, "model__num_cross_attends": 1}
 
 @functools.cache
 def memory(**changes) -> int:
-    return accounting.train_memory_bytes(problem(**SMALL, **changes))
+    return device_memory.train_memory_bytes(problem(**SMALL, **changes))
 
 
 def test_memory_is_parameters_and_a_share_for_each_example():
@@ -235,7 +235,8 @@ def test_memory_is_parameters_and_a_share_for_each_example():
 
 
 def test_micro_batches_need_the_memory_of_their_own_size():
-    assert memory(data__batch_size=64, optim__accumulation_steps=2) == memory(data__batch_size=32)
+    pictures = 32 * 8 * 8 * 4  # the other half of the batch
+    assert memory(data__batch_size=64, optim__accumulation_steps=2) == memory(data__batch_size=32) + pictures
 
 
 def test_an_average_of_the_parameters_is_one_copy_more():

@@ -88,7 +88,7 @@ def test_a_checkpoint_of_another_length_is_this_runs_only_where_that_is_recorded
     """In its config.json, which may be gone."""
     saved, data = manifest.verify(short / "checkpoints", 6), problem_of(*SETTINGS).fingerprint
     before, now = (lasting(config_of(*SETTINGS, of_length(f"{count} steps"))) for count in (6, 12))
-    prints = checkpoint.fingerprints(now, data)
+    prints = checkpoint.fingerprints(now, data, "1 x cpu")
     checkpoint.compare(saved, prints, ["other", checkpoint.settings_sha256(before)])
     with pytest.raises(Failure, match="checkpoint 6 was trained with other settings"):
         checkpoint.compare(saved, prints, ["other"])

@@ -87,6 +87,13 @@ def test_a_number_of_steps_that_is_none_is_refused(launcher, tmp_path, steps):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_step_of_many_programs_is_refused(launcher, tmp_path):
+    run = launcher.train(tmp_path / "run", *SETTINGS, "--profile=2", "--config.mesh.virtual_shards=8")
+    assert run.wait() == Code.CONFIG
+    assert run.stderr.startswith("error[2] --profile with mesh.virtual_shards 8: a step is many programs then")
+    assert not (tmp_path / "run").exists()
+
+
 # What may come in between, on a program of its own
 
 
@@ -94,7 +101,7 @@ class Squares(Programs):
     """A program whose step squares a matrix."""
 
     def __init__(self):
-        config = SimpleNamespace(model=SimpleNamespace(compute_dtype="float32"))
+        config = SimpleNamespace(model=SimpleNamespace(compute_dtype="float32", matmul_precision="float32"))
         self.problem = SimpleNamespace(config=config, num_steps=100)
         self.mesh = Mesh(jax.devices()[:1], "data")
         self.step = jax.jit(self._step)

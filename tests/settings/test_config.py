@@ -98,6 +98,7 @@ def test_tiny_keeps_what_is_small_enough():
         {"model.latent_channels": 72, "model.num_self_attend_heads": 9},
         {"optim.accumulation_steps": 16},
         {"optim.accumulation_steps": 3, "data.batch_size": 33},
+        {"optim.accumulation_steps": 2, "mesh.virtual_shards": 32},
         {"model.positions": {"kind": "learned", "channels": 30, "init_scale": 1.0}, "model.num_cross_attend_heads": 31},
     ],
     ids=str,
@@ -105,7 +106,8 @@ def test_tiny_keeps_what_is_small_enough():
 def test_tiny_still_divides_what_it_shrinks(changes):
     tiny = parse(with_changes(digits.get_config(), changes), shrink=True)
     assert tiny.model.latent_channels % tiny.model.num_self_attend_heads == 0
-    assert tiny.data.batch_size % tiny.optim.accumulation_steps == 0
+    assert tiny.data.batch_size % (tiny.optim.accumulation_steps * (tiny.mesh.virtual_shards or 1)) == 0
+    assert (tiny.mesh.virtual_shards is None) == ("mesh.virtual_shards" not in changes)
     assert tiny.input_channels % tiny.model.num_cross_attend_heads == 0
 
 
@@ -115,7 +117,14 @@ KINDS = "\n  expected: one of flat_cosine, constant, steps"
 STEPS = {"kind": "steps", "factor": 0.1}
 FOURIER = {"kind": "fourier", "num_bands": 4, "max_resolution": (8.0, 8.0)}
 RESNET = {
-    **{"kind": "resnet", "positions": FOURIER, "permutation_seed": None, "compute_dtype": "float32", "remat": "none"},
+    **{
+        "kind": "resnet",
+        "positions": FOURIER,
+        "permutation_seed": None,
+        "compute_dtype": "float32",
+        "matmul_precision": "float32",
+        "remat": "none",
+    },
     **{"stage_blocks": (1, 1), "stem_channels": 4, "statistics_decay": 0.9},
 }
 RISING = "expected rising fractions of the run between 0 and 1"
@@ -161,6 +170,22 @@ FAULTS = [
     ({"model.latent_channels": 0}, "model.latent_channels: expected integer >= 1, got 0"),
     ({"mesh.model": 0}, "mesh.model: expected integer >= 1, got 0"),
     ({"mesh.inputs": 3}, "mesh.inputs 3 does not divide the 8 of the inputs' first axis"),
+    ({"mesh.virtual_shards": 0}, "mesh.virtual_shards: expected integer >= 1 or None, got 0"),
+    ({"mesh.virtual_shards": MISSING}, f"missing key mesh.virtual_shards{WRITTEN_OUT}"),
+    (
+        {"mesh.virtual_shards": 12},
+        "mesh.virtual_shards 12: expected a power of two, or None; try 8 or 16",
+    ),
+    (
+        {"mesh.virtual_shards": 8, "mesh.inputs": 2},
+        "mesh.inputs 2 with mesh.virtual_shards 8: a shard's examples are read whole, as their parts would be merged with"
+        " other roundings; try mesh.inputs 1, or mesh.virtual_shards None",
+    ),
+    ({"mesh.virtual_shards": 128}, "mesh.virtual_shards 128 does not divide data.batch_size 64"),
+    (
+        {"mesh.virtual_shards": 64, "optim.accumulation_steps": 4},
+        "mesh.virtual_shards 64 does not divide data.batch_size / optim.accumulation_steps 16",
+    ),
     ({"seed": -1}, f"{SEED} -1"),
     ({"seed": 2**32}, f"{SEED} {2**32}"),
     ({"seed": 2**64}, f"{SEED} {2**64}"),

@@ -89,7 +89,14 @@ VECTORS = {"channels": 3, "init_scale": 0.02}
 FOURIER = two_streams.get_config().model.positions.image.to_dict()
 RESNET = {
     **{"kind": "resnet", "positions": two_streams.get_config().model.positions.to_dict(), "permutation_seed": None},
-    **{"compute_dtype": "float32", "remat": "none", "stage_blocks": (1,), "stem_channels": 4, "statistics_decay": 0.9},
+    **{
+        "compute_dtype": "float32",
+        "matmul_precision": "float32",
+        "remat": "none",
+        "stage_blocks": (1,),
+        "stem_channels": 4,
+        "statistics_decay": 0.9,
+    },
 }
 MIXING = imagenet.get_config("io").augment.to_dict()
 

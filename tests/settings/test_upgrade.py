@@ -83,7 +83,7 @@ def as_0_1(config: ConfigDict, *added: str) -> ConfigDict:
     data, optim = values["data"], values["optim"]
     data["source"], optim["name"] = data.pop("kind"), optim.pop("kind")
     values["train"]["label_smoothing"] = values.pop("task")["label_smoothing"]
-    del values["views"], data["sampling"]
+    del values["views"], data["sampling"], values["mesh"]["virtual_shards"], values["model"]["matmul_precision"]
     values["model"].pop("modality_vectors", None)
     for name in added:
         del data[name]

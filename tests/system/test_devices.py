@@ -2,9 +2,13 @@
 
 import itertools
 import json
+import math
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import jax
 import numpy as np
@@ -12,13 +16,15 @@ import pytest
 
 from perceiver_jax.data import pipeline
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.runs import accounting, device_memory
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system import devices
 from perceiver_jax.training import checkpoint
 from tests.baselines import small
 from tests.launch import SMALL, on_devices, problem_of
 
-STEPS = 5
+STEPS, FIRST = 20, 5
+COUNTS = (1, 2, 4, 8)
 SIZES = ["--config.data.batch_size=16", "--config.data.eval_batch_size=16"]
 SETTINGS = [*SMALL, "--config.model.num_blocks=1", *SIZES]
 RESNET = [small.of_digits("resnet", stage_blocks=(1,)), "--config.optim.learning_rate=0.01", *SIZES]
@@ -29,6 +35,10 @@ WRONG = {
         "error[2] data.batch_size / optim.accumulation_steps 4 is not divisible by 8 devices; try 8"
     ),
     "--config.data.eval_batch_size=100": "error[2] data.eval_batch_size 100 is not divisible by 8 devices; try 96 or 104",
+    "--config.mesh.virtual_shards=4": (
+        "error[2] mesh.virtual_shards 4 is not divisible by 8 devices\n"
+        "  expected: as many devices as a power of two, at most the shards\n  try: --config.mesh.virtual_shards=8"
+    ),
 }
 SPLITS = [  # among 4: the shape, and the axis that is split
     [[8, 16], 1],
@@ -38,15 +48,24 @@ SPLITS = [  # among 4: the shape, and the axis that is split
     [[64], None],  # vectors are small
     [[], None],
 ]
+LITTLE = [*SMALL, *SIZES]
+STRICT = ["--config.mesh.virtual_shards=8", "--config.optim.accumulation_steps=2", "--config.optim.ema_decay=0.9"]
+STRICT = [*LITTLE, *STRICT]
+SHARING = {1: 1, 2: 1, 4: 2, 8: 8}  # mesh.model of strict runs, by the number of devices
+PAIRED = {"latents": (16, 4), "bias": (24,), "step": ()}
 MESHES = [(1, 1), (4, 1), (1, 4), (2, 2)]  # mesh.model and mesh.inputs, among 8
 EIGHT = """
 import json, sys
 from pathlib import Path
 from tests.system import test_devices as here
+place = lambda name: Path(sys.argv[1], str(name))
 print(json.dumps({"refused": [here.refusal(setting) for setting in here.WRONG],
                   "splits": [[shape, here.split_axis(shape)] for shape, _ in here.SPLITS],
-                  "runs": [here.train(*mesh, Path(sys.argv[1], str(i))) for i, mesh in enumerate(here.MESHES)],
-                  "resnet": here.train(4, 1, Path(sys.argv[1], "resnet"), here.RESNET)}))
+                  "runs": [here.train(*mesh, place(i)) for i, mesh in enumerate(here.MESHES)],
+                  "two": here.train(1, 1, place("two"), count=2),
+                  "strict": [here.strict(n, place(f"strict{n}")) for n in here.COUNTS[1:]],
+                  "pairs": here.pairs(place("pairs")),
+                  "resnet": here.train(4, 1, place("resnet"), here.RESNET, last=here.FIRST)}))
 """
 
 
@@ -64,21 +83,38 @@ def split_axis(shape):
     return spec.index("model") if "model" in spec else None
 
 
-def train(model, inputs, directory, settings=SETTINGS):
-    """A few steps on all devices of this process: losses, what the first device holds, the hash of the state saved."""
-    problem = problem_of(*settings, f"--config.mesh.model={model}", f"--config.mesh.inputs={inputs}")
-    programs = Programs(problem)
-    state, losses = programs.initial_state(), []
-    batches = pipeline.train_batches(problem.data, problem.config.seed, 0)
-    for batch in itertools.islice(batches, STEPS):
+def mesh_of(count):
+    """The first devices of this process, which split a state among all of them."""
+    with mock.patch.object(devices, "_devices", return_value=jax.devices()[:count]):
+        return devices.make_mesh(count, 1, {})
+
+
+def programs_of(model, inputs, settings=SETTINGS, count=None):
+    """Those of a config on the first `count` devices of this process, or on all."""
+    with mock.patch.object(devices, "_devices", return_value=jax.devices()[:count]):
+        return Programs(problem_of(*settings, f"--config.mesh.model={model}", f"--config.mesh.inputs={inputs}"))
+
+
+def train(model, inputs, directory, settings=SETTINGS, count=None, first=0, last=STEPS, between=None):
+    """A few steps: losses, what the first device holds, the hash of the state saved in `directory`.
+
+    They go on from step `first` as it is saved there, if that is not the beginning; `between` is another step that is saved.
+    """
+    programs = programs_of(model, inputs, settings, count)
+    state, losses = programs.restore(directory, first) if first else programs.initial_state(), []
+    directory.mkdir(exist_ok=True)
+    batches = pipeline.train_batches(programs.problem.data, programs.problem.config.seed, first)
+    for step, batch in zip(range(first, last), batches, strict=False):
+        if step == between:
+            checkpoint.save(directory, step, state, {}, keep=2)
         state, sums = programs.step(state, devices.to_devices(batch, programs.mesh))
         losses.append(float(sums["loss"]) / float(sums["weight"]))
     batches.close()
     arrays = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in _leaves(state)}
-    directory.mkdir()
-    checkpoint.save(directory, STEPS, state, {}, keep=1)
+    checkpoint.save(directory, last, state, {}, keep=2)
     return {
-        "devices": jax.device_count(),
+        "devices": programs.mesh.size,
+        **(facts_of(compiled(programs)) if settings is SETTINGS else {}),
         "losses": losses,
         "bytes": sum(leaf.addressable_shards[0].data.nbytes for leaf in arrays.values()),
         "whole": sum(leaf.nbytes for leaf in arrays.values()),
@@ -87,6 +123,50 @@ def train(model, inputs, directory, settings=SETTINGS):
         "divisible": [name for name, leaf in arrays.items() if leaf.ndim > 1 and any(n % 4 == 0 for n in leaf.shape)],
         "state_sha256": checkpoint.state_sha256(state),
     }
+
+
+def strict(count, directory):
+    """The hash of a strict run of four steps, saved after two and at its end."""
+    return train(SHARING[count], 1, directory, STRICT, count, last=4, between=2)["state_sha256"]
+
+
+def pairs(directory):
+    """The hash of a state that is saved by each number of devices, a part on each, and restored by each, and on how many."""
+    directory.mkdir()
+    rng = np.random.default_rng(0)
+    state = {name: rng.normal(size=shape).astype(np.float32) for name, shape in PAIRED.items()}
+    found = []
+    for a, b in itertools.product(COUNTS, COUNTS):
+        here, there = (devices.state_sharding(mesh_of(n), jax.eval_shape(lambda: state)) for n in (a, b))
+        checkpoint.save(directory, a, jax.device_put(state, here), {}, keep=len(COUNTS))
+        like = jax.tree.map(lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), state, there)
+        back = checkpoint.restore(directory, a, like)
+        found.append([checkpoint.state_sha256(back), back["latents"].addressable_shards[0].data.shape[0]])
+    return [checkpoint.state_sha256(state), found]
+
+
+def facts_of(program):
+    """A program's collectives, as their kind and the shapes that each gives, `f32[8,8]`; and its memory on each device."""
+    found = re.findall(r"= (.*?) (all-\w+|reduce-scatter|collective-\w+)(?:-start)?\(", program.as_text())
+    memory = program.memory_analysis()
+    return {
+        "collectives": [[kind, re.findall(r"\w+\[[\d,]*\]", result)] for result, kind in found],
+        "argument_bytes": memory.argument_size_in_bytes,
+        "temporary_bytes": memory.temp_size_in_bytes,
+    }
+
+
+def compiled(programs):
+    """The compiled step of a run."""
+    mesh, size = programs.mesh, programs.problem.config.data.batch_size
+    inputs, masks = accounting.example_shapes(programs.problem, size)
+    shapes = {"inputs": inputs, "masks": masks, "labels": jax.ShapeDtypeStruct((size,), np.int32)}
+
+    def placed(name):
+        sharding = devices.batch_sharding(mesh, name in ("inputs", "masks"))
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes[name])
+
+    return programs.step.lower(programs.abstract_state, {name: placed(name) for name in shapes}).compile()
 
 
 def _leaves(state):
@@ -103,22 +183,95 @@ def eight(tmp_path_factory):
     return json.loads(run.stdout), directory
 
 
-def test_eight_devices_have_the_losses_of_one(eight, tmp_path):
-    found, _ = eight
-    alone = train(1, 1, tmp_path / "one")
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    """The same run on one device, and where it saved."""
+    directory = tmp_path_factory.mktemp("one")
+    return train(1, 1, directory), directory
+
+
+def test_eight_devices_have_the_losses_of_one(eight, one):
+    found, alone = eight[0], one[0]
     assert alone["devices"] == 1
     assert alone["losses"][0] != alone["losses"][-1]
-    assert len(found["runs"]) == len(MESHES)
-    for run in found["runs"]:
-        assert run["devices"] == 8
+    assert [run["devices"] for run in (*found["runs"], found["two"])] == [8] * len(MESHES) + [2]
+    for run in (*found["runs"], found["two"]):
         np.testing.assert_allclose(
-            run["losses"], alone["losses"], rtol=3e-6
+            run["losses"][:FIRST], alone["losses"][:FIRST], rtol=3e-6
         )  # float32's 1e-7, grown by sums of ten terms and by LAMB
+
+
+def test_parameters_stay_the_same_in_their_first_digits_however_they_are_computed(eight, one):
+    programs = Programs(problem_of(*SETTINGS))
+
+    def parameters(directory):
+        return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(programs.restore(directory, STEPS).params)])
+
+    expected = parameters(one[1])
+    found, directory = eight
+    for name, run in {**{str(i): run for i, run in enumerate(found["runs"])}, "two": found["two"]}.items():
+        assert np.linalg.norm(parameters(directory / name) - expected) <= 1e-5 * np.linalg.norm(expected)
+        assert run["state_sha256"] != one[0]["state_sha256"]  # or strict runs would show nothing
+
+
+def test_strict_runs_have_the_same_bits_on_any_number_and_resumed_on_another(eight, tmp_path):
+    found, directory = eight
+    alone = strict(1, tmp_path / "one")
+    assert found["strict"] == [alone] * 3
+    shutil.rmtree(directory / "strict4" / "4")
+    resumed = train(1, 1, directory / "strict4", STRICT, first=2, last=4)
+    assert resumed["state_sha256"] == alone
+    halfway = Programs(problem_of(*STRICT)).restore(directory / "strict4", 2)
+    assert checkpoint.state_sha256(halfway) != alone
+
+
+@pytest.mark.parametrize("which", range(len(MESHES)))
+def test_a_compiled_step_takes_what_is_told_without_the_devices(eight, which):
+    model, inputs = MESHES[which]
+    problem = problem_of(*SETTINGS, f"--config.mesh.model={model}", f"--config.mesh.inputs={inputs}")
+    told, run = device_memory.held_by_each(problem, 8), eight[0]["runs"][which]
+    step, labels = 4, 4 * 16 // (8 // inputs)
+    given = sum(told[name] for name in ("parameters", "optimiser", "averages", "batch"))
+    assert run["argument_bytes"] == given + step + labels
+    assert 0.5 < run["temporary_bytes"] / (told["gradient"] + told["activations"]) < 2.5
+
+
+def size_of(shape):
+    """The elements of `f32[8,8]`."""
+    return math.prod(int(n) for n in re.findall(r"\d+", shape.partition("[")[2]))
+
+
+def test_devices_that_split_the_batch_exchange_once_what_they_found(eight):
+    """One sum has all gradients, or what they follow from, and the metrics; the other is one number, the logits' bound."""
+    found = eight[0]["runs"][0]["collectives"]
+    shapes = [leaf.shape for leaf in jax.tree.leaves(Programs(problem_of(*SETTINGS)).abstract_state.params)]
+    assert [kind for kind, _ in found] == ["all-reduce"] * 2
+    bound, sums = sorted((given for _, given in found), key=len)
+    assert bound == ["f32[]"]
+    assert sums[-3:] == ["f32[]"] * 3  # loss, correct answers, examples
+    assert len(sums[:-3]) <= len(shapes)
+    numbers = sum(map(math.prod, shapes))
+    assert 0.9 * numbers < sum(map(size_of, sums[:-3])) <= numbers
+
+
+def test_devices_that_split_the_state_gather_one_parameter_at_a_time_and_no_moments(eight):
+    found = eight[0]["runs"][1]["collectives"]
+    sizes = [math.prod(leaf.shape) for leaf in jax.tree.leaves(Programs(problem_of(*SETTINGS)).abstract_state.params)]
+    gathered = [given for kind, given in found if kind == "all-gather"]
+    assert gathered
+    assert {len(given) for given in gathered} == {1}
+    assert max(size_of(given[0]) for given in gathered) <= max(sizes)
+    assert sum(size_of(given[0]) for given in gathered) < 2 * sum(sizes)  # once forward, once backward
+
+
+def test_what_any_number_saves_any_number_restores(eight):
+    saved, found = eight[0]["pairs"]
+    assert found == [[saved, 16 // b] for _, b in itertools.product(COUNTS, COUNTS)]
 
 
 def test_a_resnet_normalises_by_the_examples_of_all_devices(eight, tmp_path):
     """Two examples a device have other means than all sixteen: with their own the losses would differ from the second on."""
-    found, alone = eight[0]["resnet"], train(1, 1, tmp_path / "one", RESNET)
+    found, alone = eight[0]["resnet"], train(1, 1, tmp_path / "one", RESNET, last=FIRST)
     assert (found["devices"], alone["devices"]) == (8, 1)
     assert any(name.startswith("params/blocks/0/expand/kernel") for name in found["split"])
     np.testing.assert_allclose(found["losses"], alone["losses"], rtol=3e-6)

@@ -435,14 +435,25 @@ def test_other_code_or_numerics_are_noted_in_one_line(capsys):
 
 def test_fingerprints_follow_settings_and_data_but_not_harmless_settings():
     base, logged, seeded = (
-        checkpoint.fingerprints(lasting(config_of(f"--config.seed={seed}", f"--config.train.log_every={every} steps")), "d")
+        checkpoint.fingerprints(
+            lasting(config_of(f"--config.seed={seed}", f"--config.train.log_every={every} steps")), "d", "8 x cpu"
+        )
         for seed, every in ((0, 1), (0, 9), (1, 1))
     )
     assert set(base) == set(PRINTS)
     assert base["data"] == "d"
-    assert f"jax {jax.__version__}" in base["numerics"]
+    assert base["numerics"].startswith(f"jax {jax.__version__}, ")
+    assert base["numerics"].endswith(", 8 x cpu")
     assert base == logged
     assert base["config"] != seeded["config"]
+
+
+def test_how_devices_share_may_change_between_launches_but_not_the_order_of_sums():
+    plain, shared, strict = (
+        lasting(config_of(f"--config.mesh.{field}")) for field in ("model=1", "model=2", "virtual_shards=8")
+    )
+    assert plain == shared
+    assert {name for name in strict if strict[name] != plain[name]} == {"mesh.virtual_shards"}
 
 
 def test_verifying_needs_no_jax():

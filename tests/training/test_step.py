@@ -11,7 +11,7 @@ from perceiver_jax.model import factory
 from perceiver_jax.runs import accounting
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.tasks.single_label import losses
-from perceiver_jax.training.step import TrainState, Variables, train_step
+from perceiver_jax.training.step import TrainState, Variables, mean_gradient, parameter_update, train_step
 from tests.launch import SMALL, problem_of
 
 BATCH = {"x": np.random.default_rng(0).normal(size=(12, 3)), "y": np.random.default_rng(1).normal(size=12)}
@@ -30,7 +30,7 @@ def updated(accumulation_steps=1, ema_decay=None, steps=1):
         optimizer = optax.sgd(0.1)
         params = {"w": jnp.array([1.0, -2.0, 3.0]), "b": jnp.array(0.5)}
         state = TrainState.create(Variables(params, nnx.State({})), optimizer, ema_decay is not None)
-        step = jax.jit(train_step(squares, optimizer, accumulation_steps, ema_decay, None))
+        step = jax.jit(train_step(mean_gradient(squares, accumulation_steps), parameter_update(optimizer, ema_decay, None)))
         for _ in range(steps):
             state, sums = step(state, jax.tree.map(jnp.asarray, BATCH))
         return jax.tree.map(np.asarray, (state, sums))
@@ -80,7 +80,7 @@ def untrained_after(batches, accumulation_steps, ema_decay):
         variables = Variables(params, nnx.State({"mean": jnp.full(3, 100.0)}))
         state = TrainState.create(variables, optimizer, ema_decay is not None)
         assert not np.any(state.untrained["mean"])
-        step = jax.jit(train_step(loss, optimizer, accumulation_steps, ema_decay, 0.5))
+        step = jax.jit(train_step(mean_gradient(loss, accumulation_steps), parameter_update(optimizer, ema_decay, 0.5)))
         for x in batches:
             state, _ = step(state, {"x": jnp.asarray(x), "y": jnp.asarray(BATCH["y"])})
         return np.asarray(state.evaluated.untrained["mean"])
