@@ -4,28 +4,14 @@ python -m scripts.describe --config configs/imagenet.py[:variant] [--devices 8] 
 """
 
 import json
-import sys
 
 from absl import flags
 
 from perceiver_jax import command
-from perceiver_jax.data.sources import Contents
-from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.progress import say
 from perceiver_jax.report.tables import quantity, table
-from perceiver_jax.runs.problem import Problem, make
 from perceiver_jax.settings.config import Config
-
-STAND_IN = Contents(classes=("?", "??"), num_examples={"train": 1000, "test": 100})  # of data that are not there
-
-HELD = {
-    "parameters": "parameters",
-    "optimiser": "optimiser",
-    "averages": "running means",
-    "gradient": "gradient",
-    "batch": "batch",
-    "activations": "activations (estimate)",
-}  # by its name in the JSON object, what a device holds
+from scripts.counted import HELD, problem_of
 
 _DEVICES = flags.DEFINE_integer(
     "devices", None, "Tell what each of so many devices of one host would hold; they need not be there.", lower_bound=1
@@ -103,19 +89,6 @@ def _forms(found: dict) -> str:
     )
     title = "core of a cross-attend: FLOPs an example of each form (docs/fast_core.md), the fewest chosen"
     return f"\n{title}\n{table(['stream', 'form', *names], rows)}\n{why}"
-
-
-def problem_of(config: Config) -> Problem:
-    """The config with what its data are; where they are not there, with a stand-in, which is reported on stderr."""
-    try:
-        return make(config, config.source().contents(), fingerprint="")
-    except Failure as failure:
-        if failure.code != Code.DATA:
-            raise
-        classes, sizes = len(STAND_IN.classes), STAND_IN.num_examples["train"]
-        found = f"{failure.what}: {failure.where}"
-        print(f"note: {found}; counted as for {classes} classes of {sizes:,} examples", file=sys.stderr)
-        return make(config, STAND_IN, fingerprint="")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ TWO = shapes.tiny(shapes.shapes()["audioset_mel_video"])
 
 
 def a_run(note, *sizes):
-    return Run(shapes=list(sizes), peers=[], rounds=1, seconds=1, tiny=True, plain_imagenet=False, note=note)
+    return Run(shapes=list(sizes), peers=[], rounds=1, starts=1, seconds=1, tiny=True, plain_imagenet=False, note=note)
 
 
 def assert_close(a, b):

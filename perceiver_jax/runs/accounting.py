@@ -54,6 +54,17 @@ def executed_flops(problem: Problem) -> int:
     return program_flops(program.jaxpr)
 
 
+def training_flops(problem: Problem) -> int:
+    """Likewise for the forward and backward pass of one example, with what is recomputed; an update is nothing beside it."""
+    graph, params, untrained = nnx.split(abstract_model(problem), nnx.Param, nnx.BatchStat)
+
+    def total(params: Any, untrained: Any, inputs: Any, masks: Any) -> jax.Array:
+        return nnx.merge(graph, params, untrained, copy=True)(inputs, masks).logits.sum()
+
+    program = jax.make_jaxpr(jax.value_and_grad(total))(params, untrained, *example_shapes(problem, 1))
+    return program_flops(program.jaxpr)
+
+
 def core_forms(problem: Problem) -> dict[str, Any]:
     """The form in which a cross-attend reads each stream, and the operations for one example that chose it (`forms`).
 

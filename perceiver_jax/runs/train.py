@@ -28,7 +28,8 @@ from perceiver_jax.system.processes import AgreedStop
 from perceiver_jax.system.signals import StopFlag
 from perceiver_jax.system.watchdog import Watchdog
 from perceiver_jax.training import checkpoint, manifest
-from perceiver_jax.training.meter import Meter, check_finite
+from perceiver_jax.training.meter import Meter
+from perceiver_jax.training.saving import Saving
 from perceiver_jax.training.step import TrainState
 
 EVENTS = ("log_every", "eval_every", "checkpoint_every")  # of the settings of training
@@ -66,6 +67,7 @@ class _Run:
         self.programs = Programs(problem)
         used = devices.described(self.programs.mesh, strict=self.config.mesh.virtual_shards is not None)
         self.fingerprints = checkpoint.fingerprints(lasting(self.config), problem.fingerprint, used)
+        self.saving = Saving(workdir.checkpoints, self.fingerprints, self.config.train.keep_checkpoints)
 
     def run(self) -> End:
         """The loop."""
@@ -83,6 +85,7 @@ class _Run:
             self._read_records(first)
             for words in filter(None, (began, pipeline.never_drawn(self.problem.data))):
                 self.progress.note(words)
+            stack.callback(self._saved)
             if self.source is not None:
                 self._save(state, 0)  # from here on the run needs its source no longer
             update = stack.enter_context(self._update(first))
@@ -118,7 +121,8 @@ class _Run:
         try:
             return next(batches)
         except Failure:
-            if step and self.processes.count == 1 and not (self.workdir.checkpoints / str(step)).exists():
+            self._saved()
+            if step and self.processes.count == 1 and not self._is_saved(step):
                 self._save(state, step)
             raise
 
@@ -187,7 +191,10 @@ class _Run:
 
     def _between_steps(self, state: TrainState, step: int) -> None:
         """Saves and evaluates where it is time to; saves and raises Stopped where a signal has asked for it."""
-        saved = self._due("checkpoint_every", step) and self._save(state, step)
+        if self.saving.ended:
+            self._saved()
+        if self._due("checkpoint_every", step):
+            self._save(state, step)
         for split in self._missing(step):
             with self.meter.away("evaluation"):
                 found = evaluate(self.programs, state.evaluated, split, self.stop, self.watchdog)
@@ -195,23 +202,33 @@ class _Run:
                 self._write(step, split, self.problem.task.finish(found))
         done = step == self.last and not self._missing(step)
         if self.stop.should_stop is not None and not done:
-            if step and not saved:
+            self._saved()
+            if step and not self._is_saved(step):
                 self._save(state, step)
+                self._saved(must=True)
             raise Stopped(self.stop.should_stop, step)
 
-    def _save(self, state: TrainState, step: int) -> bool:
-        """Saves a state if it is finite; a full disk only costs one process that checkpoint, unless it is to stop now."""
+    def _save(self, state: TrainState, step: int) -> None:
+        """Has a state saved, if it is finite, once the last save is at its end."""
+        self._saved()
         with self.meter.away("saving"), self.watchdog.task("save", f"saving step {step:,}"):
-            check_finite(state, step)
-            try:
-                keep = self.config.train.keep_checkpoints
-                checkpoint.save(self.workdir.checkpoints, step, state, self.fingerprints, keep)
-            except Failure as failure:
-                if self.processes.count > 1 or self.stop.should_stop is not None:
-                    raise
-                if step == self.last:
-                    self.unwritten[f"checkpoints/{step}"] = failure
-                then = "the run is evaluated all the same" if step == self.last else "training continues"
-                self.progress.note(f"checkpoint not saved; {then}: {failure}")
-                return False
-        return True
+            self.saving.begin(step, state)
+
+    def _saved(self, must: bool = False) -> None:
+        """Waits for the last save; a full disk only costs that checkpoint, unless it `must` be."""
+        if not self.saving.begun:
+            return
+        step = self.saving.step
+        try:
+            with self.meter.away("saving"), self.watchdog.task("saved", f"the end of saving step {step:,}"):
+                self.saving.wait()
+        except Failure as failure:
+            if must:
+                raise
+            if step == self.last:
+                self.unwritten[f"checkpoints/{step}"] = failure
+            then = "the run is evaluated all the same" if step == self.last else "training continues"
+            self.progress.note(f"checkpoint not saved; {then}: {failure}")
+
+    def _is_saved(self, step: int) -> bool:
+        return (self.workdir.checkpoints / str(step)).exists()

@@ -30,8 +30,11 @@ from scripts.benchmark.suites import DEFAULT_SUITES, SUITES
 _CHEAP = [name for name in shapes() if name not in ("audioset_mel_video", "imagenet", "imagenet1024")]
 _SUITE = flags.DEFINE_list("suite", list(DEFAULT_SUITES), f"Which of all, {', '.join(SUITES)}.")
 _SHAPES = flags.DEFINE_list("shapes", _CHEAP, f"Which of {', '.join(shapes())}, for the suites that have models.")
-_ROUNDS = flags.DEFINE_integer("rounds", 10, "Steps of each contestant.", lower_bound=1)
-_SECONDS = flags.DEFINE_float("seconds", 60, "What the rounds of one comparison may take, but for the first three.")
+_ROUNDS = flags.DEFINE_integer("rounds", 10, "Steps of each contestant in each of its starts.", lower_bound=1)
+_STARTS = flags.DEFINE_integer(
+    "starts", 1, "Processes of each contestant, one after the other; the spread of their times is told.", lower_bound=1
+)
+_SECONDS = flags.DEFINE_float("seconds", 60, "What the rounds of one start of all may take, but for the first three.")
 _JSON = flags.DEFINE(command.PATH, "json", None, "File for all results; rewritten after each suite.")
 _PLOT = flags.DEFINE(command.PATH, "plot", None, "File for a picture of times and ratios, a PNG.")
 _TINY = flags.DEFINE_bool("tiny", False, "Shrink every shape until it runs in seconds.")
@@ -56,6 +59,7 @@ def main() -> None:
             shapes=asked,
             peers=_peers(names, progress),
             rounds=_ROUNDS.value,
+            starts=_STARTS.value,
             seconds=_SECONDS.value,
             tiny=_TINY.value,
             plain_imagenet=_PLAIN_IMAGENET.value,

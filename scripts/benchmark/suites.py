@@ -34,6 +34,9 @@ def cross_attend(run: Run) -> list[Row]:
                 at = {"inputs": kind, "num_inputs": shape.num_inputs, "operation": operation}
                 label = f"cross_attend {operation} {shape.num_inputs:,} {kind}"
                 rows += run.compare(label, [Model(name, operation, shape) for name in names], at)
+        for operation in ("core_value", "core_gradient"):
+            at = {"inputs": kind, "operation": operation}
+            rows += _slopes([row for row in rows if at.items() <= row.items()], "num_inputs", ["ours"], at)
     return rows
 
 
@@ -95,8 +98,6 @@ def input_pipeline(run: Run) -> list[Row]:
 
 def scaling(run: Run) -> list[Row]:
     """How the time of a training step grows with one size, the others held: the slope of log time by log size."""
-    import numpy as np
-
     base = run.size(shapes()["small"].changed("scaling", batch=4))
     rows = []
     for axis, (field, steps) in SCALED.items():
@@ -106,13 +107,22 @@ def scaling(run: Run) -> list[Row]:
             size = getattr(shape if hasattr(shape, field) else shape.model, field)
             builds = [Model(name, "train_step", shape) for name in ("ours", "plain")]
             points += run.compare(f"scaling {axis} {size:,}", builds, {"size": size})
-        for name in ("ours", "plain"):
-            own = [(point["size"], point["min_seconds"]) for point in points
-                   if point["contestant"] == name and "min_seconds" in point]  # fmt: skip
-            if len(own) > 1:
-                sizes, seconds = zip(*own, strict=True)
-                slope = float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
-                rows.append({"axis": axis, "contestant": name, "slope": slope, "sizes": sizes, "min_seconds": seconds})
+        rows += _slopes(points, "size", ["ours", "plain"], {"axis": axis})
+    return rows
+
+
+def _slopes(points: Sequence[Row], size: str, names: Sequence[str], at: Row) -> list[Row]:
+    """A row for each contestant of several sizes: the slope of log time by log size."""
+    import numpy as np
+
+    rows = []
+    for name in names:
+        own = [(point[size], point["min_seconds"]) for point in points
+               if point["contestant"] == name and "min_seconds" in point]  # fmt: skip
+        if len(own) > 1:
+            sizes, seconds = zip(*own, strict=True)
+            slope = float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
+            rows.append({**at, "contestant": name, "slope": slope, "sizes": sizes, "seconds": seconds})
     return rows
 
 
@@ -126,9 +136,9 @@ class Suite:
 
 
 _TIMED = ("contestant", "min_seconds", "median_seconds", "cpu_seconds", "ratio_min", "ratio_median", "ratio_cpu",
-          "share_of_machine", "peak_bytes")  # fmt: skip
+          "spread", "share_of_machine", "peak_bytes")  # fmt: skip
 SUITES = {
-    "cross_attend": Suite(cross_attend, 8, ("inputs", "num_inputs", "operation", *_TIMED)),
+    "cross_attend": Suite(cross_attend, 8, ("inputs", "num_inputs", "operation", *_TIMED, "slope")),
     "forward": Suite(forward, 3, ("shape", *_TIMED)),
     "train_step": Suite(train_step, 6, ("shape", *_TIMED)),
     "memory": Suite(memory, 5, ("shape", "operation", "contestant", "temporary_bytes", "ratio_temporary")),

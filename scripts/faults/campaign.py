@@ -23,7 +23,7 @@ from scripts.faults.tiny import CONFIG, SAVE_EVERY, STEPS, TINY, problem_of
 LEARNED = ("loss", "accuracy", "mean_class_accuracy", "top5", "grad_norm", "learning_rate")  # what no clock has a part in
 KEPT = "--config.train.keep_checkpoints=100"  # of the undisturbed run: copies of it begin at any of its steps
 START_SECONDS = 0.5  # of a process, before its run begins to count
-LOST = SAVE_EVERY  # the most steps that may be lost: what has been done since the last save
+LOST = 2 * SAVE_EVERY  # the most steps that may be lost: those of the save at work, and what has been done since
 
 
 class Broken(Exception):

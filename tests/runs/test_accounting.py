@@ -14,6 +14,7 @@ from perceiver_jax.model.attention import SelfAttend
 from perceiver_jax.model.config import InputSpec
 from perceiver_jax.runs import accounting, device_memory
 from perceiver_jax.runs.problem import Problem, make, resolve
+from perceiver_jax.runs.programs import Programs
 from perceiver_jax.settings.config import parse
 from tests.baselines import small
 from tests.launch import problem_of
@@ -214,6 +215,23 @@ def test_operations_are_those_the_compiler_counts():
 def test_a_cross_attend_asks_for_fewer_operations_than_the_papers_rule_counts():
     run = problem(model__num_blocks=0, model__num_cross_attends=1)
     assert accounting.executed_flops(run) < accounting.paper_flops(run)
+
+
+def test_a_training_step_asks_for_what_is_counted_of_its_examples():
+    run = problem(data__batch_size=8, data__eval_batch_size=8)
+    programs = Programs(run)
+    inputs, masks = accounting.example_shapes(run, 8)
+    batch = {"inputs": inputs, "masks": masks, "labels": jax.ShapeDtypeStruct((8,), "int32")}
+    counts = accounting.labelled_flops(jax.make_jaxpr(programs.step)(programs.abstract_state, batch).jaxpr)
+    step = sum(count for label, count in counts.items() if label.part not in ("loss", "optimiser"))
+    assert 0.98 < step / (8 * accounting.training_flops(run)) <= 1.0  # the first queries are the same for all examples
+    assert 2.5 < accounting.training_flops(run) / accounting.executed_flops(run) < 3.5
+
+
+def test_what_is_computed_again_counts_again():
+    plain, again = (accounting.training_flops(problem(model__remat=remat)) for remat in ("none", "layer"))
+    forward = accounting.executed_flops(problem())
+    assert 0.7 < (again - plain) / forward < 1.1
 
 
 # Memory

@@ -88,7 +88,7 @@ def test_a_number_of_steps_that_is_none_is_refused(launcher, tmp_path, steps):
 
 
 def test_a_step_of_many_programs_is_refused(launcher, tmp_path):
-    run = launcher.train(tmp_path / "run", *SETTINGS, "--profile=2", "--config.mesh.virtual_shards=8")
+    run = launcher.train(tmp_path / "run", *TINY, "--profile=2", "--config.mesh.virtual_shards=8")
     assert run.wait() == Code.CONFIG
     assert run.stderr.startswith("error[2] --profile with mesh.virtual_shards 8: a step is many programs then")
     assert not (tmp_path / "run").exists()

@@ -1,0 +1,67 @@
+"""Saving while training goes on: a step costs the copy of the state, and a thread hashes and writes it."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from perceiver_jax.training import checkpoint
+from perceiver_jax.training.meter import check_finite
+
+
+class Saving:
+    """Saves of one run, at most one of them at work.
+
+    Those of many processes are not put off: all of them write a part, and meet.
+    """
+
+    def __init__(self, directory: Path, fingerprints: dict[str, str], keep: int):
+        self._asked = directory, fingerprints, keep
+        self._thread: threading.Thread | None = None
+        self._fault: BaseException | None = None
+        self.step: int | None = None  # of the newest save
+
+    @property
+    def begun(self) -> bool:
+        """Whether nobody has waited yet for the newest save."""
+        return self._thread is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nobody has waited yet for the newest save, and it is at its end."""
+        return self._thread is not None and not self._thread.is_alive()
+
+    def begin(self, step: int, state: Any) -> None:
+        """Saves a state as `checkpoint.save` does; returns once the state may change, with the last save at its end.
+
+        Raises Failure(NUMERICS) for one that is not finite, and what `wait` raises.
+        """
+        self.wait()
+        check_finite(state, step)
+        self.step = step
+        if jax.process_count() > 1:
+            return self._save(step, state)
+        copied = jax.tree.map(np.array, state)  # from devices, and on CPUs from memory that the next update reuses
+        self._thread = threading.Thread(target=self._try, args=(step, copied), name=f"saving step {step}", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Waits for the save that is at work. Raises Failure(WORKDIR) where the disk has refused it."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault
+
+    def _save(self, step: int, state: Any) -> None:
+        directory, fingerprints, keep = self._asked
+        checkpoint.save(directory, step, state, fingerprints, keep)
+
+    def _try(self, step: int, state: Any) -> None:
+        try:
+            self._save(step, state)
+        except BaseException as fault:  # noqa: BLE001 whatever it is, it is raised by `wait`
+            self._fault = fault
