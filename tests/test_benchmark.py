@@ -3,8 +3,10 @@
 import functools
 import json
 import math
+import multiprocessing
 import signal
 import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +16,11 @@ import pytest
 from configs import audioset
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.settings.config import parse
+from perceiver_jax.system.processor import num_cores
 from scripts.benchmark import peers, programs, recordings, shapes
 from scripts.benchmark.contestants import Compiled
 from scripts.benchmark.plot import draw
-from scripts.benchmark.process import LEAST_ROUNDS, Built, Contestant, compare
+from scripts.benchmark.process import LEAST_ROUNDS, Built, Contestant, compare, merged
 from scripts.benchmark.run import Run
 from scripts.benchmark.suites import extrapolated, forward, memory, train_step
 
@@ -99,8 +102,10 @@ def test_a_run_reports_all_contestants_and_their_numbers(launcher, tmp_path):
     here = [peer for peer in peers.PACKAGES if not peers.missing(peer)]
     assert [row["contestant"] for row in rows] == ["ours", "plain", *here]
     for row in rows:
-        numbers = [value for value in row.values() if not isinstance(value, str)]
-        assert len(numbers) >= 10
+        assert row.pop("busy_elsewhere") >= 0
+        assert row["start_seconds"] == [row["min_seconds"]]
+        numbers = [value for value in row.values() if isinstance(value, int | float)]
+        assert len(numbers) >= 11
         assert all(math.isfinite(number) and number > 0 for number in numbers)
     np.testing.assert_allclose(rows[0]["value"], rows[1]["value"], rtol=1e-5)
     assert (tmp_path / "all.png").read_bytes().startswith(b"\x89PNG")
@@ -231,6 +236,40 @@ def test_contestants_are_timed_each_in_its_own_process(contestant):
     assert times["long"]["min_seconds"] >= 0.02
     assert times["long"]["cpu_seconds"] < 0.02  # asleep
     assert times["long"]["rounds"] == 4
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="the system does not tell what others do")
+def test_what_others_do_meanwhile_is_told(contestant):
+    one = contestant("one", sleeper(0.1))
+    one.facts()
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.apply(time.sleep, (0,))  # it has come
+        busy = pool.apply_async(spin, (3.0,))
+        found = compare([one], rounds=5, seconds=60)["one"]["busy_elsewhere"]
+        busy.get()
+    assert 0.2 / num_cores() < found <= 1.1
+
+
+def spin(seconds):
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        pass
+
+
+def test_starts_are_merged():
+    one = {
+        "rounds": 3,
+        "min_seconds": 1.0,
+        "median_seconds": 2.0,
+        "cpu_seconds": 1.5,
+        "peak_bytes": 7,
+        "busy_elsewhere": 0.1,
+    }
+    other = one | {"min_seconds": 1.5, "median_seconds": 3.0, "peak_bytes": 8, "busy_elsewhere": 0.3}
+    assert merged([one, other]) == {
+        **{"rounds": 6, "min_seconds": 1.0, "median_seconds": 2.5, "cpu_seconds": 1.5, "peak_bytes": 8},
+        **{"busy_elsewhere": 0.3, "start_seconds": [1.0, 1.5], "spread": 1.5},
+    }
 
 
 def test_rounds_end_when_their_time_is_over(contestant):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.system.processor import num_cores
 
 END_SECONDS = 5  # that a process may take to end by itself
 LEAST_ROUNDS = 3  # of a comparison whose time is over
@@ -54,7 +55,10 @@ class Contestant:
         return self._receive()
 
     def step(self) -> dict[str, float]:
-        """Wall and processor seconds of the second of two steps, and the most memory that any step has taken."""
+        """Wall and processor seconds of the second of two steps, and the most memory that any step has taken.
+
+        `others` are the processor seconds of all other programs in that time, where the system tells.
+        """
         self._send("step")
         return self._receive()
 
@@ -107,6 +111,7 @@ def _summary(steps: list[dict[str, float]]) -> dict[str, float]:
         "median_seconds": statistics.median(step["wall"] for step in steps),
         "cpu_seconds": min(step["cpu"] for step in steps),
         "peak_bytes": max(step["peak_bytes"] for step in steps),
+        "busy_elsewhere": sum(step["others"] for step in steps) / sum(step["wall"] for step in steps) / num_cores(),
     }
 
 
@@ -119,6 +124,7 @@ def merged(starts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "median_seconds": statistics.median(start["median_seconds"] for start in starts),
         "cpu_seconds": min(start["cpu_seconds"] for start in starts),
         "peak_bytes": max(start["peak_bytes"] for start in starts),
+        "busy_elsewhere": max(start["busy_elsewhere"] for start in starts),
         "start_seconds": least,
         "spread": max(least) / min(least),
     }
@@ -136,10 +142,11 @@ def _serve(pipe: Connection, build: Build) -> None:
         _forget_peak()
         while pipe.recv():
             built.step()  # not counted: while others stepped, its memory and caches went to them
-            wall, cpu = time.perf_counter(), time.process_time()
+            busy, wall, cpu = _busy_seconds(), time.perf_counter(), time.process_time()
             built.step()
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            pipe.send({"wall": wall, "cpu": cpu, "peak_bytes": _peak_bytes()})
+            others = max(0.0, _busy_seconds() - busy - cpu)
+            pipe.send({"wall": wall, "cpu": cpu, "peak_bytes": _peak_bytes(), "others": others})
     except (EOFError, BrokenPipeError):  # the parent has closed the pipe
         pass
     except Failure as failure:
@@ -150,6 +157,15 @@ def _serve(pipe: Connection, build: Build) -> None:
     finally:
         if built is not None and built.close is not None:
             built.close()
+
+
+def _busy_seconds() -> float:
+    """The seconds that all programs have had of all cores so far; 0 where the system does not tell."""
+    record = Path("/proc/stat")
+    if not record.exists():
+        return 0.0
+    user, nice, system, _, _, *interrupts = map(int, record.read_text().partition("\n")[0].split()[1:8])
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
 
 
 def _forget_peak() -> None:

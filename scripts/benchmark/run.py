@@ -11,6 +11,7 @@ from scripts.benchmark.process import Contestant, compare, merged
 from scripts.benchmark.shapes import Shape, tiny
 
 Row = dict[str, Any]
+DISTURBED = 0.05  # of the cores: as much at work elsewhere shows in the times
 RATIOS = {"min_seconds": "ratio_min", "median_seconds": "ratio_median", "cpu_seconds": "ratio_cpu",
           "temporary_bytes": "ratio_temporary", "compile_seconds": "ratio_compile"}  # fmt: skip
 
@@ -64,6 +65,9 @@ class Run:
         add_ratios(rows)
         times = [f"{row['contestant']} {1000 * row['min_seconds']:.4g} ms" for row in rows if "min_seconds" in row]
         self.note(f"{label}: {', '.join(times) or 'all failed'}")
+        elsewhere = max((row["busy_elsewhere"] for row in rows if "busy_elsewhere" in row), default=0.0)
+        if elsewhere > DISTURBED:
+            self.note(f"{label}: other programs had {100 * elsewhere:.0f} % of the cores; at rest it takes less")
         return rows
 
     def _started(self, label: str, builds: Sequence[Any], rows: Sequence[Row]) -> dict[str, Row]:
