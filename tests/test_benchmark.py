@@ -5,6 +5,7 @@ import json
 import math
 import multiprocessing
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from configs import audioset
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.settings.config import parse
 from perceiver_jax.system.processor import num_cores
-from scripts.benchmark import peers, programs, recordings, shapes
+from perceiver_jax.training import manifest
+from scripts.benchmark import guards, peers, programs, recordings, shapes
 from scripts.benchmark.contestants import Compiled
 from scripts.benchmark.plot import draw
 from scripts.benchmark.process import LEAST_ROUNDS, Built, Contestant, compare, merged
@@ -254,6 +256,20 @@ def spin(seconds):
     began = time.monotonic()
     while time.monotonic() - began < seconds:
         pass
+
+
+@pytest.mark.parametrize("name", guards.KINDS)
+def test_a_guard_is_measured_on_a_state_of_the_model_and_leaves_nothing(name, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    params, _ = programs.program("forward", "ours", SMALL).abstract
+    built = guards.Guard(name, SMALL)()
+    assert built.facts == {"state_bytes": 3 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params))}
+    for _ in range(2):
+        built.step()
+    saved = [step for folder in tmp_path.iterdir() for step in manifest.steps(folder)]
+    assert saved == {"save": [2], "restore": [1], "verified_restore": [1]}.get(name, [])
+    built.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_starts_are_merged():

@@ -3,8 +3,9 @@
 python -m scripts.benchmark [--suite forward,train_step] [--shapes small,imagenet2] [--json FILE] [--plot FILE]
 
 Suites: cross_attend (the core against the number of inputs), forward, train_step, memory (of compiled programs, not run),
-compile, input_pipeline, scaling; `all` is all. Contestants have a process each and step in turn, so that ratios hold on a
-shared machine. Each result is also given as a share of the same machine's rate in a large matmul.
+compile, input_pipeline, guards (checkpoints, watchdog, restart), scaling; `all` is all. Contestants have a process each and
+step in turn, so that ratios hold on a shared machine. Each result is also given as a share of the same machine's rate in a
+large matmul, and with what other programs took of its cores meanwhile.
 """
 
 import json

@@ -61,7 +61,9 @@ class Run:
         for row in rows:
             own = [times[row["contestant"]] for times in starts if row["contestant"] in times]
             if own:
-                row |= merged(own) | {"machine_gflops": max(self._rate(times["matmul"]) for times in starts if times)}
+                machine = merged([times["matmul"] for times in starts if times])
+                # What others did is told by the product, which has no processes of its own at work meanwhile.
+                row |= merged(own) | {"machine_gflops": self._rate(machine), "busy_elsewhere": machine["busy_elsewhere"]}
         add_ratios(rows)
         times = [f"{row['contestant']} {1000 * row['min_seconds']:.4g} ms" for row in rows if "min_seconds" in row]
         self.note(f"{label}: {', '.join(times) or 'all failed'}")

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from perceiver_jax.model.config import InputSpec
-from scripts.benchmark import peers, recordings
+from scripts.benchmark import guards, peers, recordings
 from scripts.benchmark.contestants import Compiled, Model, Pipeline
 from scripts.benchmark.pictures import Pictures
 from scripts.benchmark.run import Row, Run, add_ratios
@@ -111,6 +111,26 @@ def scaling(run: Run) -> list[Row]:
     return rows
 
 
+def safety(run: Run) -> list[Row]:
+    """What checkpoints, guards and a restart take, beside a training step of the same model."""
+    rows = []
+    for shape in run.shapes:
+        at = {"shape": shape.name, "size": shape.size}
+        step = Model("ours", "train_step", shape)
+        found = run.compare(f"guards {shape.name}", [*(guards.Guard(name, shape) for name in guards.KINDS), step], at)
+        seconds = {row["contestant"]: row["min_seconds"] for row in found if "min_seconds" in row}
+        for row in found:
+            if "min_seconds" not in row:
+                continue
+            if "state_bytes" in row and row["contestant"] != "watch":
+                row["seconds_per_gb"] = row["min_seconds"] / row["state_bytes"] * 1e9
+            of_one = row["min_seconds"] / (guards.STEPS if row["contestant"] == "watch" else 1)
+            if "ours" in seconds:
+                row["ratio_step"] = of_one / seconds["ours"]
+        rows += found
+    return rows + run.compare("restart", [guards.Restart()], {"shape": "the tiny run of scripts.faults"})
+
+
 def _slopes(points: Sequence[Row], size: str, names: Sequence[str], at: Row) -> list[Row]:
     """A row for each contestant of several sizes: the slope of log time by log size."""
     import numpy as np
@@ -146,6 +166,7 @@ SUITES = {
         compilation, 3, ("shape", "operation", "contestant", "trace_seconds", "compile_seconds", "ratio_compile")
     ),
     "input_pipeline": Suite(input_pipeline, 3, ("config", "contestant", "examples_per_second", "cpu_seconds")),
+    "guards": Suite(safety, 4, ("shape", "contestant", "min_seconds", "seconds_per_gb", "ratio_step", "busy_elsewhere")),
     "scaling": Suite(scaling, 12, ("axis", "contestant", "slope")),
 }
 DEFAULT_SUITES = ("forward", "train_step", "memory", "input_pipeline")
