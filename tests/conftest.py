@@ -19,7 +19,7 @@ if _made:
 os.environ.setdefault("GLIBC_TUNABLES", "")  # set: no command restarts itself, in place of pytest
 # Programs are compiled for far longer than tests run them: the other emitters and no optimisations take half the time,
 # and a program in one piece, not cut in 32 for as many cores, three quarters of that.
-os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 QUICK = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 
 

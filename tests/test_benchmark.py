@@ -272,6 +272,27 @@ def test_a_guard_is_measured_on_a_state_of_the_model_and_leaves_nothing(name, mo
     assert list(tmp_path.iterdir()) == []
 
 
+def test_memory_of_a_device_is_told_where_there_is_one(contestant):
+    with_one = functools.partial(Built, functools.partial(time.sleep, 0), {}, None, device_bytes=Held())
+    both = [contestant("with", with_one), contestant("without", sleeper(0))]
+    for one in both:
+        one.facts()
+    times = compare(both, rounds=3, seconds=60)
+    assert times["with"]["device_bytes"] == 9
+    assert merged([times["with"], times["with"] | {"device_bytes": 11}])["device_bytes"] == 11
+    assert "device_bytes" not in times["without"] | merged([times["without"]])
+
+
+class Held:
+    """5, 9 and then 7 bytes."""
+
+    def __init__(self):
+        self.bytes = [7, 9, 5]
+
+    def __call__(self):
+        return self.bytes.pop()
+
+
 def test_starts_are_merged():
     one = {
         "rounds": 3,

@@ -53,6 +53,7 @@ def main() -> None:
     for flag in (_JSON, _PLOT):
         _check_file(flag)
     os.environ |= memory.settings()  # for all contestants alike, as training runs set them themselves
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # on a GPU, whose memory contestants share
     with Progress(len(names), 0) as progress:
         for name, suite in SUITES.items():
             progress.note(f"suite {name}, about {suite.minutes:g} min{'' if name in names else ': skipped'}")
@@ -116,7 +117,7 @@ def _machine(run: Run) -> Row:
 
 def _report(run: Run, results: dict[str, list[Row]]) -> None:
     for name, rows in results.items():
-        columns = SUITES[name].columns
+        columns = [column for column in SUITES[name].columns if any(column in row for row in rows)]
         say(f"\n{name}")
         say(table(columns, [[_cell(row, column) for column in columns] for row in rows]))
         for estimate in dict.fromkeys(row["estimate"] for row in rows if "estimate" in row):

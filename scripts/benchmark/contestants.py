@@ -24,7 +24,7 @@ class Model:
         """Itself, compiled, its arrays made."""
         if self.name in peers.PACKAGES:
             step, flops = peers.build(self.name, self.operation, self.shape)
-            return Built(step, {"flops": flops, "value": step()})
+            return Built(step, {"flops": flops, "value": step()}, device_bytes=peers.device_bytes)
         from scripts.benchmark import programs
 
         return _run(programs.program(self.operation, self.name, self.shape))
@@ -92,6 +92,9 @@ class Pipeline:
 
 def _compile(program: Any) -> tuple[Any, dict[str, Any]]:
     """A program of JAX compiled, and what that says of it."""
+    import jax
+
+    jax.config.update("jax_default_matmul_precision", "float32")  # as PyTorch has it: no TF32 on a GPU
     began = time.perf_counter()
     lowered = program.lower()
     traced = time.perf_counter()
@@ -110,6 +113,8 @@ def _run(program: Any) -> Built:
     import jax
     import jax.numpy as jnp
 
+    from perceiver_jax.system import devices
+
     compiled, facts = _compile(program)
     arguments = list(program.arguments())
 
@@ -121,4 +126,5 @@ def _run(program: Any) -> Built:
         return result
 
     first = jax.tree.leaves(step())[0]
-    return Built(step, facts | {"flops": program.flops(), "value": float(jnp.sqrt(jnp.mean(jnp.square(first))))})
+    value = float(jnp.sqrt(jnp.mean(jnp.square(first))))
+    return Built(step, facts | {"flops": program.flops(), "value": value}, device_bytes=devices.peak_memory)

@@ -33,17 +33,21 @@ def fits(peer: str, shape: Shape) -> bool:
 
 
 def build(peer: str, operation: str, shape: Shape) -> tuple[Callable[[], float], int]:
-    """The step of a peer, which gives its loss or the root mean square of its logits, and its operations, matmuls alone."""
+    """The step of a peer, which gives its loss or the root mean square of its logits, and its operations, matmuls alone.
+
+    To give a number it waits for the device.
+    """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     # As many threads as JAX takes.
     torch.set_num_threads(num_cores())
     torch.manual_seed(0)
-    model = {"transformers": _transformers, "perceiver-pytorch": _perceiver_pytorch}[peer](shape)
+    device = "cuda" if torch.cuda.is_available() else "cpu"  # the card that JAX takes
+    model = {"transformers": _transformers, "perceiver-pytorch": _perceiver_pytorch}[peer](shape).to(device)
     sizes = [(shape.batch, *spec.grid, spec.num_features) for spec in shape.inputs]
-    features = [torch.randn(size) for size in sizes]
-    labels = torch.arange(shape.batch) % shape.num_classes
+    features = [torch.randn(size, device=device) for size in sizes]
+    labels = torch.arange(shape.batch, device=device) % shape.num_classes
     optimizer = torch.optim.SGD(model.parameters(), LEARNING_RATE)
 
     def forward() -> float:
@@ -61,6 +65,13 @@ def build(peer: str, operation: str, shape: Shape) -> tuple[Callable[[], float],
     with FlopCounterMode(display=False) as counter:
         model(*features) if operation == "forward" else step()  # it cannot count in inference mode
     return step, counter.get_total_flops()
+
+
+def device_bytes() -> int | None:
+    """The most that PyTorch has held on the card; None without one."""
+    import torch
+
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
 
 
 def _transformers(shape: Shape) -> Any:

@@ -27,6 +27,7 @@ class Built:
     step: Callable[[], Any] | None  # one unit of work, complete when it returns; None: only built
     facts: dict[str, Any]  # such as flops or compile_seconds
     close: Callable[[], None] | None = None  # ends what it has started itself
+    device_bytes: Callable[[], int | None] | None = None  # the most that it has held on an accelerator; None: there is none
 
 
 Build = Callable[[], Built]  # picklable: made here, called in the contestant's process
@@ -104,7 +105,8 @@ def compare(contestants: Sequence[Contestant], rounds: int, seconds: float) -> d
     return {name: _summary(steps) for name, steps in times.items()}
 
 
-def _summary(steps: list[dict[str, float]]) -> dict[str, float]:
+def _summary(steps: list[dict[str, float | None]]) -> dict[str, float]:
+    on_device = [step["device_bytes"] for step in steps if step["device_bytes"] is not None]
     return {
         "rounds": len(steps),
         "min_seconds": min(step["wall"] for step in steps),
@@ -112,12 +114,14 @@ def _summary(steps: list[dict[str, float]]) -> dict[str, float]:
         "cpu_seconds": min(step["cpu"] for step in steps),
         "peak_bytes": max(step["peak_bytes"] for step in steps),
         "busy_elsewhere": sum(step["others"] for step in steps) / sum(step["wall"] for step in steps) / num_cores(),
+        **({"device_bytes": max(on_device)} if on_device else {}),
     }
 
 
 def merged(starts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What several starts of a contestant took, each the least of its rounds: a process may be slower than the next one."""
     least = [start["min_seconds"] for start in starts]
+    on_device = [start["device_bytes"] for start in starts if "device_bytes" in start]
     return {
         "rounds": sum(start["rounds"] for start in starts),
         "min_seconds": min(least),
@@ -127,6 +131,7 @@ def merged(starts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "busy_elsewhere": max(start["busy_elsewhere"] for start in starts),
         "start_seconds": least,
         "spread": max(least) / min(least),
+        **({"device_bytes": max(on_device)} if on_device else {}),
     }
 
 
@@ -146,7 +151,8 @@ def _serve(pipe: Connection, build: Build) -> None:
             built.step()
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
             others = max(0.0, _busy_seconds() - busy - cpu)
-            pipe.send({"wall": wall, "cpu": cpu, "peak_bytes": _peak_bytes(), "others": others})
+            held = {"peak_bytes": _peak_bytes(), "device_bytes": built.device_bytes and built.device_bytes()}
+            pipe.send({"wall": wall, "cpu": cpu, "others": others, **held})
     except (EOFError, BrokenPipeError):  # the parent has closed the pipe
         pass
     except Failure as failure:

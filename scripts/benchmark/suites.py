@@ -156,7 +156,7 @@ class Suite:
 
 
 _TIMED = ("contestant", "min_seconds", "median_seconds", "cpu_seconds", "ratio_min", "ratio_median", "ratio_cpu",
-          "spread", "busy_elsewhere", "share_of_machine", "peak_bytes")  # fmt: skip
+          "spread", "busy_elsewhere", "share_of_machine", "peak_bytes", "device_bytes")  # fmt: skip
 SUITES = {
     "cross_attend": Suite(cross_attend, 8, ("inputs", "num_inputs", "operation", *_TIMED, "slope")),
     "forward": Suite(forward, 3, ("shape", *_TIMED)),

@@ -51,6 +51,7 @@ BASE = PerceiverConfig(
     modality_vectors=None,
     head="mean_linear",
     compute_dtype="float32",
+    matmul_precision="float32",
     remat="none",
 )
 DEEP = {"num_blocks": 2, "num_cross_attends": 2}

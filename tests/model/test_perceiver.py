@@ -43,6 +43,7 @@ BASE = PerceiverConfig(
     modality_vectors=None,
     head="mean_linear",
     compute_dtype="float32",
+    matmul_precision="float32",
     remat="none",
 )
 SHALLOW = {"num_blocks": 1, "num_cross_attends": 1, "num_self_attends_per_block": 1}
