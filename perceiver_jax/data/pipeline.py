@@ -8,6 +8,8 @@ JAX, so functions import it.
 import functools
 import math
 import os
+import re
+import signal
 import sys
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -156,7 +158,33 @@ def _read_ahead(batches: "grain.MapDataset", config: DataConfig) -> Batches:
     built = batches.to_iter_dataset(here).mp_prefetch(processes, worker_init_fn=_enter_worker)
     iterator = iter(grain.experimental.ThreadPrefetchIterDataset(built, prefetch_buffer_size=config.prefetch_batches))
     iterator.start_prefetch()
-    return iterator
+    return _Watched(iterator) if config.num_workers else iterator
+
+
+class _Watched:
+    """Batches of worker processes, whose end is told in words."""
+
+    def __init__(self, batches: Batches):
+        self._batches, self.close = batches, batches.close
+
+    def __iter__(self) -> "_Watched":
+        return self
+
+    def __next__(self) -> Batch:
+        """Raises Failure(MEMORY) where a worker was killed, as the system does to those that take too much; else FAULT."""
+        try:
+            return next(self._batches)
+        except RuntimeError as error:
+            ended = re.search(r"Worker process was terminated unexpectedly with exit code (-?\d+)", str(error))
+            if ended is None:
+                raise
+            code = int(ended[1])
+            killed = code == -signal.SIGKILL
+            found = f"exit code {code}" + (", killed: most likely for the memory it took" if killed else "")
+            hint = "fewer data.num_workers; the same command resumes" if killed else "the same command resumes"
+            raise Failure(
+                Code.MEMORY if killed else Code.FAULT, "a process that reads data has ended", found=found, hint=hint
+            ) from None
 
 
 def _prepare_for_workers() -> None:

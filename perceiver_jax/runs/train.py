@@ -215,7 +215,7 @@ class _Run:
             self.saving.begin(step, state)
 
     def _saved(self, must: bool = False) -> None:
-        """Waits for the last save; a full disk only costs that checkpoint, unless it `must` be."""
+        """Waits for the last save; a full disk only costs that checkpoint, unless it `must` be or has no place any more."""
         if not self.saving.begun:
             return
         step = self.saving.step
@@ -223,7 +223,7 @@ class _Run:
             with self.meter.away("saving"), self.watchdog.task("saved", f"the end of saving step {step:,}"):
                 self.saving.wait()
         except Failure as failure:
-            if must:
+            if must or not self.workdir.checkpoints.is_dir():
                 raise
             if step == self.last:
                 self.unwritten[f"checkpoints/{step}"] = failure

@@ -63,6 +63,12 @@ class Run:
         self._until(lambda: True if text in self.stderr else self._fail(f"ended before {text!r}") if self.ended else None)
         return self
 
+    def until_suspended(self) -> "Run":
+        """Itself, as soon as it is suspended, or has ended."""
+        status = Path(f"/proc/{self.pid}/stat")  # its letter for what a process does: T for suspended, Z for ended
+        self._until(lambda: True if status.read_text().rpartition(") ")[2][0] in "TZ" else None)
+        return self
+
     def kill(self, number: int) -> int:
         """The exit code after a signal."""
         os.kill(self.pid, number)

@@ -3,6 +3,8 @@
 Those marked `hosts` take minutes: `pytest -m hosts -n0 tests/runs/test_hosts.py`.
 """
 
+import contextlib
+import functools
 import json
 import os
 import shutil
@@ -89,47 +91,47 @@ def test_flags_of_many_processes_are_for_many_processes(launcher, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def pair_of(tmp_path_factory):
+def launcher_of(tmp_path_factory):
+    """A launcher of processes with a number of devices each."""
+    with contextlib.ExitStack() as stack:
+
+        @functools.cache
+        def make(devices):
+            launcher = Launcher(tmp_path_factory.mktemp("hosts"))
+            launcher.environment = on_devices(devices)
+            return stack.enter_context(launcher)
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def pair_of(launcher_of):
     """Makes pairs whose processes have a number of devices each: pair_of(devices, workdir, ...)."""
-    launchers = {}
-
-    def make(devices, workdir, *settings, **how):
-        if devices not in launchers:
-            launchers[devices] = Launcher(tmp_path_factory.mktemp("hosts"))
-            launchers[devices].environment = on_devices(devices)
-            launchers[devices].__enter__()
-        return Pair([launchers[devices]] * 2, workdir, EVEN, *settings, **how)
-
-    make.launcher = lambda devices: launchers[devices]
-    yield make
-    for one in launchers.values():
-        one.__exit__()
+    return lambda devices, workdir, *settings, **how: Pair([launcher_of(devices)] * 2, workdir, EVEN, *settings, **how)
 
 
 @pytest.mark.hosts
-def test_two_processes_are_as_one_with_two_devices(pair_of, tmp_path):
+def test_two_processes_are_as_one_with_two_devices(pair_of, launcher_of, tmp_path):
     assert pair_of(1, tmp_path / "a").wait() == [0, 0]
-    pair_of(2, tmp_path / "b").wait()
-    pair_of.launcher(2).finish(tmp_path / "c", *TINY, EVEN)
+    launcher_of(2).finish(tmp_path / "c", *TINY, EVEN)
     assert state_sha256(tmp_path / "a") == state_sha256(tmp_path / "c")
     assert learned(tmp_path / "a") == learned(tmp_path / "c")
 
 
 @pytest.mark.hosts
-def test_metrics_of_ranks_are_exact_over_processes(pair_of, tmp_path):
+def test_metrics_of_ranks_are_exact_over_processes(pair_of, launcher_of, tmp_path):
     few = ["--config.task={'kind': 'multi_label'}", "--config.train.duration=10 steps", "--config.data.eval_batch_size=64"]
     assert pair_of(1, tmp_path / "a", *few).wait() == [0, 0]
-    pair_of(2, tmp_path / "b", *few).wait()
-    pair_of.launcher(2).finish(tmp_path / "c", *TINY, EVEN, *few)
+    launcher_of(2).finish(tmp_path / "c", *TINY, EVEN, *few)
     ours, theirs = (read_metrics(tmp_path / name / "metrics.jsonl")[-1] for name in "ac")
     assert ours["split"] == "test"
     assert 0 < ours["mean_average_precision"] < 1
     assert ours == theirs
 
     place = [f"--coordinator=localhost:{free_port()}", "--num_processes=2", "--distributed", "--workdir", tmp_path / "a"]
-    pair = [pair_of.launcher(1).start("experiments.evaluate", *place, f"--process_id={index}") for index in (0, 1)]
+    pair = [launcher_of(1).start("experiments.evaluate", *place, f"--process_id={index}") for index in (0, 1)]
     assert [run.wait() for run in pair] == [0, 0]
-    alone = pair_of.launcher(2).start("experiments.evaluate", "--workdir", tmp_path / "c")
+    alone = launcher_of(2).start("experiments.evaluate", "--workdir", tmp_path / "c")
     assert alone.wait() == 0
     assert pair[0].stdout.splitlines()[:3] == alone.stdout.splitlines()[:3]
     assert "mean_average_precision" in alone.stdout
@@ -138,21 +140,25 @@ def test_metrics_of_ranks_are_exact_over_processes(pair_of, tmp_path):
 
 @pytest.mark.hosts
 @pytest.mark.parametrize("devices", [1, 4])
-@pytest.mark.parametrize("settings", [[], ["--config.mesh.model=2"]])
-def test_a_killed_pair_resumes_as_a_pair_and_as_one(pair_of, tmp_path, devices, settings):
-    pair_of(devices, tmp_path / "a", *settings).wait()
+@pytest.mark.parametrize("settings", [[], ["--config.mesh.model=2"], ["--config.mesh.virtual_shards=8"]])
+def test_a_killed_pair_resumes_as_a_pair_and_as_one(pair_of, launcher_of, tmp_path, devices, settings):
+    assert pair_of(devices, tmp_path / "a", *settings).wait() == [0, 0]
     killed = pair_of(devices, tmp_path / "b", *settings).until("step 12/")
     os.kill(killed.runs[0].pid, signal.SIGKILL)
     assert killed.wait() == [-9, 70]
-    shutil.copytree(tmp_path / "b", tmp_path / "c")
+    for name in "cd":
+        shutil.copytree(tmp_path / "b", tmp_path / name)
     resumed = pair_of(devices, tmp_path / "b", *settings)
     assert resumed.wait() == [0, 0]
     assert resumed.runs[0].stdout.count("state_sha256") == resumed.runs[1].stdout.count("state_sha256") == 1
     assert state_sha256(tmp_path / "b") in resumed.runs[1].stdout
     assert state_sha256(tmp_path / "b") == state_sha256(tmp_path / "a")
 
-    pair_of.launcher(devices).finish(tmp_path / "c", *TINY, EVEN)
-    assert_near(tmp_path / "c", tmp_path / "a", STEPS)
+    for name, count in (("c", 2 * devices), ("d", 1)):
+        launcher_of(count).finish(tmp_path / name, *TINY, EVEN, *settings)
+        if "--config.mesh.virtual_shards=8" in settings or count == 2:  # others: sums of several in another order
+            assert state_sha256(tmp_path / name) == state_sha256(tmp_path / "a")
+        assert_near(tmp_path / name, tmp_path / "a", STEPS)
 
 
 @pytest.mark.hosts

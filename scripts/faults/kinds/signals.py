@@ -68,9 +68,7 @@ def _asked(campaign: Campaign, path: Path, phase: str, number: signal.Signals) -
 def _both(campaign: Campaign, path: Path) -> Trial:
     """Two signals at the same instant: the second one ends the process without a save."""
     with campaign.trial("SIGTERM and SIGINT at once") as trial:
-        run = campaign.train(path, environment={VARIABLE: "after-step:SIGSTOP"})
-        while _state(run.pid) not in "TZ":
-            time.sleep(0.01)
+        run = campaign.train(path, environment={VARIABLE: "after-step:SIGSTOP"}).until_suspended()
         before = campaign.saved(path)
         for number in (*CODES, signal.SIGCONT):
             os.kill(run.pid, number)
@@ -96,11 +94,6 @@ def _then_killed(campaign: Campaign, path: Path) -> Trial:
         trial.expect(code in (-signal.SIGKILL, Code.TERMINATED), f"exit code {code}: {run.stderr[-1000:]}")
         campaign.killed(path, trial, run, began)
     return trial
-
-
-def _state(pid: int) -> str:
-    """The letter by which Linux says what a process does: T for stopped, Z for ended."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
 
 
 MEMBER = Signals

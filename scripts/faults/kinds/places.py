@@ -1,0 +1,82 @@
+"""Where a run is: paths that are hard to write, copies of it, and a directory that goes away while it trains."""
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from perceiver_jax.errors import Code, Failure
+from perceiver_jax.training import manifest
+from scripts.faults.campaign import Campaign, Suite, contents
+from scripts.faults.tiny import SAVE_EVERY, STEPS
+
+NAMES = ("a b", "größe ∂", "n" * 255, "-flag", "'quoted\"", "line\nbreak", "*?[x]", "%s{0}")
+COPIES = {
+    "cp": "cp -r {0} {1}",
+    "tar": "tar -C {0} -cf {1}.tar . && mkdir {1} && tar -C {1} -xf {1}.tar",
+    "gzip": "tar -C {0} -czf {1}.tgz . && mkdir {1} && tar -C {1} -xzf {1}.tgz",
+}
+
+
+class Places(Suite):
+    """A run goes on wherever it lies and however it came there; one whose directory is gone says so and makes no other."""
+
+    rows = "workdir with a hard name or behind a link, copied by other programs, incompletely, removed while it trains"
+    quick, full = 3, 60
+
+    def inject(self, campaign: Campaign, count: int) -> None:
+        """All kinds in turn."""
+        for number in range(count):
+            (_named, _copied, _removed)[number % 3](campaign, number // 3)
+
+
+def _named(campaign: Campaign, number: int) -> None:
+    name = NAMES[number % len(NAMES)]
+    with campaign.trial(f"workdir {name[:20]!r}") as trial:
+        folder, linked = campaign.new(), campaign.new()
+        folder.mkdir()
+        path = folder / name
+        campaign.begun(STEPS - SAVE_EVERY).rename(path)
+        linked.symlink_to(path)
+        where = linked if number % 2 else path
+    campaign.end(where, [trial])
+    linked.unlink(missing_ok=True)
+
+
+def _copied(campaign: Campaign, number: int) -> None:
+    name = list(COPIES)[number % len(COPIES)]
+    with campaign.trial(f"copied by {name}, then without a file") as trial:
+        path, copy = campaign.begun(STEPS - SAVE_EVERY), campaign.new()
+        subprocess.run(COPIES[name].format(path, copy), shell=True, check=True)
+        trial.expect(contents(path) == contents(copy), "the copy differs")
+        newest = max(campaign.saved(copy))
+        files = sorted(file for file in (copy / "checkpoints" / str(newest)).rglob("*") if file.is_file())
+        campaign.rng.choice(files).unlink()
+        began = time.monotonic()
+        try:
+            manifest.verify(copy / "checkpoints", newest)
+            trial.trust(False, "the missing file is not missed")
+        except Failure as failure:
+            trial.says(r"^error\[4\] step \d+ rejected: .*(is missing|no such file)", str(failure).lower())
+        trial.seconds = time.monotonic() - began
+        shutil.rmtree(path)
+    campaign.end(copy, [trial])
+
+
+def _removed(campaign: Campaign, number: int) -> None:
+    path, step = campaign.begun(STEPS - 4 * SAVE_EVERY), STEPS - 4 * SAVE_EVERY + 1 + number % SAVE_EVERY
+    with campaign.trial(f"workdir removed at step {step}") as trial:
+        run = campaign.train(path).until(f"\nstep {step}/")
+        gone = path.with_name("gone")
+        path.rename(gone)
+        began = time.monotonic()
+        code = run.wait()
+        trial.seconds = time.monotonic() - began
+        trial.expect(code == Code.WORKDIR, f"exit code {code}: {run.stderr[-1000:]}")
+        trial.says(r"^error\[6\] checkpoint \S+ was not saved: no such file or directory", run.stderr)
+        trial.expect(not Path(path).exists(), f"made again: {sorted(map(str, path.rglob('*')))}")
+        gone.rename(path)
+    campaign.end(path, [trial])
+
+
+MEMBER = Places

@@ -1,0 +1,82 @@
+"""A run that is suspended and goes on; a process that reads its data killed or suspended."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+from perceiver_jax.errors import Code
+from perceiver_jax.system.crash_points import VARIABLE
+from scripts.faults.campaign import Campaign, Suite, Trial
+from scripts.faults.processes import Run
+from scripts.faults.tiny import SAVE_EVERY, STEPS
+
+STALL_SECONDS = 4.0  # without progress
+LATER = 1.5  # times that, for which the run is suspended
+WORKERS = ["--config.data.num_workers=1", "--config.data.prefetch_batches=1", f"--stall_seconds={STALL_SECONDS}"]
+
+
+class Suspended(Suite):
+    """Time in which the run was stopped is no stall; a worker that ends or stands still ends the run, which says so."""
+
+    rows = "the run suspended for longer than it may stall; its data worker killed, or suspended"
+    quick, full = 2, 60
+
+    def inject(self, campaign: Campaign, count: int) -> None:
+        """All three in turn, each to a run of its own."""
+        acts = {"data worker killed": _killed, "run suspended": _paused, "data worker suspended": _stuck}
+        for number in range(count):
+            name = list(acts)[number % len(acts)]
+            path, waits = campaign.begun(STEPS - 2 * SAVE_EVERY), campaign.rng.randrange(1, 4)
+            with campaign.trial(f"{name} at the {waits}. wait for a batch") as trial:
+                # It suspends itself, so that the worker has not read to the end meanwhile.
+                at = {VARIABLE: f"data-wait:SIGSTOP:{waits}"}
+                run = campaign.train(path, *WORKERS, environment=at).until_suspended()
+                try:
+                    acts[name](trial, run)
+                finally:
+                    if not run.ended:
+                        run.kill(signal.SIGKILL)
+            campaign.end(path, [trial])
+
+
+def _paused(trial: Trial, run: Run) -> None:
+    time.sleep(LATER * STALL_SECONDS)
+    code = _continued(run)
+    trial.expect(code == Code.DONE, f"exit code {code}: {run.stderr[-1000:]}")
+
+
+def _killed(trial: Trial, run: Run) -> None:
+    _to_worker(signal.SIGKILL, trial, run)
+    began = time.monotonic()
+    code = _continued(run)
+    trial.seconds = time.monotonic() - began
+    trial.expect(code == Code.MEMORY, f"exit code {code}: {run.stderr[-1000:]}")
+    trial.says(r"^error\[7\] a process that reads data has ended\n  found: exit code -9, killed", run.stderr)
+
+
+def _stuck(trial: Trial, run: Run) -> None:
+    _to_worker(signal.SIGSTOP, trial, run)
+    began = time.monotonic()
+    code = _continued(run)
+    trial.seconds = time.monotonic() - began
+    trial.expect(code == Code.WATCHDOG, f"exit code {code}: {run.stderr[-1000:]}")
+    trial.says(r"^error\[70\] no progress: (waiting for a batch|batch \d+ of split)", run.stderr)
+
+
+def _to_worker(number: int, trial: Trial, run: Run) -> None:
+    """Sends a signal to the process that reads data for a run."""
+    listed = subprocess.run(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(run.pid)], capture_output=True, text=True).stdout
+    workers = re.findall(r"^ *(\d+) .*spawn_main", listed, re.M)
+    trial.expect(workers, f"no data worker: {listed}")
+    os.kill(int(workers[-1]), number)
+
+
+def _continued(run: Run) -> int:
+    """The exit code of a suspended run that goes on."""
+    os.kill(run.pid, signal.SIGCONT)
+    return run.wait()
+
+
+MEMBER = Suspended
