@@ -13,6 +13,7 @@ from pathlib import Path
 from absl import flags
 
 from perceiver_jax.errors import Code, Failure, Stopped
+from perceiver_jax.section import local_path
 from perceiver_jax.settings import config as config_lib
 from perceiver_jax.settings import overrides
 from perceiver_jax.settings.overrides import Override
@@ -20,12 +21,12 @@ from perceiver_jax.system import processes
 
 
 class _PathParser(flags.ArgumentParser):
-    """A path, with the home directory in place of a leading `~`: a shell leaves the one in `--workdir=~/runs` alone."""
+    """A `local_path`: a shell leaves the `~` in `--workdir=~/runs` alone."""
 
     syntactic_help = "a path"
 
     def parse(self, argument: str) -> str:
-        return os.path.expanduser(argument)
+        return local_path(argument)
 
     def flag_type(self) -> str:
         return "path"

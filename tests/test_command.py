@@ -271,6 +271,21 @@ def test_a_leading_tilde_is_the_home_directory_in_every_path(end_of, monkeypatch
     assert seen == [(f"{tmp_path}/pictures", f"{tmp_path}/runs/a", [tmp_path / "x.png"])]
 
 
+@pytest.mark.parametrize("address", ["gs://bucket/runs/a", "s3://b", "https://example.org/a"])
+def test_object_storage_is_refused_where_a_path_is_asked_for(end_of, address):
+    command.define_config()
+    flags.DEFINE(command.PATH, "place", None, "")
+    scheme = address.partition("//")[0]
+    rule = f"{scheme}// is not read or written here: expected a path, perhaps on a mounted file system"
+    for arguments in (
+        [*DIGITS, f"--place={address}"],
+        ["--config=configs/image_folder.py", f"--config.data.data_dir={address}"],
+    ):
+        code, out, err = end_of(lambda: command.config(), *arguments)
+        assert (code, out) == (2, "")
+        assert rule in err
+
+
 def test_an_override_can_take_an_optional_section_away(end_of):
     command.define_config()
     seen = []
