@@ -61,6 +61,7 @@ LOOKUPS = {
     "report/log.py": {"record"},  # a line of metrics.jsonl, perhaps cut off
     "data/pipeline.py": {"os.environ"},
     "data/prepared.py": {"tree.shards"},  # by name, of trees of our own
+    "data/prepared_tree.py": {"self.settings"},  # likewise
     "report/progress.py": {"os.environ"},
     "training/checkpoint.py": {"stored", "wanted"},  # arrays by name, of two trees to compare
     "system/devices.py": {"os.environ"},
@@ -76,7 +77,7 @@ LOOKUPS = {
         "old",
         "new",
         "kept",
-        "_read(workdir)",
+        "config_json.read(workdir.config)",
     },  # settings of two runs; config.json, of a run never lengthened
 }
 

@@ -48,7 +48,11 @@ def main() -> None:
     began = datetime.datetime.now(datetime.UTC)
     rows, findings = _fed(names)
     facts = {"date": began.isoformat(timespec="minutes"), "seed": _SEED.value, "guided": _GUIDED.value}
-    facts |= {"perceiver_jax": perceiver_jax.__version__, "python": platform.python_version(), "platform": platform.platform()}
+    facts |= {
+        "perceiver_jax": perceiver_jax.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
     facts |= {package: metadata.version(package) for package in sorted(packages | ({"atheris"} if _GUIDED.value else set()))}
     cells = [_cells(row) for row in rows]
     say(table(COLUMNS, cells))

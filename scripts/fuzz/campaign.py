@@ -37,7 +37,9 @@ class Finding:
         return where | found
 
     def __str__(self) -> str:
-        name = f"{self.parser} --seed {self.seed} number {self.outcome.number} ({self.outcome.name}, {len(self.data):,} bytes)"
+        name = (
+            f"{self.parser} --seed {self.seed} number {self.outcome.number} ({self.outcome.name}, {len(self.data):,} bytes)"
+        )
         place = f", {self.outcome.place}" if self.outcome.place else ""
         return f"FINDING: {name}: {self.outcome.problem}{place}"
 
@@ -109,8 +111,8 @@ class Campaign:
         """What a process tells, to its end; the input that it dies of, or takes too long for, is told last."""
         environment = os.environ | {"SECONDS": str(self._seconds), "MALLOC_ARENA_MAX": "2", "PYTHONPATH": os.pathsep.join(
             [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}  # fmt: skip
-        (self._folder / child.CURRENT).write_bytes(b"[-1, \"\"]\n")
-        with open(self._folder / "stderr", "wb") as said:
+        (self._folder / child.CURRENT).write_bytes(b'[-1, ""]\n')
+        with open(self._folder / "stderr", "w+b") as said:
             streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": said}
             process = subprocess.Popen([sys.executable, "-m", *command], env=environment, cwd=self._folder, **streams)
         try:

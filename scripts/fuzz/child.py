@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -33,7 +34,9 @@ _SOON = 0.9  # of the seconds: when a process that hangs says where
 
 def main() -> None:
     room, kind, seed, first, last, folder = sys.argv[1:]
-    with Reader(member(importlib.import_module(room), kind, "--parser")(), Path(folder), float(os.environ["SECONDS"])) as reader:
+    with Reader(
+        member(importlib.import_module(room), kind, "--parser")(), Path(folder), float(os.environ["SECONDS"])
+    ) as reader:
         names, seeds = list(reader.parser.seeds), list(reader.parser.seeds.values())
         for number in range(int(first), int(last)):
             which, data = mutation(seeds, int(seed), number)
@@ -49,7 +52,7 @@ class Reader:
         self._stacks = open(folder / STACKS, "w")  # noqa: SIM115 until this process ends
         faulthandler.enable(self._stacks)
         self._guard: Guard | None = None
-        self._begun = 0
+        self._begun, self._said = 0, 0
 
     def __enter__(self) -> "Reader":
         try:
@@ -81,12 +84,22 @@ class Reader:
         if self._guard.seen and not outcome.problem:
             outcome = dataclasses.replace(outcome, problem=self._guard.seen[0], place=self._guard.seen[0].split(":")[0])
         self._guard.seen.clear()
+        if not outcome.problem and (place := self._traceback()):
+            outcome = dataclasses.replace(outcome, problem=f"printed a traceback: {place}", place=place)
         if outcome.memory > MEMORY and not outcome.problem:
             outcome = dataclasses.replace(outcome, problem=f"took {outcome.memory:,} bytes", place="memory")
         if outcome.problem:
             os.replace(self._folder / CURRENT, self._folder / FOUND.format(number))
         self._tell(dataclasses.asdict(outcome))
         return outcome
+
+    def _traceback(self) -> str:
+        """The last line of a traceback that was printed since the last call, as for errors that no caller can catch."""
+        before, self._said = self._said, os.fstat(2).st_size if stat.S_ISREG(os.fstat(2).st_mode) else 0
+        if self._said <= before:
+            return ""
+        printed = os.pread(2, self._said - before, before).decode(errors="replace")
+        return printed.strip().rpartition("\n")[2][:200] if "Traceback" in printed else ""
 
     def _within(self, judge: Callable[[Path], Outcome]) -> Outcome:
         """What becomes of an input in a folder of its own, which is then removed."""

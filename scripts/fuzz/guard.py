@@ -8,7 +8,9 @@ from typing import Any
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _PATHS = {  # events of Python's audit by which of their arguments are written to
-    **dict.fromkeys(("os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.chmod", "os.chown", "os.utime", "os.chflags"), (0,)),
+    **dict.fromkeys(
+        ("os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.chmod", "os.chown", "os.utime", "os.chflags"), (0,)
+    ),
     **dict.fromkeys(("os.rename", "shutil.move", "os.link"), (0, 1)),
     "os.symlink": (1,),
     **dict.fromkeys(("shutil.rmtree", "shutil.unpack_archive", "tempfile.mkstemp", "tempfile.mkdtemp"), (0,)),

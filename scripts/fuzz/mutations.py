@@ -9,7 +9,22 @@ MAX_BYTES = 1_000_000  # of an input; a mutation that would make more is cut
 _MOST = 4  # changes of one input
 _WORDS = (b"0", b"-1", b"2147483647", b"4294967295", b"1000000000000", b"nan", b"-inf", b"1e400", b"", b"1" * 5000)
 _WHOLE = (0, 1, 127, 128, 255, 2**15 - 1, 2**16 - 1, 2**24, 2**31 - 1, 2**31, 2**32 - 1, 10**12, 2**63 - 1, 2**64 - 1)
-_TEXTS = (b"\0", b"\n", b"\r", b'"', b"'", b",", b";", b"\\", b"..", b"{", b"[" * 5000, b"\xef\xbb\xbf", b"\xff\xfe", b"\xc3(")
+_TEXTS = (
+    b"\0",
+    b"\n",
+    b"\r",
+    b'"',
+    b"'",
+    b",",
+    b";",
+    b"\\",
+    b"..",
+    b"{",
+    b"[" * 5000,
+    b"\xef\xbb\xbf",
+    b"\xff\xfe",
+    b"\xc3(",
+)
 _NUMBER = re.compile(rb"-?\d+(\.\d+)?([eE][-+]?\d+)?")
 _WIDTHS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _HEADER = 64  # bytes, in which half of the changed lengths are

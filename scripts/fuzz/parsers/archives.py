@@ -73,7 +73,11 @@ def _write_release(kind: str, data: bytes, folder: Path) -> None:
     files = {"zip": "ModelNet40.zip", "hdf5": "ply_data_train0.h5", "text": "modelnet40_train.txt"}
     (folder / files[kind]).write_bytes(data)
     if kind == "hdf5":
-        lists = {"shape_names.txt": "chair", "train_files.txt": "data/ply_data_train0.h5", "test_files.txt": "ply_data_train0.h5"}
+        lists = {
+            "shape_names.txt": "chair",
+            "train_files.txt": "data/ply_data_train0.h5",
+            "test_files.txt": "ply_data_train0.h5",
+        }
         for name, line in lists.items():
             (folder / name).write_text(f"{line}\n")
     if kind == "text":

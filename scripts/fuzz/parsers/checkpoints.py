@@ -18,7 +18,7 @@ from perceiver_jax.report.json_numbers import json_text
 from perceiver_jax.report.log import MetricsLog
 from perceiver_jax.report.page import pictures
 from perceiver_jax.report.step_parts import FORMAT, PARTS, PROFILE
-from perceiver_jax.runs import facts, workdir
+from perceiver_jax.runs import config_json, facts, workdir
 from perceiver_jax.runs.past import read_run, runs_below
 from perceiver_jax.runs.workdir import Workdir
 from perceiver_jax.settings.config import dump
@@ -106,13 +106,24 @@ def _write(folder: Path) -> None:
     run.plots.mkdir(parents=True)
     words = ["experiments/train.py", "--config", "configs/digits.py", "--config.seed=3", "--workdir", "a"]
     origin = {"run": "another", "step": 3, "state_sha256": "0" * 64}
-    config = {"config": dump(problem.config), "command": words, workdir.EARLIER: ["3 epochs"], workdir.ORIGIN: origin}
+    config = {
+        "config": dump(problem.config),
+        "command": words,
+        config_json.EARLIER: ["3 epochs"],
+        config_json.ORIGIN: origin,
+    }
     run.config.write_text(json.dumps(config, indent=2) + "\n")
     workdir.write_problem(run, problem)
     _write_logs(run)
     numbers = {"loss": 1.5, "accuracy": 0.5}
     result = {"step": _STEP, "metrics": {"test": numbers}, "best_by_test": {"step": _STEP, "test": numbers}}
-    result |= {"seconds": 12.5, "parameters": 10_000, "flops_per_example": 10**6, "state_sha256": "0" * 64, "unwritten": ["a"]}
+    result |= {
+        "seconds": 12.5,
+        "parameters": 10_000,
+        "flops_per_example": 10**6,
+        "state_sha256": "0" * 64,
+        "unwritten": ["a"],
+    }
     result |= {"time": {"compile": 3.5}, "peak_memory_bytes": {"host": 10**8, "device": None}}
     run.result.write_text(json_text(result))
     (run.path / PROFILE).mkdir()
@@ -131,7 +142,10 @@ def _write_logs(run: Workdir) -> None:
     """As `MetricsLog` does, but for the time, of which it makes the file's name."""
     from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-    keys, numbers = ((1, "train"), (_STEP, "train"), (_STEP, "test")), {"accuracy": 0.5, "seconds": 2.0, "steps_per_second": 3.0}
+    keys, numbers = (
+        ((1, "train"), (_STEP, "train"), (_STEP, "test")),
+        {"accuracy": 0.5, "seconds": 2.0, "steps_per_second": 3.0},
+    )
     records = [{"step": step, "split": split, "loss": "NaN" if step == 1 else 1.5, **numbers} for step, split in keys]
     run.metrics.write_text("".join(f"{json.dumps(record)}\n" for record in records))
     start = Event(wall_time=1e9, step=1, session_log=SessionLog(status=SessionLog.START))

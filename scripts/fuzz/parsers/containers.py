@@ -68,7 +68,9 @@ def _frames() -> list[np.ndarray]:
 def _saved(container: str, film: str, sound: str) -> bytes:
     av, file = package("av"), io.BytesIO()
     with av.open(file, "w", format=container, options={"fflags": "+bitexact"}) as output:
-        pictures = output.add_stream(film, rate=_FRAME_RATE, height=_SIZE[0], width=_SIZE[1], pix_fmt="yuv420p") if film else None
+        pictures = (
+            output.add_stream(film, rate=_FRAME_RATE, height=_SIZE[0], width=_SIZE[1], pix_fmt="yuv420p") if film else None
+        )
         tone = output.add_stream(sound, rate=_RATE, layout="mono") if sound else None
         if pictures is not None:
             pictures.codec_context.thread_count = 1

@@ -5,10 +5,11 @@ import os
 import tempfile
 from pathlib import Path
 
-from perceiver_jax.data import example_index, prepared
+from perceiver_jax.data import example_index
 from perceiver_jax.data.preparation import audioset, shard
-from perceiver_jax.data.preparation.dataset import FORMAT, MANIFEST
+from perceiver_jax.data.preparation.dataset import FORMAT
 from perceiver_jax.data.preparation.items import Example, Item, Unit, record
+from perceiver_jax.data.prepared_tree import HEAD, MANIFEST, head
 from perceiver_jax.data.sources.audioset import AudioSet
 from scripts.fuzz.parser import Tree
 
@@ -78,7 +79,7 @@ def _write(root: Path, sources: Path) -> None:
             items.append(Item(f"{split}_{number}", (number, 2)[: number + 1], str(path), 0, 40, 0))
         unit = Unit(_shard(split), split, items)
         found = shard.write(unit, _RECIPE, _converted, root, {}, lambda _: None)
-        shards[unit.shard] = {"size": found.size, "sha256": found.sha256, prepared.HEAD: prepared.head(root / unit.shard)}
+        shards[unit.shard] = {"size": found.size, "sha256": found.sha256, HEAD: head(root / unit.shard)}
         example_index.write(root, split, [(["audio"], item.label) for item in items])
         template = naming.ShardedFileTemplate(data_dir=root, dataset_name=_NAME, split=split, filetype_suffix="array_record")
         infos.append(tfds.core.SplitInfo(split, [found.examples], found.example_bytes, template))

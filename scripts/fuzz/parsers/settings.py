@@ -1,4 +1,4 @@
-"""Settings in text: flags that override a config, with a value as a Python literal or as it is. Config files are programs."""
+"""Settings in text: flags that override a config, with a Python literal or a text as value. Config files are programs."""
 
 from pathlib import Path
 
@@ -20,7 +20,8 @@ class Settings(Parser):
         return {
             "numbers": b"model.num_latents=4\noptim.learning_rate=0.01\ntrain.duration=60 steps\nmodel.remat=none\n",
             "tuples": b"model.positions.max_resolution=(28.0, 28.0)\ntrain.eval_splits=('test',)\n",
-            "sections": b"optim.schedule={'kind': 'constant'}\nmodel.positions={'kind': 'none'}\nmodel.num_cross_attend_heads=1\n",
+            "sections": b"optim.schedule={'kind': 'constant'}\nmodel.positions={'kind': 'none'}\n"
+            b"model.num_cross_attend_heads=1\n",
             "texts": b"data.sampling=class_balanced\ntrain.duration=3 epochs\nseed=7\nmodel.compute_dtype=bfloat16\n",
         }
 

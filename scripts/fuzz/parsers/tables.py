@@ -1,4 +1,4 @@
-"""Lists in text: labels of one's own files, AudioSet's classes and segments, ImageNet's validation labels, names of files."""
+"""Lists in text: labels of one's files, AudioSet's classes and segments, ImageNet's validation labels, names of files."""
 
 import types
 from pathlib import Path
