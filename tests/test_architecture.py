@@ -69,7 +69,7 @@ LOOKUPS = {
     "system/processes.py": {"expected", "facts", "those"},  # facts of two processes to compare
     "training/manifest.py": {"body"},  # a manifest, perhaps of a newer format
     "training/meter.py": {"self._sums"},
-    "runs/problem.py": {"sizes"},  # by split, of two states of the data to compare
+    "runs/problem.py": {"sizes", "stored.num_examples"},  # by split, of two states of the data to compare, of a file
     "settings/upgrade.py": {"values", "augment", "ADDED_TO_DATA"},  # a config of version 0.1, what some of its sources lack
     "runs/facts.py": {"first", "record"},  # records of metrics.jsonl, which may log anything
     "runs/written.py": {"base", "now"},  # settings of two configs

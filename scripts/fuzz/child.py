@@ -14,12 +14,13 @@ import resource
 import shutil
 import stat
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from perceiver_jax.errors import Code, Failure
+from perceiver_jax.errors import Code, Failure, printable
 from perceiver_jax.members import member
 from scripts.fuzz.guard import Guard
 from scripts.fuzz.mutations import mutation
@@ -56,7 +57,7 @@ class Reader:
 
     def __enter__(self) -> "Reader":
         try:
-            for name, data in self.parser.seeds.items():
+            for name, data in self.parser.whole.items():
                 self._check(name, data)
         except Failure as failure:  # MissingPackage too
             self._tell({"unfit": dataclasses.asdict(failure)})
@@ -80,31 +81,32 @@ class Reader:
         Path("/proc/self/clear_refs").write_text("5")  # the most memory is counted from here on
         outcome = self._within(lambda folder: judged(self.parser, number, name, data, folder))
         faulthandler.cancel_dump_traceback_later()
-        outcome = dataclasses.replace(outcome, memory=_status("VmHWM") - self._begun)
-        if self._guard.seen and not outcome.problem:
-            outcome = dataclasses.replace(outcome, problem=self._guard.seen[0], place=self._guard.seen[0].split(":")[0])
+        memory = _status("VmHWM") - self._begun
+        problem, place = outcome.problem, outcome.place
+        found = [(words, words.partition(": ")[0]) for words in self._guard.seen]
+        found += [(f"printed a traceback: {line}", line) for line in self._tracebacks()]
+        found += [(f"took {memory:,} bytes", "memory")] if memory > MEMORY else []
         self._guard.seen.clear()
-        if not outcome.problem and (place := self._traceback()):
-            outcome = dataclasses.replace(outcome, problem=f"printed a traceback: {place}", place=place)
-        if outcome.memory > MEMORY and not outcome.problem:
-            outcome = dataclasses.replace(outcome, problem=f"took {outcome.memory:,} bytes", place="memory")
+        if found and not problem:
+            problem, place = found[0]
+        accepted = outcome.accepted and not problem
+        outcome = dataclasses.replace(outcome, accepted=accepted, memory=memory, problem=problem, place=place)
         if outcome.problem:
             os.replace(self._folder / CURRENT, self._folder / FOUND.format(number))
         self._tell(dataclasses.asdict(outcome))
         return outcome
 
-    def _traceback(self) -> str:
+    def _tracebacks(self) -> Iterator[str]:
         """The last line of a traceback that was printed since the last call, as for errors that no caller can catch."""
-        before, self._said = self._said, os.fstat(2).st_size if stat.S_ISREG(os.fstat(2).st_mode) else 0
-        if self._said <= before:
-            return ""
-        printed = os.pread(2, self._said - before, before).decode(errors="replace")
-        return printed.strip().rpartition("\n")[2][:200] if "Traceback" in printed else ""
+        state = os.fstat(2)
+        before, self._said = self._said, state.st_size if stat.S_ISREG(state.st_mode) else 0
+        printed = os.pread(2, self._said - before, before).decode(errors="replace") if self._said > before else ""
+        if "Traceback" in printed:
+            yield printable(printed.strip().rpartition("\n")[2])
 
     def _within(self, judge: Callable[[Path], Outcome]) -> Outcome:
         """What becomes of an input in a folder of its own, which is then removed."""
-        folder = self._folder / "input"
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(prefix="input-", dir=self._folder))  # never the same: readers remember what they read
         os.chdir(folder)
         began = time.perf_counter()
         try:

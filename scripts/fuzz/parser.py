@@ -39,6 +39,11 @@ class Parser(abc.ABC):
         """What `make` makes, once, in a fixed order."""
         return dict(sorted(self.make().items()))
 
+    @property
+    def whole(self) -> dict[str, bytes]:
+        """Seeds with which all valid input is read."""
+        return self.seeds
+
 
 class Tree(Parser):
     """A reader of a folder of files, one of which is damaged."""
@@ -46,6 +51,11 @@ class Tree(Parser):
     @abc.abstractmethod
     def use(self, folder: Path) -> None:
         """Reads the folder, in which a file may be damaged."""
+
+    @property
+    def whole(self) -> dict[str, bytes]:
+        """One of its files: the others are beside it."""
+        return dict(list(self.seeds.items())[:1])
 
     def read(self, name: str, data: bytes, folder: Path) -> None:
         """As `Parser` has it."""

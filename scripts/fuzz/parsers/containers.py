@@ -10,7 +10,7 @@ from perceiver_jax.readers.optional import package
 from perceiver_jax.readers.recordings import FileRecording
 from scripts.fuzz.parser import Parser
 
-_RATE, _SECONDS, _FRAME_RATE, _SIZE = 48_000, 0.3, 25, (32, 48)
+_RATE, _SECONDS, _FRAME_RATE, _SIZE = 48_000, 0.3, 25.0, (32, 48)
 _FORMS = {  # by name: FFmpeg's name of the container, codings of film and sound
     "plain.mp4": ("mp4", "libx264", "aac"),
     "plain.mov": ("mov", "mpeg4", "pcm_s16le"),
@@ -69,7 +69,9 @@ def _saved(container: str, film: str, sound: str) -> bytes:
     av, file = package("av"), io.BytesIO()
     with av.open(file, "w", format=container, options={"fflags": "+bitexact"}) as output:
         pictures = (
-            output.add_stream(film, rate=_FRAME_RATE, height=_SIZE[0], width=_SIZE[1], pix_fmt="yuv420p") if film else None
+            output.add_stream(film, rate=round(_FRAME_RATE), height=_SIZE[0], width=_SIZE[1], pix_fmt="yuv420p")
+            if film
+            else None
         )
         tone = output.add_stream(sound, rate=_RATE, layout="mono") if sound else None
         if pictures is not None:

@@ -1,6 +1,6 @@
 """Lists in text: labels of one's files, AudioSet's classes and segments, ImageNet's validation labels, names of files."""
 
-import types
+import functools
 from pathlib import Path
 
 from perceiver_jax.data import label_list
@@ -13,6 +13,9 @@ from perceiver_jax.data.preparation import (
 )
 from perceiver_jax.data.sources.image_folder import PICTURES
 from perceiver_jax.runs import files
+from perceiver_jax.runs.load import TrainedRun
+from perceiver_jax.runs.workdir import Workdir
+from scripts.faults.tiny import SMALL, problem_of
 from scripts.fuzz.parser import Parser
 
 _FILES = [f"{number}{name}.jpg" for number in range(6) for name in ("cat", "dog")]
@@ -20,7 +23,6 @@ _IDS = ("-0RWZT-miFs", "0abcdefghij", "1ABCDEFGHIJ", "_bcdefghijk")
 _CLASSES = ("/m/09x0r", "/m/05zppz", "/t/dd00003")
 _LABELS = "labels.csv", "headed.csv", "sheet.csv"
 _SEGMENTS = "eval_segments.csv", "balanced_train_segments.csv"
-_RUN = types.SimpleNamespace(problem=types.SimpleNamespace(modalities={}))  # a run that reads nothing in folders
 
 
 class Tables(Parser):
@@ -60,10 +62,16 @@ class Tables(Parser):
         elif name == "class_labels_indices.csv":
             audioset_classes.read(path, allow_partial=True)
         elif name in ("names.txt", "zeros.txt"):
-            files.listed([], str(path), _RUN, [], lambda _: None)
+            files.listed([], str(path), _run(), [], lambda _: None)
         else:
             classes = "n01440764", "n01443537", "n01484850"
             validation_labels.read(path, [classes[0], classes[1], classes[0], classes[2]], classes)
+
+
+@functools.cache
+def _run() -> TrainedRun:
+    """One that reads pictures: those in folders that a list names are looked for."""
+    return TrainedRun(Workdir(Path("run")), problem_of(*SMALL), 0)
 
 
 def _list_clips(path: Path) -> None:
