@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.readers.containers import MAX_PIXELS
+from perceiver_jax.readers import BadFile
+from perceiver_jax.readers.containers import MAX_PIXELS, container_of
 from perceiver_jax.readers.opencv import opencv, reduced
 from perceiver_jax.readers.optional import package
 from perceiver_jax.readers.recordings import Recording
@@ -108,9 +109,9 @@ class StoredRecording(Recording):
 
     def _decoded(self, first: int, last: int) -> Iterator[tuple[int, UInt8[np.ndarray, "H W 3"]]]:
         """The frames from one to another, numbered."""
-        av, cv2 = package("av"), opencv()
+        cv2 = opencv()
         try:
-            with av.open(io.BytesIO(self._film)) as container:
+            with container_of(self._film, "mov") as container:
                 stream = next(iter(container.streams.video), None)
                 if stream is None or stream.codec_context is None or not stream.time_base:
                     raise self._damaged("film", "no film that can be decoded")
@@ -128,5 +129,5 @@ class StoredRecording(Recording):
                         yield number, cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420)
                     if number >= last:
                         return
-        except av.FFmpegError as error:
-            raise self._damaged("film", f"{error.strerror}") from None
+        except BadFile as bad:
+            raise self._damaged("film", bad.sentence) from None

@@ -22,6 +22,7 @@ _FILES = [f"{number}{name}.jpg" for number in range(6) for name in ("cat", "dog"
 _IDS = ("-0RWZT-miFs", "0abcdefghij", "1ABCDEFGHIJ", "_bcdefghijk")
 _CLASSES = ("/m/09x0r", "/m/05zppz", "/t/dd00003")
 _LABELS = "labels.csv", "headed.csv", "sheet.csv"
+_NAMES = "names.txt", "zeros.txt"
 _SEGMENTS = "eval_segments.csv", "balanced_train_segments.csv"
 
 
@@ -51,6 +52,8 @@ class Tables(Parser):
 
     def read(self, name: str, data: bytes, folder: Path) -> None:
         """From a file."""
+        if name in _NAMES:  # a folder that a list names is looked through, be it the root or one's home
+            data = data.translate(None, b"/~")
         path = folder / name
         path.write_bytes(data)
         if name in _LABELS:
@@ -61,7 +64,7 @@ class Tables(Parser):
             _list_clips(path)
         elif name == "class_labels_indices.csv":
             audioset_classes.read(path, allow_partial=True)
-        elif name in ("names.txt", "zeros.txt"):
+        elif name in _NAMES:
             files.listed([], str(path), _run(), [], lambda _: None)
         else:
             classes = "n01440764", "n01443537", "n01484850"
