@@ -204,7 +204,18 @@ FAULTS = [
     # lengths
     *(
         ({"train.duration": value}, f"train.duration: expected {LENGTH}, got {value!r}")
-        for value in ("0 steps", "-5 steps", "5 step", "5", "", "five epochs", "1e3 steps", "5  steps", "5 steps ")
+        for value in (
+            "0 steps",
+            "-5 steps",
+            "5 step",
+            "5",
+            "",
+            "five epochs",
+            "1e3 steps",
+            "5  steps",
+            "5 steps ",
+            "9" * 400 + " steps",
+        )
     ),
     ({"train.log_every": 50}, "train.log_every: expected text, got 50"),
     # choices
@@ -454,6 +465,12 @@ def test_parsing_leaves_the_given_config_as_it_was():
     before = copy.deepcopy(config.to_dict())
     parse(config, shrink=True)
     assert config.to_dict() == before
+
+
+def test_a_length_beyond_all_numbers_is_refused():
+    assert fault(with_changes(digits.get_config(), {"train.duration": "9" * 400 + " steps"})).startswith(
+        "train.duration: expec"
+    )
 
 
 @pytest.mark.parametrize(

@@ -247,15 +247,15 @@ def test_a_damaged_part_of_an_hdf5_file_is_no_fault_of_ours(tmp_path):
     folder = write_hdf5(tmp_path)
     path = folder / "ply_data_test0.h5"
     whole = path.read_bytes()
-    refused = 0
+    said = []
     for at in (0, 16, 24, 40, 112, 160, 816):  # h5py raises OSError, RuntimeError, KeyError, AttributeError, if anything
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
         try:
             list_source(folder)
         except Failure as failure:
-            assert str(failure).startswith("error[3] ply_data_test0.h5: not a complete HDF5 file\n  found: ")
-            refused += 1
-    assert refused > 3
+            said.append(failure.what)
+    assert set(said) <= {f"ply_data_test0.h5: {what}" for what in ("not a complete HDF5 file", "unexpected arrays")}
+    assert len(said) > 3
 
 
 def test_a_row_that_cannot_be_read_is_a_bad_one(tmp_path):
