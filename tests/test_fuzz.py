@@ -1,7 +1,10 @@
 """The fuzzer: inputs come from (seed, number) alone, each reader holds what is promised, and one that does not is told."""
 
 import hashlib
+import json
 import random
+import runpy
+import sys
 
 import pytest
 
@@ -11,6 +14,8 @@ from scripts.fuzz import parsers as room
 from scripts.fuzz.campaign import Campaign
 from scripts.fuzz.mutations import CHANGES, MAX_BYTES, mutation
 from scripts.fuzz.parser import judged
+from tests import fuzzed as unruly_room
+from tests.door import fresh_flags
 from tests.fuzzed import unruly
 
 SEEDS = [b"OFF 3 1\n0 0 0\n", bytes(range(200)), b""]
@@ -101,6 +106,47 @@ def test_what_is_not_allowed_is_told_and_the_campaign_goes_on(tmp_path):
     assert (row.inputs, row.accepted, row.refused, row.findings) == (COUNT, COUNT - found - refused, refused, found)
     assert row.slowest == 0.5
     assert sorted(line.partition(" number ")[0] for line in said) == ["FINDING: unruly --seed 0"] * len(PROBLEMS)
+
+
+def command(monkeypatch, capsys, *words):
+    """Runs the command in this process: its exit code, what it printed and what it said."""
+    monkeypatch.setattr(sys, "argv", ["fuzz", *words])
+    with fresh_flags(), pytest.raises(SystemExit) as end:
+        runpy.run_module("scripts.fuzz", run_name="__main__", alter_sys=True)
+    return end.value.code, *capsys.readouterr()
+
+
+def test_the_command_prints_a_table_and_keeps_it(monkeypatch, capsys, tmp_path):
+    words = "--parser=soundfonts", "--count=15", f"--output={tmp_path}/fuzz.json"
+    code, printed, said = command(monkeypatch, capsys, *words)
+    assert (code, said) == (0, "")
+    names, _, row = printed.splitlines()
+    assert (names.split()[:5], row.split()[:2], row.split()[4]) == (
+        ["parser", "inputs", "accepted", "refused", "findings"], ["soundfonts", "15"], "0"
+    )  # fmt: skip
+    kept = json.loads((tmp_path / "fuzz.json").read_text())
+    assert (kept["parsers"][0]["inputs"], kept["findings"], kept["seed"]) == (15, [], 0)
+    assert (tmp_path / "fuzz.md").read_text().startswith("| parser | inputs |")
+
+
+def test_a_finding_ends_the_command_with_1_and_its_input_is_kept(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(room, "__path__", unruly_room.__path__)
+    monkeypatch.setattr(room, "__name__", unruly_room.__name__)
+    code, _, said = command(monkeypatch, capsys, "--parser=once", "--count=3", f"--output={tmp_path}/fuzz.json")
+    assert (code, said.splitlines()[1]) == (1, "error[1] 1 findings")
+    (finding,) = json.loads((tmp_path / "fuzz.json").read_text())["findings"]
+    assert finding["problem"] == "ValueError: as always"
+    assert len((tmp_path / finding["input"]).read_bytes()) == finding["bytes"]
+
+
+def test_what_the_command_cannot_do_is_told(monkeypatch, capsys):
+    code, _, said = command(monkeypatch, capsys, "--parser=meshs")
+    assert code == 2
+    assert said.startswith("error[2] --parser: unknown value 'meshs'\n  expected: one of meshes, ")
+    monkeypatch.setitem(sys.modules, "atheris", None)
+    assert command(monkeypatch, capsys, "--guided", "--parser=meshes") == (
+        2, "", "error[2] --guided needs the package atheris\n  try: pip install -e .[fuzz]\n"
+    )  # fmt: skip
 
 
 def test_a_parser_that_refuses_its_own_seed_is_no_parser(tmp_path):

@@ -41,7 +41,7 @@ _OUTPUT = flags.DEFINE(command.PATH, "output", None, "File for the results, .jso
 def main() -> None:
     names = kinds(room) if _PARSER.value == ["all"] else _PARSER.value
     packages = {package for name in names for package in member(room, name, "--parser").packages}
-    if _GUIDED.value and importlib.util.find_spec("atheris") is None:
+    if _GUIDED.value and not _is_installed("atheris"):
         raise MissingPackage(Code.CONFIG, "--guided needs the package atheris", hint="pip install -e .[fuzz]")
     if _OUTPUT.value is not None and not os.access(Path(_OUTPUT.value).parent, os.W_OK):
         raise Failure(Code.WORKDIR, f"--output {_OUTPUT.value}", f"{Path(_OUTPUT.value).parent} is not writable")
@@ -63,10 +63,17 @@ def main() -> None:
         raise Failure(Code.FAULT, f"{len(findings)} findings", hint=hint)
 
 
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # of a module that was taken out
+        return False
+
+
 def _fed(names: Sequence[str]) -> tuple[list[Row], list[Finding]]:
     """Feeds the parsers one after the other."""
     rows, findings = [], []
-    every = len(names) * _COUNT.value
+    every = len(names) * _COUNT.value if not _GUIDED.value else 0
     with tempfile.TemporaryDirectory(prefix="perceiver_jax-fuzz-") as folder, Progress(every, 0) as progress:
         for i, name in enumerate(names):
             place = Path(folder, name)
