@@ -112,7 +112,7 @@ class Campaign:
         environment = os.environ | {"SECONDS": str(self._seconds), "MALLOC_ARENA_MAX": "2", "PYTHONPATH": os.pathsep.join(
             [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])}  # fmt: skip
         (self._folder / child.CURRENT).write_bytes(b'[-1, ""]\n')
-        with open(self._folder / "stderr", "w+b") as said:
+        with open(self._folder / child.SAID, "wb") as said:
             streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": said}
             process = subprocess.Popen([sys.executable, "-m", *command], env=environment, cwd=self._folder, **streams)
         try:
@@ -139,7 +139,7 @@ class Campaign:
 
     def _died(self, problem: str, ready: bool) -> Outcome:
         number, name = json.loads((self._folder / child.CURRENT).read_bytes().partition(b"\n")[0])
-        said = (self._folder / "stderr").read_bytes()[-2000:].decode(errors="replace").strip()
+        said = (self._folder / child.SAID).read_bytes()[-2000:].decode(errors="replace").strip()
         if not ready or number < 0:
             raise Failure(Code.FAULT, f"parser {self.row.parser} does not start: {problem}", found=said)
         last = said.rpartition("\n")[2][:200]

@@ -12,7 +12,6 @@ import json
 import os
 import resource
 import shutil
-import stat
 import sys
 import tempfile
 import time
@@ -28,7 +27,8 @@ from scripts.fuzz.parser import Outcome, Parser, judged
 
 MEMORY = 2**30  # bytes that reading may take beside what a process has when it begins
 SECONDS = 10.0  # that it may take
-CURRENT, STACKS = "current", "stacks"  # in the folder: the input that is read, and where a process hung or died
+# In the folder: the input that is read, where a process hung or died, and its stderr.
+CURRENT, STACKS, SAID = "current", "stacks", "stderr"
 FOUND = "found-{}"  # likewise: the input of that number, which shows a problem
 _SOON = 0.9  # of the seconds: when a process that hangs says where
 
@@ -53,7 +53,8 @@ class Reader:
         self._stacks = open(folder / STACKS, "w")  # noqa: SIM115 until this process ends
         faulthandler.enable(self._stacks)
         self._guard: Guard | None = None
-        self._begun, self._said = 0, 0
+        self._said = open(folder / SAID, errors="replace")  # noqa: SIM115 likewise
+        self._begun = 0
 
     def __enter__(self) -> "Reader":
         try:
@@ -98,9 +99,7 @@ class Reader:
 
     def _tracebacks(self) -> Iterator[str]:
         """The last line of a traceback that was printed since the last call, as for errors that no caller can catch."""
-        state = os.fstat(2)
-        before, self._said = self._said, state.st_size if stat.S_ISREG(state.st_mode) else 0
-        printed = os.pread(2, self._said - before, before).decode(errors="replace") if self._said > before else ""
+        printed = self._said.read()
         if "Traceback" in printed:
             yield printable(printed.strip().rpartition("\n")[2])
 
