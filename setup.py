@@ -49,6 +49,8 @@ setup(
         "search": ["optuna>=5.0"],
         # A run's page: curves to point at, inside one HTML file.
         "report": ["bokeh>=3.9", "jinja2>=3.1"],
+        # The fuzzer that looks for other lines of code, `scripts.fuzz --guided`; without it inputs are drawn blindly.
+        "fuzz": ["atheris>=3.0"],
         # The site of docs/: Sphinx reads the pages and docstrings, Jupyter executes the tutorials.
         "docs": ["furo>=2025.12", "latex2mathml>=3.81", "myst-nb>=1.4", "sphinx>=8.2"],
         "dev": ["beartype>=0.22", "hypothesis>=6.170", "librosa>=0.11", "pytest>=9.0", "pytest-xdist>=3.8", "ruff>=0.15"],

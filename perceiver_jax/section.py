@@ -1,6 +1,7 @@
 """What every part of a config is made of: frozen, strict sections and the few value types they share."""
 
 import dataclasses
+import math
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -101,7 +102,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?) (steps|examples|epochs)")
 
 def _check_duration(text: str) -> str:
     match = _DURATION.fullmatch(text)
-    if not match or float(match[1]) <= 0:
+    if not match or not 0 < float(match[1]) < math.inf:
         raise ValueError('expected a length above 0 such as "2000 steps", "50000 examples" or "120 epochs"')
     return text
 

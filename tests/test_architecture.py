@@ -61,6 +61,7 @@ LOOKUPS = {
     "report/log.py": {"record"},  # a line of metrics.jsonl, perhaps cut off
     "data/pipeline.py": {"os.environ"},
     "data/prepared.py": {"tree.shards"},  # by name, of trees of our own
+    "data/prepared_tree.py": {"self.settings"},  # likewise
     "report/progress.py": {"os.environ"},
     "training/checkpoint.py": {"stored", "wanted"},  # arrays by name, of two trees to compare
     "system/devices.py": {"os.environ"},
@@ -68,7 +69,7 @@ LOOKUPS = {
     "system/processes.py": {"expected", "facts", "those"},  # facts of two processes to compare
     "training/manifest.py": {"body"},  # a manifest, perhaps of a newer format
     "training/meter.py": {"self._sums"},
-    "runs/problem.py": {"sizes"},  # by split, of two states of the data to compare
+    "runs/problem.py": {"sizes", "stored.num_examples"},  # by split, of two states of the data to compare, of a file
     "settings/upgrade.py": {"values", "augment", "ADDED_TO_DATA"},  # a config of version 0.1, what some of its sources lack
     "runs/facts.py": {"first", "record"},  # records of metrics.jsonl, which may log anything
     "runs/written.py": {"base", "now"},  # settings of two configs
@@ -76,7 +77,7 @@ LOOKUPS = {
         "old",
         "new",
         "kept",
-        "_read(workdir)",
+        "config_json.read(workdir.config)",
     },  # settings of two runs; config.json, of a run never lengthened
 }
 

@@ -52,7 +52,9 @@ def check(workdir: Path, base: Base) -> list[dict[str, Any]]:
         form, config, points = record["format"], record["config"], record["points"]
         if form > FORMAT:
             raise Failure(Code.CHECKPOINT, f"{path}", f"is of format {form}, newer than this version's {FORMAT}")
-        _ = [(point["name"], point["settings_sha256"], point["listed"]) for point in points]
+        kinds = {(type(point["name"]), type(point["settings_sha256"]), type(point["listed"])) for point in points}
+        if not kinds <= {(str, str, bool)}:
+            raise TypeError("its points are not as they were written")
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int, UInt8, UInt16
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.readers import BadFile, npy
 from perceiver_jax.system import disk
 
 STREAMS = ("audio", "video")  # a bit each, the first the lowest
@@ -51,7 +52,7 @@ def read(folder: Path, split: str, length: int) -> Index:
     paths = _path(folder, split, "streams"), _path(folder, split, "labels")
     try:
         return _read(*paths, length, *(path.stat().st_mtime_ns for path in paths))
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, BadFile) as error:
         what, hint = f"{paths[0].name}: cannot be read", "restore it from a copy, or prepare the data set again"
         raise Failure(Code.DATA, what, f"{folder}", found=f"{error}", hint=hint) from None
 
@@ -59,11 +60,21 @@ def read(folder: Path, split: str, length: int) -> Index:
 @functools.lru_cache(maxsize=8)
 def _read(streams: Path, labels: Path, length: int, *stamps: int) -> Index:
     del stamps  # changed files are another key
-    rows, flat = np.load(streams, allow_pickle=False), np.load(labels, allow_pickle=False)
+    rows, flat = _array(streams, 2), _array(labels, 1)
     ends = np.cumsum(rows[:, 1], dtype=np.int64)
     if len(rows) != length or (ends[-1] if length else 0) != len(flat):
         raise ValueError(f"{len(rows):,} examples with {len(flat):,} labels, the split has {length:,}")
     return Index(rows[:, 0].astype(np.uint8), ends, flat)
+
+
+def _array(path: Path, num_axes: int) -> UInt16[np.ndarray, "..."]:
+    """An array as `_save` writes it, of rows of two numbers or of numbers. Raises OSError, ValueError, BadFile."""
+    data = path.read_bytes()
+    stream = io.BytesIO(data)
+    header = npy.read_header(stream)
+    if header.dtype != np.uint16 or len(header.shape) != num_axes or header.shape[1:] not in ((), (2,)):
+        raise ValueError(f"an array of {header.dtype} {header.shape} in {path.name}")
+    return npy.read_values(stream, len(data), header)
 
 
 def _path(folder: Path, split: str, what: str) -> Path:

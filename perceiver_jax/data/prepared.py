@@ -12,36 +12,15 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from perceiver_jax.errors import Code, Failure
+from perceiver_jax.data.prepared_tree import HEAD, INFO, Tree, head
+from perceiver_jax.errors import Code, Failure, printable
 
 if TYPE_CHECKING:
     from array_record.python.array_record_data_source import FileInstruction
 
 _FORMAT = "array_record"
-HEAD, HEAD_BYTES = "head", 128  # its name where it is recorded; the signature of a shard and its first record's checksum
-
-
-class Tree:
-    """A prepared data set: its folder and what is written about it."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.info = _read_json(folder / "dataset_info.json")
-        self.formats = [self.info["fileFormat"]]
-        if "alternativeFileFormats" in self.info:  # what a conversion in place has added
-            self.formats += self.info["alternativeFileFormats"]
-        ours = folder / "preparation.json"
-        manifest = {"settings": {}} | (_read_json(ours) if ours.is_file() else {"partial": False, "shards": {}})
-        self.partial: bool = manifest["partial"]
-        self.shards: Mapping[str, Any] = manifest["shards"]  # size, SHA-256, head, by name, of a tree of our own
-        self.settings: Mapping[str, Any] = manifest["settings"]  # likewise
-
-    def length(self, split: str) -> int:
-        """The examples of a split by TFDS's name; 0 where it is missing."""
-        splits = [entry for entry in self.info["splits"] if entry["name"] == split]
-        return sum(int(length) for entry in splits for length in entry["shardLengths"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +44,7 @@ class Prepared:
         finished = {
             tuple(map(int, path.name.split("."))): path
             for path in self._candidates()
-            if re.fullmatch(r"\d+\.\d+\.\d+", path.name) and (path / "dataset_info.json").is_file()
+            if re.fullmatch(r"\d+\.\d+\.\d+", path.name) and (path / INFO).is_file()
         }
         if len(finished) > 1:
             _report_choice(finished[max(finished)])
@@ -109,13 +88,7 @@ class Prepared:
         if length != published and not tree.partial:
             found, expected = f"{length:,} examples", f"{published:,}, or a subset made with --allow_partial"
             raise self.missing(split, tree.folder, found=found, expected=expected)
-        from tensorflow_datasets.core import dataset_info, naming, splits
-
-        # Not its builder: that knows one file format, also of a tree that was converted in place and has two.
-        info = dataset_info.read_proto_from_builder_dir(tree.folder)
-        template = naming.ShardedFileTemplate(data_dir=tree.folder, dataset_name=info.name, filetype_suffix=_FORMAT)
-        by_name = splits.SplitDict.from_proto(repeated_split_infos=info.splits, filename_template=template)
-        instructions = by_name[self.splits[split]].file_instructions
+        instructions = self._instructions(tree, self.splits[split])
         for instruction in instructions:
             self._check_shard(Path(instruction.filename), tree)
         return instructions
@@ -124,6 +97,21 @@ class Prepared:
         """The failure for a split that is missing or incomplete."""
         what = f"data set {self.name}, split {split}"
         return Failure(Code.DATA, what, f"{folder}", found=found, expected=expected, hint=self.command)
+
+    def _instructions(self, tree: Tree, split: str) -> "list[FileInstruction]":
+        """Where TFDS says that the examples of a split are; raises Failure(DATA) where it cannot tell."""
+        from tensorflow_datasets.core import dataset_info, naming, splits
+
+        try:
+            # Not its builder: that knows one file format, also of a tree that was converted in place and has two.
+            info = dataset_info.read_proto_from_builder_dir(tree.folder)
+            template = naming.ShardedFileTemplate(data_dir=tree.folder, dataset_name=info.name, filetype_suffix=_FORMAT)
+            by_name = splits.SplitDict.from_proto(repeated_split_infos=info.splits, filename_template=template)
+            return by_name[split].file_instructions
+        except Exception as error:  # noqa: BLE001 TFDS raises many kinds for damaged metadata
+            found = printable(str(error).strip().partition("\n")[0] or type(error).__name__)
+            hint = "restore it from a copy, or prepare the data set again"
+            raise Failure(Code.DATA, f"{INFO}: cannot be read", f"{tree.folder}", found=found, hint=hint) from None
 
     def _check_shard(self, path: Path, tree: Tree) -> None:
         """Raises Failure(DATA) where a shard does not have the size that it was written with, or is another shard."""
@@ -145,12 +133,6 @@ class Prepared:
     def _candidates(self) -> list[Path]:
         """Its versions, finished or not."""
         return list(self._folder.glob(f"{self.major}.*"))
-
-
-def head(shard: Path) -> str:
-    """What tells a shard from others of its size, without reading it: its first bytes, in hexadecimal. Raises OSError."""
-    with open(shard, "rb") as file:
-        return file.read(HEAD_BYTES).hex()
 
 
 class Record(NamedTuple):
@@ -239,20 +221,3 @@ class Records:
 @functools.cache
 def _report_choice(path: Path) -> None:
     print(f"several versions in {path.parent}: using {path.name}", file=sys.stderr)
-
-
-def _read_json(path: Path) -> Any:
-    """What a JSON file holds; raises Failure(DATA), naming the line, for one that is damaged."""
-    return _parsed(path, path.stat().st_mtime_ns)
-
-
-@functools.lru_cache(maxsize=8)
-def _parsed(path: Path, stamp: int) -> Any:
-    del stamp  # a changed file is another key
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        hint = "prepare the data set again"
-        raise Failure(Code.DATA, f"{path.name}: not JSON at line {error.lineno}", f"{path.parent}", hint=hint) from None
-    except (OSError, ValueError) as error:
-        raise Failure(Code.DATA, f"{path.name}: cannot be read", f"{path.parent}", found=str(error)) from None

@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.readers import BadFile
+from perceiver_jax.readers.containers import MAX_PIXELS, container_of
 from perceiver_jax.readers.opencv import opencv, reduced
 from perceiver_jax.readers.optional import package
 from perceiver_jax.readers.recordings import Recording
@@ -27,6 +29,7 @@ ENCODER |= {"sc_threshold": "0", "flags": "+cgop", "threads": "1"}
 ENCODER |= {"x264-params": "asm=sse4.2"}
 _FULL = 2**15  # of 16 bits
 _ROUNDING = 1e-6  # of a frame
+_PIXELS = "yuv420p"  # how frames are kept: FFmpeg's name
 
 Frames = UInt8[np.ndarray, "T H W 3"]
 
@@ -51,7 +54,7 @@ def encode_film(frames: Iterable[UInt8[np.ndarray, "H W 3"]]) -> bytes:
         for number, frame in enumerate(frames):
             if stream is None:
                 stream = container.add_stream("libx264", rate=round(FRAME_RATE), options=ENCODER)
-                stream.height, stream.width, stream.pix_fmt = *frame.shape[:2], "yuv420p"
+                stream.height, stream.width, stream.pix_fmt = *frame.shape[:2], _PIXELS
                 stream.codec_context.thread_count = 1
                 stream.codec_context.time_base = fractions.Fraction(1, round(FRAME_RATE))
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
@@ -93,6 +96,8 @@ class StoredRecording(Recording):
         soundfile = package("soundfile")
         try:
             with soundfile.SoundFile(io.BytesIO(self._sound)) as file:
+                if (file.samplerate, file.channels) != (SOUND_RATE, 1):
+                    raise self._damaged("sound", f"{file.channels} channels at {file.samplerate:,} Hz")
                 file.seek(min(first, file.frames))
                 return file.read(max(0, last - first), dtype="float32")
         except soundfile.SoundFileError as error:
@@ -104,18 +109,25 @@ class StoredRecording(Recording):
 
     def _decoded(self, first: int, last: int) -> Iterator[tuple[int, UInt8[np.ndarray, "H W 3"]]]:
         """The frames from one to another, numbered."""
-        av, cv2 = package("av"), opencv()
+        cv2 = opencv()
         try:
-            with av.open(io.BytesIO(self._film)) as container:
-                stream = container.streams.video[0]
+            with container_of(self._film, "mov") as container:
+                stream = next(iter(container.streams.video), None)
+                if stream is None or stream.codec_context is None or not stream.time_base:
+                    raise self._damaged("film", "no film that can be decoded")
                 stream.codec_context.thread_count, stream.codec_context.thread_type = 1, "NONE"
+                stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
                 container.seek(round(first / FRAME_RATE / stream.time_base), stream=stream)  # to the key frame before
+                form = None
                 for frame in container.decode(stream):
+                    form = form or (_PIXELS, frame.width, frame.height)
+                    if frame.time is None or (frame.format.name, frame.width, frame.height) != form or frame.width % 2:
+                        raise self._damaged("film", "frames of another kind than they are kept as")
                     number = round(frame.time * FRAME_RATE)
                     if number >= first:
                         # BT.601, limited range, as it was encoded: 1.3 times as fast as PyAV's own.
                         yield number, cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2RGB_I420)
                     if number >= last:
                         return
-        except av.FFmpegError as error:
-            raise self._damaged("film", f"{error.strerror}") from None
+        except BadFile as bad:
+            raise self._damaged("film", bad.sentence) from None

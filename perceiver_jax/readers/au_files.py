@@ -39,6 +39,8 @@ def read_caf(file: BufferedIOBase, size: int) -> Samples | str:
     """As `read_au`, of a CAF file."""
     form, at = b"", 8
     for _ in range(_MAX_CHUNKS):
+        if at > size:  # perhaps farther than a file can be asked for
+            break
         file.seek(at)
         head = file.read(12)
         if len(head) < 12:

@@ -7,9 +7,7 @@ ever executed.
 
 import io
 import itertools
-import math
 import re
-import tokenize
 import warnings
 import zipfile
 import zlib
@@ -20,6 +18,7 @@ from jaxtyping import Float64
 from perceiver_jax.errors import printable, some
 from perceiver_jax.readers import BadFile
 from perceiver_jax.readers.limits import check_numbers
+from perceiver_jax.readers.npy import is_pickle, python_objects, read_header, read_values
 from perceiver_jax.readers.surface import check_finite
 from perceiver_jax.readers.text_lines import lines_of
 
@@ -29,9 +28,7 @@ NAMES = ("points", "pos", "xyz")  # of the array of points among the others of a
 # The bytes that an .npz file may unpack to, and more for each byte of the file: real points shrink to a half.
 _FREE, _PER_BYTE = 5_000_000, 100
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
-_BAD_HEADER = (ValueError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError, TypeError, EOFError)
 
 
 def read_npy(data: bytes) -> Float64[np.ndarray, "P 3"]:
@@ -41,8 +38,8 @@ def read_npy(data: bytes) -> Float64[np.ndarray, "P 3"]:
 
 def read_npz(data: bytes) -> Float64[np.ndarray, "P 3"]:
     """The points of an .npz file: its one array, or the one called as in `NAMES`; raises BadFile."""
-    if data[:1] == b"\x80":
-        raise _objects()
+    if is_pickle(data):
+        raise python_objects()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             arrays = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
@@ -61,29 +58,11 @@ def read_npz(data: bytes) -> Float64[np.ndarray, "P 3"]:
 
 def _array(stream: io.BufferedIOBase, size: int) -> Float64[np.ndarray, "P 3"]:
     """The points in a stream of `size` bytes as numpy writes them."""
-    start = stream.read(len(np.lib.format.MAGIC_PREFIX) + 2)
-    if start[:1] == b"\x80":
-        raise _objects()
-    version = tuple(start[-2:])
-    if not start.startswith(np.lib.format.MAGIC_PREFIX) or version not in _HEADERS:
-        raise BadFile("not-an-array", "does not begin as an .npy file of version 1 or 2")
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
-            shape, fortran, kind = _HEADERS[version](stream)
-    except _BAD_HEADER as error:
-        raise BadFile("header", f"its header cannot be read: {printable(str(error), 80) or type(error).__name__}") from None
-    if kind.hasobject:
-        raise _objects()
+    header = read_header(stream)
+    shape, _, kind = header
     if len(shape) != 2 or min(shape) < 0 or kind.kind not in "fiu":
         raise BadFile("array-shape", f"expected float32 (n, 3), got {kind.str} {shape}")
-    claimed = math.prod(shape)
-    check_numbers(claimed)
-    left, wanted = size - stream.tell(), claimed * kind.itemsize
-    data = stream.read()
-    row = wanted // shape[0] if shape[0] else 0
-    if left < wanted or (row and left > wanted and (left - wanted) % row == 0 and any(data[wanted:])):
-        raise BadFile("truncated" if left < wanted else "header", f"header says {wanted:,} bytes, file has {left:,}")
-    values = np.frombuffer(data, kind, claimed).reshape(shape, order="F" if fortran else "C")
+    values = read_values(stream, size, header)
     points = _rows(values)[:, :3].astype(np.float64)
     check_finite(points, "row {}".format)
     return points
@@ -149,10 +128,6 @@ def _axes(names: list[str], columns: int) -> list[int]:
         shown = printable(some(names, 8), 80)
         raise BadFile("columns", f"its columns are called {shown}; expected x, y and z")
     return [0, 1, 2]
-
-
-def _objects() -> BadFile:
-    return BadFile("python-objects", "contains Python objects, which are never loaded")
 
 
 def _faulty_line(rows: list[tuple[int, str]], separator: str | None, columns: int) -> BadFile:

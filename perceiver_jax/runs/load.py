@@ -2,11 +2,12 @@
 
 import dataclasses
 import functools
+import io
 import os
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from jaxtyping import Float
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 STDIN = Path("-")
 MAX_FILE_BYTES = 1_000_000_000  # a device or a pipe may never end
+BLOCK_BYTES = 2**20  # that are asked for at once
 
 # One example: a file of a run with a single stream, or by stream a file or raw values as the data set has them.
 Given = str | Path | np.ndarray | Mapping[str, str | Path | np.ndarray]
@@ -207,7 +209,7 @@ def read_file(path: Path) -> bytes:
         raise Failure(Code.DATA, f"{path}: does not exist")
     try:
         with sys.stdin.buffer if path == STDIN else open(path, "rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+            data = _bytes(file, MAX_FILE_BYTES + 1)
     except IsADirectoryError:
         raise Failure(Code.DATA, f"{path}: is a directory") from None
     except OSError as error:
@@ -215,6 +217,14 @@ def read_file(path: Path) -> bytes:
     if len(data) > MAX_FILE_BYTES:
         raise Failure(Code.DATA, f"{path}: has more than {MAX_FILE_BYTES:,} bytes", hint="a smaller file")
     return data
+
+
+def _bytes(file: BinaryIO, most: int) -> bytes:
+    """At most that many bytes of a file. By blocks: to ask for as many at once would allocate them."""
+    found = io.BytesIO()
+    while found.tell() < most and (block := file.read(min(BLOCK_BYTES, most - found.tell()))):
+        found.write(block)
+    return found.getvalue()
 
 
 def _several(examples: Given | Iterable[Given]) -> Iterable[Given]:

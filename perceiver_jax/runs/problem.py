@@ -10,9 +10,10 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import pydantic
+from pydantic import Field
 
 from perceiver_jax import modalities
 from perceiver_jax.data.batch import masked_streams
@@ -28,6 +29,7 @@ from perceiver_jax.tasks import Task
 
 FORMAT = 3  # of what a run stores; 1 had no problem file, 2 neither what is up in clouds nor whether pictures are turned
 READS_FORMAT_1 = "perceiver_jax 0.1.0"
+T = TypeVar("T", bound=pydantic.BaseModel)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -162,30 +164,50 @@ def load(config: Config, values: Mapping[str, Any]) -> Problem:
     """The problem of a config from the values that `dump` gave; raises ValueError for anything else."""
     if values["format"] != FORMAT:
         raise ValueError(f"format {values['format']}, expected {FORMAT}")
+    stored = _checked(_Stored, values, "")
+    if not stored.num_examples.get("train"):
+        raise ValueError("num_examples: none of train")
     streams = []
-    for given in values["streams"]:
+    for given in stored.streams:
         kind = member(modalities, given["modality"], "modality")
-        streams.append(_stream(kind.Stream, given))
+        lists = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+        streams.append(_checked(kind.Stream, lists, "stream: "))
     if [stream.name for stream in streams] != list(config.modalities):
         raise ValueError(f"streams {[stream.name for stream in streams]}, config has {list(config.modalities)}")
     return Problem(
         config=config,
         streams=tuple(streams),
-        classes=tuple(map(str, values["classes"])),
-        num_examples={str(split): int(size) for split, size in values["num_examples"].items()},
-        baselines={str(name): float(score) for name, score in values["baselines"].items()},
-        left_out=tuple(map(str, values["left_out"])),
-        masked=tuple(map(str, values["masked"])),
-        fingerprint=str(values["fingerprint"]),
+        classes=tuple(stored.classes),
+        num_examples=stored.num_examples,
+        baselines=stored.baselines,
+        left_out=tuple(stored.left_out),
+        masked=tuple(stored.masked),
+        fingerprint=stored.fingerprint,
     )
 
 
-def _stream(kind: type[Stream], values: Mapping[str, Any]) -> Stream:
-    given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+class _Stored(pydantic.BaseModel):
+    """The form of what `dump` gives; streams are of their modalities' own."""
+
+    model_config = pydantic.ConfigDict(strict=True, frozen=True)
+
+    format: int
+    streams: list[dict[str, Any]]
+    classes: Annotated[list[str], Field(min_length=1)]
+    num_examples: dict[str, Annotated[int, Field(ge=0)]]
+    baselines: dict[str, float]
+    left_out: list[str]
+    masked: list[str]
+    fingerprint: str
+
+
+def _checked(kind: type[T], values: Mapping[str, Any], what: str) -> T:
+    """The values as a `kind`; raises ValueError, with the field."""
     try:
-        return kind.model_validate(given)
+        return kind.model_validate(values)
     except pydantic.ValidationError as error:
-        raise ValueError(f"stream: {error.errors()[0]['msg'].lower()}") from None
+        first = error.errors()[0]
+        raise ValueError(f"{what}{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
 
 
 def differences(stored: Problem, found: Problem) -> list[str]:

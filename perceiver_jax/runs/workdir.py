@@ -8,26 +8,18 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from perceiver_jax.errors import Code, Failure, printable, some
 from perceiver_jax.report.log import METRICS
+from perceiver_jax.runs import config_json
 from perceiver_jax.runs import problem as problems
+from perceiver_jax.runs.config_json import EARLIER, ORIGIN, Origin
 from perceiver_jax.runs.problem import Problem
 from perceiver_jax.settings.config import Config, dump, lasting, read
 from perceiver_jax.system import disk, locks
 from perceiver_jax.system.crash_points import crash_point
 from perceiver_jax.training import manifest
-
-EARLIER, ORIGIN = "earlier_durations", "init_from"  # in config.json, of runs that have them
-
-
-class Origin(NamedTuple):
-    """The state of another run whose parameters a run began with."""
-
-    run: str  # its directory, absolute
-    step: int
-    state_sha256: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +111,7 @@ def read_config(path: str) -> Config:
     """
     workdir = Workdir(Path(path))
     try:
-        return read(_read(workdir)["config"])
+        return read(config_json.read(workdir.config)["config"])
     except (FileNotFoundError, NotADirectoryError):
         found, hint = _there(workdir.path), _near(workdir.path)
         raise Failure(Code.CHECKPOINT, f"no run at {path}", found=found, hint=hint) from None
@@ -130,7 +122,7 @@ def read_config(path: str) -> Config:
 def read_command(workdir: Workdir) -> tuple[str, ...]:
     """The command of a run's latest launch, word by word. Raises Failure(CHECKPOINT) where it is not recorded."""
     try:
-        return tuple(map(str, _read(workdir)["command"]))
+        return tuple(map(str, config_json.read(workdir.config)["command"]))
     except KeyError:
         raise Failure(Code.CHECKPOINT, str(workdir.config), "is damaged", found="no command in it") from None
 
@@ -170,7 +162,7 @@ def _matched(workdir: Workdir, where: str, config: Config) -> dict[str, Any]:
     """What config.json keeps from launch to launch; raises Failure(CONFIG) where the run in it has other settings."""
     if not workdir.config.exists():
         return {}
-    record = _read(workdir)
+    record = config_json.read(workdir.config)
     kept = {name: record[name] for name in (EARLIER, ORIGIN) if name in record}
     before = read(record["config"])
     old, new = lasting(before), lasting(config)
@@ -197,42 +189,22 @@ def _matched(workdir: Workdir, where: str, config: Config) -> dict[str, Any]:
 
 def earlier_configs(workdir: Workdir, config: Config) -> list[Config]:
     """The config of a run with each of the lengths that the run had before."""
-    durations = _read(workdir).get(EARLIER, [])
+    durations = config_json.read(workdir.config).get(EARLIER, [])
     return [config.model_copy(update={"train": config.train.model_copy(update={"duration": d})}) for d in durations]
 
 
 def read_origin(workdir: Workdir) -> Origin | None:
     """Where the parameters of a claimed run began, if they are another run's."""
-    record = _read(workdir)
+    record = config_json.read(workdir.config)
     return Origin(**record[ORIGIN]) if ORIGIN in record else None
 
 
 def write_origin(workdir: Workdir, origin: Origin) -> None:
     """Stores it. Raises Failure(WORKDIR) where the disk refuses."""
     try:
-        disk.write_atomically(workdir.config, _text({**_read(workdir), ORIGIN: origin._asdict()}))
+        disk.write_atomically(workdir.config, _text({**config_json.read(workdir.config), ORIGIN: origin._asdict()}))
     except OSError as error:
         raise disk.unusable(f"workdir {workdir.path}", workdir.config, error) from error
-
-
-def _read(workdir: Workdir) -> dict[str, Any]:
-    """What config.json holds. Raises OSError where it cannot be read, Failure(CHECKPOINT) where it is damaged."""
-    try:
-        record = json.loads(workdir.config.read_bytes())
-        if isinstance(record, dict) and isinstance(record["config"], dict):
-            data = record["config"]["data"]
-            if isinstance(data, dict) and "source" in data:
-                hint = f"{problems.READS_FORMAT_1} reads it; or train again in another --workdir"
-                raise Failure(Code.CHECKPOINT, str(workdir.config), "is of perceiver_jax 0.1", hint=hint)
-            return record
-        found = "no config in it"
-    except (ValueError, RecursionError) as error:
-        found = f"not JSON: {error}"
-    except KeyError:
-        found = "no config in it"
-    retrain = "delete it and launch training with the run's settings: the checkpoints will verify them"
-    hint = f"restore it from a copy, or {retrain}"
-    raise Failure(Code.CHECKPOINT, str(workdir.config), "is damaged", found=found, hint=hint)
 
 
 def _text(record: dict[str, Any]) -> bytes:

@@ -1,11 +1,14 @@
 """Reading AudioSet as it was prepared: which clips, their streams and labels, and what is said where they cannot be read."""
 
+import io
 import json
 import pickle
 import shutil
 
+import av
 import numpy as np
 import pytest
+import soundfile
 
 from perceiver_jax.data import example_index
 from perceiver_jax.data.preparation import audioset as preparation
@@ -13,6 +16,7 @@ from perceiver_jax.data.preparation import audioset_classes, audioset_clips, aud
 from perceiver_jax.data.preparation.dataset import Plan, prepare
 from perceiver_jax.data.preparation.items import make_units
 from perceiver_jax.data.sources import audioset
+from perceiver_jax.data.stored_recordings import StoredRecording
 from perceiver_jax.errors import Code, Failure
 from tests.data.preparation.clips import number_of, write_audioset
 from tests.problems import BATCHES
@@ -199,6 +203,83 @@ def test_a_damaged_index_is_told(tree, tmp_path):
         assert told.startswith(f"error[3] eval.streams.npy: cannot be read: {tree}\n")
         assert told.endswith("  try: restore it from a copy, or prepare the data set again")
     assert len(source_of(tmp_path).load("train")) == 5
+
+
+LONG = {"descr": "<u2", "fortran_order": False, "shape": (9_999_999_999, 2)}
+
+
+@pytest.mark.parametrize(
+    ("array", "found"),
+    [
+        (b"\x93NUMPY\x01\x00\x12\x00{'descr': ('<u2',\n", "its header cannot be read"),
+        (b"\x80\x04.", "contains Python objects, which are never loaded"),
+        (np.zeros((4, 3), np.uint16), "an array of uint16 (4, 3)"),
+        (np.zeros(4, np.uint16), "an array of uint16 (4,)"),
+        (np.zeros((4, 2)), "an array of float64 (4, 2)"),
+        (b"\x93NUMPY\x01\x00v\x00" + f"{LONG!r}".ljust(117).encode() + b"\n", "holds 19,999,999,998 numbers"),
+    ],
+)
+def test_an_index_that_is_another_array_is_told(tree, tmp_path, array, found):
+    path = tree / "eval.streams.npy"
+    if isinstance(array, bytes):
+        path.write_bytes(array)
+    else:
+        np.save(path, array)
+    message = refusal(source_of(tmp_path).load, "test")
+    assert message.startswith(f"error[3] eval.streams.npy: cannot be read: {tree}\n  found: {found}")
+
+
+def test_names_of_classes_that_are_no_text_are_told(tree, tmp_path):
+    (tree / "label.labels.txt").write_bytes(b"Speech\n\xe5\n")
+    assert refusal(source_of(tmp_path).contents).startswith(f"error[3] label.labels.txt: cannot be read: {tree}\n")
+
+
+def test_a_setting_that_is_no_number_is_told(tree, tmp_path):
+    manifest = json.loads((tree / "preparation.json").read_text())
+    (tree / "preparation.json").write_text(json.dumps(manifest | {"settings": {"frame_side": "256"}}))
+    message = refusal(source_of(tmp_path).load, "test")
+    assert "found: settings.frame_side: '256'" in message
+
+
+@pytest.mark.parametrize(
+    ("film", "found"),
+    [
+        (lambda: written(".m4a", None), "no film that can be decoded"),
+        (lambda: written(".mp4", "yuv444p"), "frames of another kind than they are kept as"),
+        (lambda: written(".mp4", "yuv420p")[:300], "cannot be decoded: "),
+        (lambda: b"no film at all", "cannot be decoded: "),
+    ],
+    ids=["sound alone", "other pixels", "cut", "text"],
+)
+def test_a_stored_film_that_is_another_is_told(film, found):
+    with pytest.raises(Failure) as failure:
+        StoredRecording(b"", film(), 1.0, "shard 0 record 0 (key a)").frames(0.0, 2, 25.0, None)
+    assert failure.value.what == "shard 0 record 0 (key a): the film is damaged"
+    assert failure.value.found.startswith(found)
+
+
+def test_a_stored_sound_that_is_another_is_told():
+    data = io.BytesIO()
+    soundfile.write(data, np.zeros((100, 2)), 48_000, format="FLAC")
+    with pytest.raises(Failure) as failure:
+        StoredRecording(data.getvalue(), b"", 1.0, "a").sound(0.0, 0.1, 8000)
+    assert (failure.value.what, failure.value.found) == ("a: the sound is damaged", "2 channels at 48,000 Hz")
+
+
+def written(suffix, form):
+    """A file of a silent second or, with a form of pixels, of four grey frames."""
+    data = io.BytesIO()
+    with av.open(data, "w", format={".m4a": "ipod", ".mp4": "mp4"}[suffix]) as file:
+        if form is None:
+            stream = file.add_stream("aac", rate=48_000, layout="mono")
+            frames = [av.AudioFrame.from_ndarray(np.zeros((1, 48_000), np.float32), format="fltp", layout="mono")]
+            frames[0].sample_rate = 48_000
+        else:
+            stream = file.add_stream("libx264", rate=25, width=32, height=32, pix_fmt=form)
+            frames = [av.VideoFrame.from_ndarray(np.full((32, 32, 3), 99, np.uint8)) for _ in range(4)]
+        for frame in [*frames, None]:
+            file.mux(stream.encode(frame))
+    return data.getvalue()
 
 
 def test_a_damaged_shard_is_told(tree, tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from perceiver_jax.data import pipeline
+from perceiver_jax.data.sources import fashion_mnist
 from perceiver_jax.data.sources.fashion_mnist import Config, FashionMnist
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities.image.config import NoAugment
@@ -50,6 +51,17 @@ def test_the_identity_is_of_the_bytes_of_all_four_files(tmp_path):
         path.write_bytes(path.read_bytes() + b"!")
         identities.add(FashionMnist(config_of(tmp_path)).identity())
     assert len(identities) == 5
+
+
+def test_a_file_that_unpacks_to_more_than_any_is_refused_before_it_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(fashion_mnist, "MAX_BYTES", 10_000)
+    write(tmp_path)
+    (tmp_path / TEST).write_bytes(gzip.compress(bytes(10_001)))
+    with pytest.raises(Failure) as failure:
+        FashionMnist(config_of(tmp_path)).load("test")
+    assert str(failure.value).startswith(
+        f"error[3] unpacks to too much: {tmp_path / TEST}\n  expected: at most 10,000 bytes\n"
+    )
 
 
 @pytest.mark.parametrize("ask", [FashionMnist.identity, lambda source: source.load("train")])

@@ -252,6 +252,53 @@ def test_metadata_that_is_not_json_is_named_with_its_line(tree, name, text):
     assert refusal(source_of(tree.parents[1]).contents).startswith(f"error[3] {name}: not JSON at line {line}: {tree}\n")
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "found"),
+    [
+        ("dataset_info.json", [], "input should be a valid dictionary or instance of _info"),
+        ("dataset_info.json", {"fileFormat": 3}, "fileFormat: input should be a valid string"),
+        ("dataset_info.json", {"splits": None}, "splits: input should be a valid list"),
+        (
+            "dataset_info.json",
+            {"splits": [{"name": "train", "shardLengths": ["-1"]}]},
+            "splits.0.shardLengths.0: input should",
+        ),
+        (
+            "dataset_info.json",
+            {"splits": [{"name": "train", "shardLengths": ["x"]}]},
+            "splits.0.shardLengths.0: input should",
+        ),
+        ("preparation.json", 3, "input should be a valid dictionary or instance of manifest"),
+        ("preparation.json", {"shards": {"a": 3}}, "shards.a: input should be a valid dictionary"),
+        ("preparation.json", {"shards": {"a": {"size": None}}}, "shards.a.size: input should be a valid integer"),
+        ("preparation.json", {"settings": []}, "settings: input should be a valid dictionary"),
+    ],
+)
+def test_metadata_that_are_not_as_they_were_written_are_named_with_the_field(tree, name, change, found):
+    record = json.loads((tree / name).read_text())
+    (tree / name).write_text(json.dumps(record | change if isinstance(change, dict) else change))
+    message = refusal(source_of(tree.parents[1]).contents)
+    assert message.startswith(f"error[3] {name}: is not as it was written: {tree}\n  found: {found}")
+
+
+@pytest.mark.parametrize("change", [{"": 1}, {"moduleName": []}, {"name": None}])
+def test_metadata_that_tfds_does_not_read_are_told(tree, change):
+    change_info(tree, **change)
+    message = refusal(source_of(tree.parents[1]).load, "train")
+    assert message.startswith(f"error[3] dataset_info.json: cannot be read: {tree}\n  found: ")
+
+
+def test_a_template_of_names_that_is_none_is_told(tree):
+    splits = json.loads((tree / "dataset_info.json").read_text())["splits"]
+    change_info(tree, splits=[split | {"filepathTemplate": "{DATASET}-{SPLI}-{SHARD_X_OF_Y}"} for split in splits])
+    assert "Could not format template" in refusal(source_of(tree.parents[1]).load, "train")
+
+
+def test_metadata_of_brackets_without_end_are_told(tree):
+    (tree / "preparation.json").write_text("[" * 100_000)
+    assert refusal(source_of(tree.parents[1]).contents).startswith("error[3] preparation.json: cannot be read: ")
+
+
 def grow(tree):
     with open(shard_of(tree), "ab") as file:
         file.write(b"x")

@@ -182,6 +182,14 @@ def test_a_cut_file_is_no_shorter_sound(kind):
     assert sentence.startswith("its header promises ")
 
 
+@pytest.mark.parametrize("claimed", [2**63 - 1, 2**63, 2**64 - 1, 2**64 - 12])
+def test_a_part_of_caf_that_claims_more_than_a_file_can_have_ends_it(claimed):
+    data = saved(np.zeros(100), 8000, format="CAF", subtype="PCM_16")
+    at = data.index(b"desc")
+    head = data[:at] + b"free" + struct.pack(">Q", claimed)
+    assert refusal(head + data[at:]) == ("no-samples", "has a header and no samples")
+
+
 def test_a_file_that_is_missing_is_unreadable(tmp_path):
     with pytest.raises(BadFile, match="cannot be read: No such file") as bad:
         whole(tmp_path / "a.wav")

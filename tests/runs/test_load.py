@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tracemalloc
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from perceiver_jax.data.examples import Split
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.runs.evaluate import evaluate
-from perceiver_jax.runs.load import load
+from perceiver_jax.runs.load import load, read_file
 from perceiver_jax.runs.problem import dump
 from perceiver_jax.runs.problem import load as problem_from
 from perceiver_jax.runs.programs import Programs
@@ -105,6 +106,16 @@ def test_attention_maps_are_those_that_the_command_draws(run, files, launcher, t
     titled = [("cross-attend 1", maps[0]["image"])]
     opened.problem.modalities["image"].draw_maps(inputs["image"][0], titled, tmp_path / "own.png", None, False)
     np.testing.assert_array_equal(cv2.imread(str(tmp_path / "own.png")), cv2.imread(str(tmp_path / "2.png")))
+
+
+def test_reading_a_file_takes_no_more_than_it_has(tmp_path):
+    (tmp_path / "a").write_bytes(bytes(3_000_000))
+    tracemalloc.start()
+    data = read_file(tmp_path / "a")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(data) == 3_000_000
+    assert peak < 20_000_000
 
 
 def test_an_evaluation_is_what_the_command_prints(run, launcher):

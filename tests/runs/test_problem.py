@@ -26,6 +26,25 @@ def test_a_stored_problem_is_the_one_that_was_made():
     assert problems.differences(again, problem) == []
 
 
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"num_examples": {"test": 3}}, "num_examples: none of train"),
+        ({"num_examples": {"train": 0, "test": 3}}, "num_examples: none of train"),
+        ({"num_examples": {"train": "9"}}, "num_examples.train: input should be a valid integer"),
+        ({"num_examples": {"train": -1}}, "num_examples.train: input should be greater than or equal to 0"),
+        ({"classes": []}, "classes: list should have at least 1 item after validation, not 0"),
+        ({"classes": "0123456789"}, "classes: input should be a valid list"),
+        ({"baselines": {"a": "best"}}, "baselines.a: input should be a valid number"),
+        ({"streams": [3]}, "streams.0: input should be a valid dictionary"),
+    ],
+)
+def test_a_stored_problem_of_another_form_is_refused_with_the_field(change, found):
+    problem = problem_of(*SMALL)
+    with pytest.raises(ValueError, match=found):
+        problems.load(problem.config, problems.dump(problem) | change)
+
+
 def test_held_out_examples_come_from_train():
     assert problem_of(*HELD_OUT).num_examples == {"train": 1247, "validation": 100, "test": 450}
 

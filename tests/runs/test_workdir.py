@@ -214,6 +214,32 @@ def test_a_damaged_config_json_is_named_with_the_remedy(tmp_path, text):
     assert (tmp_path / "config.json").read_text() == text
 
 
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ({"command": 3}, "no command that a run has: input should be a valid array"),
+        ({"command": ["a", 3]}, "no command.1 that a run has: input should be a valid string"),
+        (
+            {"earlier_durations": ["3 weeks"]},
+            "no earlier_durations.0 that a run has: value error, expected a length above 0",
+        ),
+        ({"init_from": {"run": "a", "step": 3}}, "no init_from.state_sha256 that a run has: field required"),
+        (
+            {"init_from": {"run": "a", "step": 3, "state_{sha256": ""}},
+            "no init_from.state_sha256 that a run has: field required",
+        ),
+    ],
+)
+def test_a_config_json_of_another_form_is_named_with_the_field(tmp_path, change, found):
+    claim(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(Failure) as failure:
+        workdir.read_config(str(tmp_path))
+    assert (failure.value.code, failure.value.where) == (Code.CHECKPOINT, "is damaged")
+    assert failure.value.found.startswith(found)
+
+
 def test_no_run_is_reported_with_what_is_there_and_what_is_near(tmp_path):
     for name in ("a", "refused"):
         claim(tmp_path / "runs" / name)

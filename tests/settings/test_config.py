@@ -456,6 +456,11 @@ def test_parsing_leaves_the_given_config_as_it_was():
     assert config.to_dict() == before
 
 
+def test_a_length_beyond_all_numbers_is_refused():
+    endless = with_changes(digits.get_config(), {"train.duration": "9" * 400 + " steps"})
+    assert fault(endless).startswith(f"train.duration: expected {LENGTH}, got ")
+
+
 @pytest.mark.parametrize(
     ("duration", "steps"),
     [

@@ -12,18 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from perceiver_jax.data import prepared
 from perceiver_jax.data.preparation import claims, findings, parts, shard
 from perceiver_jax.data.preparation.items import Convert, Unit
 from perceiver_jax.data.preparation.listing import BadEntry
 from perceiver_jax.data.preparation.parts import Part
 from perceiver_jax.data.preparation.shard import ShardRecord
 from perceiver_jax.data.preparation.workers import Pool
+from perceiver_jax.data.prepared_tree import HEAD, MANIFEST, head, read_manifest
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system import disk
 
 FORMAT = 3  # of what is written: raised whenever the same source would give other bytes
-MANIFEST = "preparation.json"
 _SPARE = 1.1  # times the size of the sources: records and converted items take a little more
 
 # Called with the units, the records of their shards, the folder of these and what reports a line.
@@ -139,9 +138,8 @@ def folders(plan: Plan, data_dir: Path) -> tuple[Path, Path]:
 
 
 def written(final: Path) -> dict[str, str]:
-    """The SHA-256 of each shard of a finished data set, by name, as it was written."""
-    shards = json.loads((final / MANIFEST).read_bytes())["shards"]
-    return {name: record["sha256"] for name, record in shards.items()}
+    """The SHA-256 of each shard of a finished data set, by name, as it was written. Raises Failure(DATA)."""
+    return {name: shard.sha256 for name, shard in read_manifest(final).shards.items()}
 
 
 def verify(folder: Path, sums: Mapping[str, str], hint: str, observe: Callable[[int], None]) -> None:
@@ -171,16 +169,15 @@ def _write(
 def _already(plan: Plan, final: Path) -> Path:
     """The finished data set at `final`; raises Failure(WORKDIR) where it is another one than planned."""
     try:
-        manifest = {"settings": {}} | json.loads((final / MANIFEST).read_bytes())
-        ours = manifest["fingerprint"] == plan.fingerprint
-    except (OSError, ValueError, KeyError, TypeError):
+        manifest = read_manifest(final)
+    except Failure:
         raise Failure(Code.WORKDIR, f"output is not empty: {final}", hint="another --data_dir") from None
-    if not ours:
+    if manifest.fingerprint != plan.fingerprint:
         what = f"{final} holds a data set made from another source"
         found = expected = ""
-        if manifest["settings"] != plan.settings:
+        if manifest.settings != plan.settings:
             what = f"{final} holds a data set made with other settings"
-            found, expected = (_listed(settings) for settings in (manifest["settings"], plan.settings))
+            found, expected = (_listed(settings) for settings in (manifest.settings, plan.settings))
         hint = "another --data_dir, or remove that folder"
         raise Failure(Code.WORKDIR, what, found=found, expected=expected, hint=hint)
     return final
@@ -207,8 +204,7 @@ def _write_metadata(plan: Plan, records: dict[str, ShardRecord], folder: Path) -
 
     partial = plan.partial or bool(plan.bad) or any(record.bad for record in records.values())
     shards = {
-        name: {"size": record.size, "sha256": record.sha256, prepared.HEAD: prepared.head(folder / name)}
-        for name, record in records.items()
+        name: {"size": record.size, "sha256": record.sha256, HEAD: head(folder / name)} for name, record in records.items()
     }
     manifest = {"format": FORMAT, "fingerprint": plan.fingerprint, "partial": partial, "shards": shards}
     if plan.settings:

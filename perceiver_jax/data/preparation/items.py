@@ -13,6 +13,9 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.readers import BadFile
 
 CACHE_BYTES = 2**26  # of chunks of an HDF5 file; ModelNet40's arrays have 50 MB
+# What h5py raises: OSError and RuntimeError for a damaged file, KeyError for a name whose object is, ValueError and
+# TypeError for types and shapes that are none, AttributeError for a group instead of an array.
+HDF5_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
 
 
 class Packed(NamedTuple):
@@ -122,13 +125,21 @@ def read(item: Item, files: "Files") -> bytes:
         state = os.fstat(descriptor)
         changed = state.st_mtime_ns != item.stamp
         if isinstance(item.form, Row) and not changed:
-            return files.row(item.path, item.form.array, item.offset)
+            return _row(item, item.form.array, files)
         data = b"" if changed else os.pread(descriptor, item.size, item.offset)
     except OSError as error:
         raise _unreadable(error) from None
     if changed or len(data) != item.size:
         raise _changed(item.path)
     return _unpacked(data, item.form) if isinstance(item.form, Packed) else data
+
+
+def _row(item: Item, array: str, files: "Files") -> bytes:
+    """A row of an array in an HDF5 file; raises BadFile."""
+    try:
+        return files.row(item.path, array, item.offset)
+    except HDF5_DAMAGE as error:
+        raise BadFile("damaged", f"cannot be read from its HDF5 file: {str(error).partition(chr(10))[0]}") from None
 
 
 def _unchanged(item: Item, clip: Clip) -> bytes:

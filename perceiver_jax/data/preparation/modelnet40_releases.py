@@ -13,7 +13,7 @@ import numpy as np
 
 from perceiver_jax.data.preparation import listing as listings
 from perceiver_jax.data.preparation import zip as zips
-from perceiver_jax.data.preparation.items import Files, Item, Row, read
+from perceiver_jax.data.preparation.items import HDF5_DAMAGE, Files, Item, Row, read
 from perceiver_jax.data.preparation.listing import BadEntry, Listing, file_item, scan
 from perceiver_jax.data.sources.modelnet40 import CLASSES, PUBLISHED, PUBLISHED_OF_HDF5
 from perceiver_jax.errors import Code, Failure, printable, some
@@ -24,6 +24,7 @@ SHOWN = 5  # names of what is missing
 ARCHIVE = "ModelNet40.zip"
 LABELS = {name: label for label, name in enumerate(CLASSES)}
 LAYOUTS = f"{ARCHIVE}, its class folders, modelnet40_normal_resampled or modelnet40_ply_hdf5_2048"
+MAX_ROWS = 100_000  # of an HDF5 file; the release has 2,048
 Entries = dict[str, Item]  # by path below the source, with slashes
 
 
@@ -180,13 +181,13 @@ def _labels(item: Item, title: str, num_names: int) -> list[int]:
         with h5py.File(item.path, "r") as file:
             shapes = {name: file[name].shape if name in file else None for name in ("data", "label")}
             data, label = shapes.values()
-            whole = data is not None and label is not None and label[:1] == data[:1]
-            if not whole or data[1:] != (RELEASES["hdf5"].num_points, 3) or file["data"].dtype.kind != "f":
+            whole = data is not None and data[1:] == (RELEASES["hdf5"].num_points, 3) and data[0] <= MAX_ROWS
+            if not whole or label not in (data[:1], (data[0], 1)) or file["data"].dtype.kind != "f":
                 found = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
                 expected = "data (N, 2048, 3), label (N, 1)"
                 raise Failure(Code.DATA, f"{title}: unexpected arrays", found=found, expected=expected)
-            labels = np.asarray(file["label"]).reshape(len(file["label"]), -1)[:, 0].astype(np.int64)  # (N, 1) or (N,)
-    except (OSError, RuntimeError, ValueError, AttributeError) as error:  # AttributeError: a group instead of an array
+            labels = np.asarray(file["label"]).reshape(-1).astype(np.int64)
+    except HDF5_DAMAGE as error:
         found, hint = f"{error}".partition("\n")[0], "download it again"
         raise Failure(Code.DATA, f"{title}: not a complete HDF5 file", found=found, hint=hint) from None
     unknown = np.flatnonzero((labels < 0) | (labels >= num_names))

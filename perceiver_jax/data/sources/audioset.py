@@ -11,12 +11,14 @@ from jaxtyping import Int
 from perceiver_jax.data import example_index
 from perceiver_jax.data.config import DirectoryConfig
 from perceiver_jax.data.example_index import Index
-from perceiver_jax.data.prepared import Prepared, Records, Tree
+from perceiver_jax.data.prepared import Prepared, Records
+from perceiver_jax.data.prepared_tree import Tree
 from perceiver_jax.data.recorded import RecordedConfig
 from perceiver_jax.data.sources import Contents, Example
 from perceiver_jax.data.stored_recordings import StoredRecording
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.modalities import Stream
+from perceiver_jax.system import disk
 
 NUM_CLASSES = 527
 LISTED = {"balanced_train": 22_160, "unbalanced_train": 2_041_789, "eval": 20_371}  # clips that the lists name
@@ -107,10 +109,8 @@ class AudioSet:
         return np.concatenate([index.having(self._wanted) + first for index, first in zip(indices, firsts, strict=False)])
 
     def _check_frames(self, tree: Tree) -> None:
-        if self.config.video is None or "frame_side" not in tree.settings:
-            return
-        side, needed = tree.settings["frame_side"], min(self.config.video.size)
-        if side < needed:
+        side, needed = tree.number("frame_side"), 0 if self.config.video is None else min(self.config.video.size)
+        if side is not None and side < needed:
             what = f"prepared with frames of {side} pixels, config needs {needed}"
             hint = f"a smaller data.video.size, or {self._prepared.command} --frame_side=256 with another --data_dir"
             raise Failure(Code.DATA, what, f"{tree.folder}", hint=hint)
@@ -144,9 +144,10 @@ class Clips:
 def _classes(tree: Tree) -> tuple[str, ...]:
     """The names of the classes, in the order of their labels."""
     try:
-        return tuple((tree.folder / "label.labels.txt").read_text().splitlines())
-    except OSError as error:
-        raise Failure(Code.DATA, "label.labels.txt: cannot be read", f"{tree.folder}", found=f"{error.strerror}") from None
+        return tuple((tree.folder / "label.labels.txt").read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError) as error:
+        found, hint = disk.reason(error), "restore it from a copy, or prepare the data set again"
+        raise Failure(Code.DATA, "label.labels.txt: cannot be read", f"{tree.folder}", found=found, hint=hint) from None
 
 
 @functools.cache

@@ -22,6 +22,7 @@ FILES = {"train": "train", "test": "t10k"}  # what the names of each split's two
 CLASSES = (
     "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
 )  # fmt: skip
+MAX_BYTES = 60_000_000  # unpacked; the largest of the files has 47 million
 BYTES = 8  # the code of IDX for numbers from 0 to 255
 
 
@@ -86,9 +87,12 @@ def read_idx(path: Path, num_axes: int) -> UInt8[np.ndarray, "*shape"]:
     Raises Failure(DATA) where the file is absent, damaged (gzip has a checksum) or holds anything else.
     """
     try:
-        content = gzip.decompress(_existing(path).read_bytes())
+        with gzip.open(_existing(path)) as file:
+            content = file.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise Failure(Code.DATA, "cannot read", f"{path}", found=str(error), hint=_INSTALL) from None
+    if len(content) > MAX_BYTES:
+        raise Failure(Code.DATA, "unpacks to too much", f"{path}", expected=f"at most {MAX_BYTES:,} bytes", hint=_INSTALL)
     start = 4 * (1 + num_axes)
     magic, *shape = struct.unpack(f">{1 + num_axes}I", content[:start].ljust(start, b"\0"))
     expected = BYTES << 8 | num_axes

@@ -72,9 +72,9 @@ class ModelNet40:
         with too few points, or less than the whole without being recorded as a subset.
         """
         prepared, wanted = self._prepared, math.prod(self.config.grid)
-        settings = prepared.require(split).settings
-        if "num_points" in settings and settings["num_points"] < wanted:
-            what = f"prepared with {settings['num_points']:,} points, config needs {wanted:,}"
+        there = prepared.require(split).number("num_points")
+        if there is not None and there < wanted:
+            what = f"prepared with {there:,} points, config needs {wanted:,}"
             hint = f"a smaller data.grid, or {prepared.command} --num_points={wanted} with another --data_dir"
             raise Failure(Code.DATA, what, f"{prepared.require(split).folder}", hint=hint)
         return Clouds(Records(prepared.open(split, self._published[split]), ["points"], "name", len(CLASSES)))

@@ -6,7 +6,8 @@ import shutil
 import time
 from pathlib import Path
 
-from perceiver_jax.data.prepared import HEAD, Prepared, Records, head
+from perceiver_jax.data.prepared import Prepared, Records
+from perceiver_jax.data.prepared_tree import HEAD, head
 from perceiver_jax.errors import Code, Failure
 from scripts.faults.campaign import Campaign, Suite, Trial, contents
 from scripts.faults.kinds import damage

@@ -6,10 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from perceiver_jax.data.preparation.items import Files, read
+from perceiver_jax.data.preparation.items import Files, Item, Row, read
 from perceiver_jax.data.preparation.modelnet40_releases import check_complete, class_of, list_source
 from perceiver_jax.data.sources import modelnet40
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.readers import BadFile
 from tests.data.preparation.shapes import (
     CLASSES,
     SYSTEM_FILES,
@@ -240,6 +241,31 @@ def test_a_file_that_is_not_a_complete_hdf5_file_is_reported(tmp_path, data):
     path = folder / "ply_data_test0.h5"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2] if data is None else data)
     assert refusal(folder).startswith("error[3] ply_data_test0.h5: not a complete HDF5 file\n  found: ")
+
+
+def test_a_damaged_part_of_an_hdf5_file_is_no_fault_of_ours(tmp_path):
+    folder = write_hdf5(tmp_path)
+    path = folder / "ply_data_test0.h5"
+    whole = path.read_bytes()
+    said = []
+    for at in (0, 16, 24, 40, 112, 160, 816):  # h5py raises OSError, RuntimeError, KeyError, AttributeError, if anything
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :])
+        try:
+            list_source(folder)
+        except Failure as failure:
+            said.append(failure.what)
+    assert set(said) <= {f"ply_data_test0.h5: {what}" for what in ("not a complete HDF5 file", "unexpected arrays")}
+    assert len(said) > 3
+
+
+def test_a_row_that_cannot_be_read_is_a_bad_one(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=np.zeros((2, 2048, 3), np.float32))
+    item = Item("a", 0, str(path), 1, 0, path.stat().st_mtime_ns, Row("other"))
+    with Files() as files, pytest.raises(BadFile, match="cannot be read from its HDF5 file"):
+        read(item, files)
 
 
 def test_arrays_in_an_archive_are_reported(tmp_path):
