@@ -30,7 +30,7 @@ _CHANGED = re.compile(r"[\d.,]+([eE]\+?\d+)?|-?inf|nan|TRUE|FALSE", re.IGNORECAS
 # A first line of the list in which each line is an event: its headings, or an id with the start in ms.
 _STRONG = re.compile(r'\A((#.*|[ \t]*)\n)*"?(segment_id\b|[A-Za-z0-9_-]{11}_\d+"?[\t,;])')
 _LABEL_ENDS = re.compile(r"[,;|]")
-_NUM_SEGMENTS = re.compile(r'^"?#.*\bnum_segs\s*=\s*(\d+)', re.MULTILINE)
+_NUM_SEGMENTS = re.compile(r'^"?#.*\bnum_segs\s*=\s*(\d{1,9})\b', re.MULTILINE)
 
 
 class Segment(NamedTuple):

@@ -1,9 +1,12 @@
 """Labels of ImageNet's validation pictures from a user's file, checked line by line."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from perceiver_jax.errors import Code, Failure
+from perceiver_jax.errors import Code, Failure, printable
+
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def read(path: Path, usual: Sequence[str], classes: Sequence[str]) -> list[str]:
@@ -30,8 +33,8 @@ def read(path: Path, usual: Sequence[str], classes: Sequence[str]) -> list[str]:
         return words
     meanings: dict[str, str] = {}
     for number, (word, label) in enumerate(zip(words, usual, strict=True), 1):
-        if not (word.isascii() and word.isdecimal() and 1 <= int(word) <= len(classes)):
-            raise _wrong(number, f"{word} not in 1..{len(classes)}", len(usual))
+        if not (_NUMBER.fullmatch(word) and 1 <= int(word) <= len(classes)):
+            raise _wrong(number, f"{printable(word, 40)} not in 1..{len(classes)}", len(usual))
         if meanings.setdefault(word, label) != label:
             raise _wrong(number, f"{word} is {label}, on an earlier line {meanings[word]}", len(usual))
     return list(usual)
