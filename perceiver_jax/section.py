@@ -37,16 +37,20 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
 def local_path(text: str) -> str:
-    """A path with the home directory in place of a leading `~`. Raises ValueError for what is none on this machine."""
-    if not text or "\0" in text:
-        raise ValueError("expected a path")
+    """A path with the home directory in place of a leading `~`. Raises ValueError for an address."""
     scheme = re.match(r"[a-z][a-z0-9+.-]*://", text)
     if scheme:
         raise ValueError(f"{scheme[0]} is not read or written here: expected a path, perhaps on a mounted file system")
     return os.path.expanduser(text)
 
 
-PathText = Annotated[str, AfterValidator(local_path)]  # a leading ~ is the home directory
+def _some_path(text: str) -> str:
+    if not text or "\0" in text:
+        raise ValueError("expected a path")
+    return local_path(text)
+
+
+PathText = Annotated[str, AfterValidator(_some_path)]  # a leading ~ is the home directory
 
 ONLY = ""  # the name of the stream in settings of a run that has a single one
 T = TypeVar("T")

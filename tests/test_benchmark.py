@@ -246,8 +246,8 @@ def test_what_others_do_meanwhile_is_told(contestant):
     one.facts()
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         pool.apply(time.sleep, (0,))  # it has come
-        busy = pool.apply_async(spin, (3.0,))
-        found = compare([one], rounds=5, seconds=60)["one"]["busy_elsewhere"]
+        busy = pool.apply_async(spin, (1.5,))
+        found = compare([one], rounds=3, seconds=60)["one"]["busy_elsewhere"]
         busy.get()
     assert 0.2 / num_cores() < found <= 1.1
 

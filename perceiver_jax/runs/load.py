@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -219,7 +219,7 @@ def read_file(path: Path) -> bytes:
     return data
 
 
-def _bytes(file: BinaryIO, most: int) -> bytes:
+def _bytes(file: io.BufferedIOBase, most: int) -> bytes:
     """At most that many bytes of a file. By blocks: to ask for as many at once would allocate them."""
     found = io.BytesIO()
     while found.tell() < most and (block := file.read(min(BLOCK_BYTES, most - found.tell()))):

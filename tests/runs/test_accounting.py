@@ -218,7 +218,7 @@ def test_a_cross_attend_asks_for_fewer_operations_than_the_papers_rule_counts():
 
 
 def test_a_training_step_asks_for_what_is_counted_of_its_examples():
-    run = problem(data__batch_size=8, data__eval_batch_size=8)
+    run = problem(data__batch_size=8, data__eval_batch_size=8, model__num_blocks=1, model__num_cross_attends=1)
     programs = Programs(run)
     inputs, masks = accounting.example_shapes(run, 8)
     batch = {"inputs": inputs, "masks": masks, "labels": jax.ShapeDtypeStruct((8,), "int32")}

@@ -37,6 +37,7 @@ def assert_near(path, other, steps):
         assert ours[key] == pytest.approx(theirs[key], rel=1e-4, abs=1e-6), key
 
 
+@pytest.mark.hosts
 def test_a_signal_to_one_process_stops_both_at_one_step_and_a_single_one_goes_on(launcher, undisturbed, tmp_path):
     pair = Pair([launcher] * 2, tmp_path / "a").until("step 7/")
     os.kill(pair.runs[1].pid, signal.SIGTERM)

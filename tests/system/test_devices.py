@@ -103,18 +103,20 @@ def train(model, inputs, directory, settings=SETTINGS, count=None, first=0, last
     programs = programs_of(model, inputs, settings, count)
     state, losses = programs.restore(directory, first) if first else programs.initial_state(), []
     directory.mkdir(exist_ok=True)
+    program = compiled(programs) if settings is SETTINGS else None  # once: it trains, too
+    update = program or programs.step
     batches = pipeline.train_batches(programs.problem.data, programs.problem.config.seed, first)
     for step, batch in zip(range(first, last), batches, strict=False):
         if step == between:
             checkpoint.save(directory, step, state, {}, keep=2)
-        state, sums = programs.step(state, devices.to_devices(batch, programs.mesh))
+        state, sums = update(state, devices.to_devices(batch, programs.mesh))
         losses.append(float(sums["loss"]) / float(sums["weight"]))
     batches.close()
     arrays = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in _leaves(state)}
     checkpoint.save(directory, last, state, {}, keep=2)
     return {
         "devices": programs.mesh.size,
-        **(facts_of(compiled(programs)) if settings is SETTINGS else {}),
+        **(facts_of(program) if program else {}),
         "losses": losses,
         "bytes": sum(leaf.addressable_shards[0].data.nbytes for leaf in arrays.values()),
         "whole": sum(leaf.nbytes for leaf in arrays.values()),
@@ -174,13 +176,18 @@ def _leaves(state):
 
 
 @pytest.fixture(scope="module")
-def eight(tmp_path_factory):
+def eight(once):
     """What a process with eight devices found, and where it saved."""
-    directory = tmp_path_factory.mktemp("eight")
-    command = [sys.executable, "-c", EIGHT, directory]
-    run = subprocess.run(command, env=on_devices(8), capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout), directory
+
+    def make(directory):
+        directory.mkdir()
+        command = [sys.executable, "-c", EIGHT, directory]
+        run = subprocess.run(command, env=on_devices(8), capture_output=True, text=True, cwd=Path(__file__).parents[2])
+        assert run.returncode == 0, run.stderr
+        (directory / "found.json").write_text(run.stdout)
+
+    directory = once("eight", make)
+    return json.loads((directory / "found.json").read_text()), directory
 
 
 @pytest.fixture(scope="module")

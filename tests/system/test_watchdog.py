@@ -59,8 +59,9 @@ import time
 from perceiver_jax.system.watchdog import Watchdog
 
 with Watchdog(0.3) as dog:
-    with dog.task("loop", "step 1"):
-        pass
+    for _ in range(3):
+        with dog.task("loop", "step 1"):
+            pass
     with dog.task("loop", "step 2"):
         for _ in range(2):
             with dog.task("save", "a save"):
@@ -74,9 +75,9 @@ with Watchdog(0.3) as dog:
 
 
 def test_a_stderr_that_nobody_reads_does_not_keep_it_alive():
-    code = "import sys\n" + STUCK.format(times=[0.0, 30]).replace(
-        "time.sleep(seconds)", "seconds and [print('x' * 1000, file=sys.stderr) for _ in range(1000)]"
-    )
+    spoken = "seconds and [print('x' * 1000, file=sys.stderr) for _ in range(1000)]"
+    code = STUCK.format(times=[0.0, 30]).replace("time.sleep(seconds)", spoken)
+    code = f"import sys\nfrom perceiver_jax.system import watchdog\nwatchdog.SAYING_SECONDS = 0.5\n{code}"
     child = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
     assert child.wait(timeout=30) == Code.WATCHDOG
     child.stderr.close()

@@ -16,8 +16,8 @@ from scripts.faults.tiny import SAVE_EVERY, STEPS
 ENDED, MISSED = r"^error\[{code}\] process {victim} on \S+ has ended the run$", r"^error\[70\] (process|JAX has ended)"
 # By fault: the exit code of the process it is done to, that of the other one, and what the other one says.
 ENDS = {
-    "kill": (-signal.SIGKILL, Code.WATCHDOG, MISSED),
     "fails": (Code.DATA, Code.DATA, ENDED),
+    "kill": (-signal.SIGKILL, Code.WATCHDOG, MISSED),
     "term": (Code.TERMINATED, Code.TERMINATED, r"^stopped at step \d+; the same command resumes$"),
     "stop": (Code.WATCHDOG, Code.WATCHDOG, MISSED),
     "raises": (Code.FAULT, Code.FAULT, ENDED),
@@ -40,7 +40,7 @@ class Hosts(Suite):
     """Both end within seconds, say why, with exit codes that tell what to do; the same commands resume."""
 
     rows = "two processes: one killed, stopped, stuck, failing, asked to stop, with another clock"
-    quick, full = 2, 72
+    quick, full = 1, 72
 
     def inject(self, campaign: Campaign, count: int) -> None:
         """All kinds in turn, to process 1 and process 0; a run goes through as many of them as it has steps for."""

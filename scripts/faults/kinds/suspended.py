@@ -21,7 +21,7 @@ class Suspended(Suite):
     """Time in which the run was stopped is no stall; a worker that ends or stands still ends the run, which says so."""
 
     rows = "the run suspended for longer than it may stall; its data worker killed, or suspended"
-    quick, full = 2, 60
+    quick, full = 1, 60
 
     def inject(self, campaign: Campaign, count: int) -> None:
         """All three in turn, each to a run of its own."""
