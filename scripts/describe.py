@@ -14,7 +14,10 @@ from perceiver_jax.settings.config import Config
 from scripts.counted import HELD, problem_of
 
 _DEVICES = flags.DEFINE_integer(
-    "devices", None, "Tell what each of so many devices of one host would hold; they need not be there.", lower_bound=1
+    "devices",
+    None,
+    "Also show what each of N devices of one host would hold; they need not be there.",
+    lower_bound=1,
 )
 _JSON = flags.DEFINE_bool("json", False, "Print one JSON object instead of tables.")
 command.define_config()

@@ -78,7 +78,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def head(shard: Path) -> str:
-    """What tells a shard from others of its size, without reading it: its first bytes, in hexadecimal. Raises OSError."""
+    """The first bytes of a shard, in hexadecimal: shards of one size differ in them. Raises OSError."""
     with open(shard, "rb") as file:
         return file.read(HEAD_BYTES).hex()
 

@@ -29,7 +29,7 @@ def held_by_each(problem: Problem, count: int) -> dict[str, Any]:
     (inputs and masks) are exact. `gradient` is as large as all parameters, also where they are split, and of virtual
     shards those that are alive at a time. `activations` are what differentiation keeps of the forward pass of a micro-batch,
     as traced: what the compiler merges, adds or copies besides is not in them.
-    Raises Failure(CONFIG) for what training on so many devices would.
+    Raises Failure(CONFIG) where training on this number of devices would.
     """
     mesh = problem.config.mesh
     devices.check_division(count, count, (mesh.model, mesh.inputs), divided(problem.config), mesh.virtual_shards)

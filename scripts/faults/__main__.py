@@ -8,7 +8,6 @@ scripts/faults/kinds; `all` is all. Runs are processes of their own, forked from
 """
 
 import datetime
-import json
 import os
 import platform
 import tempfile
@@ -23,13 +22,13 @@ from perceiver_jax import command
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.members import kinds, member
 from perceiver_jax.report.progress import Progress, say
-from perceiver_jax.report.tables import markdown, table
-from perceiver_jax.system.disk import write_atomically
+from perceiver_jax.report.tables import table
 from perceiver_jax.system.processor import num_cores
 from scripts.faults import kinds as room
 from scripts.faults.campaign import Campaign, Suite, make_quiet
 from scripts.faults.processes import FreshLauncher, Launcher
 from scripts.faults.table import COLUMNS, Row, total
+from scripts.results import check_output, write_results
 
 COUNTS = ("quick", "full")
 PACKAGES = ("jax", "jaxlib", "orbax-checkpoint", "grain", "array_record")
@@ -42,8 +41,7 @@ _FRESH = flags.DEFINE_bool("fresh", False, "Start each process from nothing: slo
 
 def main() -> None:
     count = _count()
-    if _OUTPUT.value is not None and not os.access(Path(_OUTPUT.value).parent, os.W_OK):
-        raise Failure(Code.WORKDIR, f"--output {_OUTPUT.value}", f"{Path(_OUTPUT.value).parent} is not writable")
+    check_output(_OUTPUT.value)
     began = datetime.datetime.now(datetime.UTC)
     with tempfile.TemporaryDirectory(prefix="perceiver_jax-faults-") as folder:
         _prepare(Path(folder))
@@ -54,10 +52,7 @@ def main() -> None:
     cells = [row.cells() for row in [*rows, total(rows)]]
     say(table(COLUMNS, cells))
     if _OUTPUT.value is not None:
-        path = Path(_OUTPUT.value)
-        write_atomically(path, json.dumps({**facts, "suites": [row.record() for row in rows]}, indent=1).encode())
-        said = "\n".join(f"- {name}: {value}" for name, value in facts.items())
-        write_atomically(path.with_suffix(".md"), f"{markdown(COLUMNS, cells)}\n\n{said}\n".encode())
+        write_results(Path(_OUTPUT.value), facts, {"suites": [row.record() for row in rows]}, COLUMNS, cells)
     lost = sum(row.injected - row.survived for row in rows)
     if lost:
         raise Failure(Code.FAULT, f"{lost} faults were not survived", hint="the lines above say how; please report them")

@@ -144,6 +144,10 @@ class Campaign:
     def killed(self, path: Path, trial: Trial, run: Run, stopped: float) -> None:
         """Takes down what a process that has just been killed has lost; `stopped` is when, by time.monotonic."""
         trial.seconds = time.monotonic() - stopped
+        self.count_lost(path, trial, run)
+
+    def count_lost(self, path: Path, trial: Trial, run: Run) -> None:
+        """Takes down the steps that a run at its end has told and has not saved: they have to be done again."""
         steps = self.saved(path)
         for step in steps:
             manifest.verify(path / "checkpoints", step)  # half a step never has its name

@@ -9,8 +9,6 @@ file written outside its folder and a pickle that is loaded are findings. Parser
 
 import datetime
 import importlib.util
-import json
-import os
 import platform
 import tempfile
 from collections.abc import Sequence
@@ -24,10 +22,11 @@ from perceiver_jax import command
 from perceiver_jax.errors import Code, Failure, MissingPackage
 from perceiver_jax.members import kinds, member
 from perceiver_jax.report.progress import Progress, say
-from perceiver_jax.report.tables import markdown, table
+from perceiver_jax.report.tables import table
 from perceiver_jax.system.disk import write_atomically
 from scripts.fuzz import parsers as room
 from scripts.fuzz.campaign import Campaign, Finding, Row
+from scripts.results import check_output, write_results
 
 COLUMNS = ("parser", "inputs", "accepted", "refused", "findings", "slowest (s)", "most memory (MB)")
 _PARSER = flags.DEFINE_list("parser", ["all"], f"Which of {', '.join(kinds(room))}.")
@@ -43,8 +42,7 @@ def main() -> None:
     packages = {package for name in names for package in member(room, name, "--parser").packages}
     if _GUIDED.value and not _is_installed("atheris"):
         raise MissingPackage(Code.CONFIG, "--guided needs the package atheris", hint="pip install -e .[fuzz]")
-    if _OUTPUT.value is not None and not os.access(Path(_OUTPUT.value).parent, os.W_OK):
-        raise Failure(Code.WORKDIR, f"--output {_OUTPUT.value}", f"{Path(_OUTPUT.value).parent} is not writable")
+    check_output(_OUTPUT.value)
     began = datetime.datetime.now(datetime.UTC)
     rows, findings = _fed(names)
     facts = {"date": began.isoformat(timespec="minutes"), "seed": _SEED.value, "guided": _GUIDED.value}
@@ -102,9 +100,7 @@ def _write(path: Path, facts: dict, cells: Sequence[Sequence], findings: Sequenc
         write_atomically(path.with_name(name), finding.data)
         kept.append(finding.record() | {"input": name})
     rows = [dict(zip(COLUMNS, row, strict=True)) for row in cells]
-    write_atomically(path, json.dumps({**facts, "parsers": rows, "findings": kept}, indent=1).encode())
-    said = "\n".join(f"- {name}: {value}" for name, value in facts.items())
-    write_atomically(path.with_suffix(".md"), f"{markdown(COLUMNS, cells)}\n\n{said}\n".encode())
+    write_results(path, facts, {"parsers": rows, "findings": kept}, COLUMNS, cells)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def main() -> None:
 
 
 class Reader:
-    """Reads inputs in this process and tells what becomes of them; a parser whose own seeds are refused is of no use."""
+    """Reads inputs in this process and reports the outcome of each; refuses a parser that does not accept its own seeds."""
 
     def __init__(self, parser: Parser, folder: Path, seconds: float):
         self.parser, self._folder, self._seconds = parser, folder, seconds

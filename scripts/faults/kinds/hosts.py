@@ -1,15 +1,12 @@
 """Two processes of one run, one of which is killed, stopped, stuck, fails, has another clock or is asked to stop."""
 
 import os
-import re
 import shutil
 import signal
 import time
-from pathlib import Path
 
 from perceiver_jax.errors import Code
-from perceiver_jax.training import manifest
-from scripts.faults.campaign import LOST, Campaign, Suite, Trial
+from scripts.faults.campaign import Campaign, Suite, Trial
 from scripts.faults.pairs import LOST_SECONDS, Pair
 from scripts.faults.tiny import SAVE_EVERY, STEPS
 
@@ -55,7 +52,7 @@ class Hosts(Suite):
             with campaign.trial(f"{fault}, process {victim}, step {step}") as trial:
                 pair = Pair(launchers, path, f"--stall_seconds={STALL_SECONDS}", layers=layers)
                 _do(fault, pair, victim, step, trial)
-                _check_lost(campaign, path, pair, trial)
+                campaign.count_lost(path, trial, pair.runs[0])  # process 0 tells the steps
             trials.append(trial)
             if number == count - 1 or max(campaign.saved(path), default=0) + AFTER >= STEPS:
                 codes = Pair(launchers, path).wait()
@@ -86,16 +83,6 @@ def _do(fault: str, pair: Pair, victim: int, step: int, trial: Trial) -> None:
     trial.expect(trial.seconds < SECONDS, f"the other one ended after {trial.seconds:.1f} s")
     if words:
         trial.says(words.format(code=int(code), victim=victim), other.stderr)
-
-
-def _check_lost(campaign: Campaign, path: Path, pair: Pair, trial: Trial) -> None:
-    """Takes down the steps that have to be done again."""
-    steps = campaign.saved(path)
-    for step in steps:
-        manifest.verify(path / "checkpoints", step)
-    told = [int(step) for step in re.findall(r"^step (\d+)/", pair.runs[0].stderr, re.M)]
-    trial.lost = max(told) - max(steps, default=0)
-    trial.expect(trial.lost <= LOST, f"{trial.lost} steps lost, more than {LOST}")
 
 
 MEMBER = Hosts

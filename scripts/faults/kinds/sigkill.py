@@ -15,7 +15,7 @@ class SigKill(Suite):
     quick, full = 1, 1_000
 
     def inject(self, campaign: Campaign, count: int) -> None:
-        """Kills each launch after a time drawn anew; a launch that is done before its time ends its run."""
+        """Kills each launch after a random time; a launch that finishes earlier ends its run."""
         few = count <= self.quick
         seconds = campaign.seconds * (0.4 if few else 1.0)
         while count:

@@ -1,5 +1,6 @@
 """A run that is suspended and goes on; a process that reads its data killed or suspended."""
 
+import functools
 import os
 import re
 import signal
@@ -16,6 +17,9 @@ STALL_SECONDS = 4.0  # without progress
 LATER = 1.5  # times that, for which the run is suspended
 WORKERS = ["--config.data.num_workers=1", "--config.data.prefetch_batches=1", f"--stall_seconds={STALL_SECONDS}"]
 
+KILLED = r"^error\[7\] a process that reads data has ended\n  found: exit code -9, killed"
+STUCK = r"^error\[70\] no progress: (waiting for a batch|batch \d+ of split)"
+
 
 class Suspended(Suite):
     """Time in which the run was stopped is no stall; a worker that ends or stands still ends the run, which says so."""
@@ -25,7 +29,11 @@ class Suspended(Suite):
 
     def inject(self, campaign: Campaign, count: int) -> None:
         """All three in turn, each to a run of its own."""
-        acts = {"data worker killed": _killed, "run suspended": _paused, "data worker suspended": _stuck}
+        acts = {
+            "data worker killed": functools.partial(_to_worker, signal.SIGKILL, Code.MEMORY, KILLED),
+            "run suspended": _paused,
+            "data worker suspended": functools.partial(_to_worker, signal.SIGSTOP, Code.WATCHDOG, STUCK),
+        }
         for number in range(count):
             name = list(acts)[number % len(acts)]
             path, waits = campaign.begun(STEPS - 2 * SAVE_EVERY), campaign.rng.randrange(1, 4)
@@ -47,25 +55,17 @@ def _paused(trial: Trial, run: Run) -> None:
     trial.expect(code == Code.DONE, f"exit code {code}: {run.stderr[-1000:]}")
 
 
-def _killed(trial: Trial, run: Run) -> None:
-    _to_worker(signal.SIGKILL, trial, run)
+def _to_worker(number: int, expected: Code, words: str, trial: Trial, run: Run) -> None:
+    """A signal to the worker; the run ends with a code and says why."""
+    _signal_worker(number, trial, run)
     began = time.monotonic()
     code = _continued(run)
     trial.seconds = time.monotonic() - began
-    trial.expect(code == Code.MEMORY, f"exit code {code}: {run.stderr[-1000:]}")
-    trial.says(r"^error\[7\] a process that reads data has ended\n  found: exit code -9, killed", run.stderr)
+    trial.expect(code == expected, f"exit code {code}: {run.stderr[-1000:]}")
+    trial.says(words, run.stderr)
 
 
-def _stuck(trial: Trial, run: Run) -> None:
-    _to_worker(signal.SIGSTOP, trial, run)
-    began = time.monotonic()
-    code = _continued(run)
-    trial.seconds = time.monotonic() - began
-    trial.expect(code == Code.WATCHDOG, f"exit code {code}: {run.stderr[-1000:]}")
-    trial.says(r"^error\[70\] no progress: (waiting for a batch|batch \d+ of split)", run.stderr)
-
-
-def _to_worker(number: int, trial: Trial, run: Run) -> None:
+def _signal_worker(number: int, trial: Trial, run: Run) -> None:
     """Sends a signal to the process that reads data for a run."""
     listed = subprocess.run(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(run.pid)], capture_output=True, text=True).stdout
     workers = re.findall(r"^ *(\d+) .*spawn_main", listed, re.M)
