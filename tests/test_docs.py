@@ -15,8 +15,11 @@ import cv2
 import numpy as np
 import pytest
 
+from perceiver_jax.errors import STOPPED, Code
 from tests import notebooks
 
+KILLED = 137  # the exit code that a shell gives to SIGKILL
+AGAIN = {Code.WATCHDOG, KILLED, *STOPPED}  # after which the same command may be started again
 ROOT = Path(__file__).parents[1]
 
 
@@ -79,8 +82,8 @@ def test_the_wheel_asks_for_every_package_that_it_imports(unpacked):
     assert missing == set()
 
 
-def test_the_pages_for_python_run_with_the_wheel_alone(unpacked, launcher, tmp_path):
-    launcher.finish(tmp_path / "runs/a", "--tiny")
+def test_the_pages_for_python_run_with_the_wheel_alone(unpacked, undisturbed, tmp_path):
+    shutil.copytree(undisturbed, tmp_path / "runs/a")
     for name in ("a", "b"):
         cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((8, 8), 90 if name == "a" else 200, np.uint8))
     (tmp_path / "page.py").write_text("".join(blocks("docs/python.md")) + "\nprint(pj.__file__)\n")
@@ -105,3 +108,15 @@ def test_what_adding_shows_trains_to_the_end(tmp_path, monkeypatch):
     notebooks.execute(page, launch)
     accuracy = float(re.search(r"Perceiver \(this run\) +([\d.]+) %", *printed)[1])
     assert accuracy > 90
+
+
+@pytest.mark.parametrize("code", [*Code, KILLED])
+def test_the_sbatch_file_has_what_may_go_on_requeued_and_no_more(code, tmp_path):
+    (script,) = re.findall(r"```bash\n(.*?)```", (ROOT / "docs/clusters.md").read_text(), re.DOTALL)
+    for name, does in {"srun": f"exit {int(code)}", "scontrol": f'echo "$@" > {tmp_path}/asked'}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "SLURM_JOB_ID": "7"}
+    assert subprocess.run(["bash", "-c", script], env=environment).returncode == code
+    asked = tmp_path / "asked"
+    assert (asked.read_text() if asked.exists() else "") == ("requeue 7\n" if code in AGAIN else "")

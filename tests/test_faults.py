@@ -1,15 +1,18 @@
 """The campaign of faults: the quick form of each suite, and that a run which is not as promised is told."""
 
 import json
+import os
 import shutil
 
 import pytest
 
 from perceiver_jax.errors import Failure
 from perceiver_jax.members import kinds, member
+from perceiver_jax.system import disk
 from scripts.faults import kinds as room
 from scripts.faults.campaign import Campaign, Trial, learned
 from scripts.faults.table import COLUMNS, Row, total
+from scripts.faults.volatile import Volatile
 
 
 @pytest.fixture
@@ -89,6 +92,36 @@ def test_what_is_not_as_promised_ends_its_trial_alone(campaign, capsys):
         other.trust(False, "damage was not found")
     assert [(one.messages, one.wrong, bool(one.problem)) for one in campaign.trials] == [(1, False, True), (0, True, True)]
     assert capsys.readouterr().out.count("NOT SURVIVED") == 2
+
+
+def test_a_disk_without_power_has_what_was_flushed_and_of_the_rest_anything(tmp_path):
+    """An unflushed file is there, cut, zeroed or absent; one that was flushed and then appended to keeps what it had."""
+    found = {"log": set(), "new": set(), "moved": set()}
+    for seed in range(60):
+        folder, image = tmp_path / f"{seed}", tmp_path / f"{seed}.image"
+        folder.mkdir()
+        (folder / "log").write_bytes(b"kept")
+        with pytest.raises(KeyboardInterrupt), Volatile(folder, image, 4, seed, _lose_power):
+            _change(folder)
+        assert (image / "safe").read_bytes() == b"safe"
+        for name, contents in found.items():
+            contents.add((image / name).read_bytes() if (image / name).exists() else None)
+    assert found["new"] >= {None, b"new", b"", bytes(3)}
+    assert found["log"] > {b"kept", b"keptmore", b"kept" + bytes(4)}
+    assert all(content.startswith(b"kept") for content in found["log"])
+    assert found["moved"] == {None}  # not before the call is made
+
+
+def _change(folder):
+    with open(folder / "log", "ab") as log:
+        log.write(b"more")
+    disk.write_atomically(folder / "safe", b"safe")  # two flushes and a rename
+    (folder / "new").write_bytes(b"new")
+    os.rename(folder / "safe", folder / "moved")
+
+
+def _lose_power():
+    raise KeyboardInterrupt
 
 
 def test_the_table_adds_up():

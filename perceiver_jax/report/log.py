@@ -8,23 +8,21 @@ import contextlib
 import errno
 import json
 import logging
-import math
 import os
-import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.json_numbers import floats, plain
+from perceiver_jax.report.tensorboard import Events
 from perceiver_jax.system.crash_points import crash_point
-from perceiver_jax.system.disk import write_atomically
+from perceiver_jax.system.disk import sync, write_atomically
 
 METRICS = "metrics.jsonl"
-MAX_FAULTS = 3  # in a row, before a file is no longer written
+MAX_FAULTS = 3  # in a row, before a file is tried only where a checkpoint is saved, and at the end
 TAIL_BYTES = 65_536  # of a file, in which the newest records are looked for
 LARGEST_STEP = 2**53  # beyond which a number in JSON may not be what it says
-FLUSH_SECONDS = 10.0  # at least, between two syncs of the TensorBoard file: each waits for the disk
 
 _logger = logging.getLogger(__name__)
 
@@ -81,8 +79,8 @@ class MetricsLog:
     """The log of the training run in a workdir, from `resume_step` on.
 
     Entering it drops from metrics.jsonl what a killed run wrote beyond `resume_step`, so it is for the program that
-    trains, never for one that only reads. A fault of the disk does not reach the caller: three in a row end the logging
-    to the file concerned, with one warning.
+    trains, never for one that only reads. A fault of the disk does not reach the caller: what it refused is written later.
+    After three in a row there is a warning, and another try at each `sync` and at the end.
     """
 
     def __init__(self, workdir_path: str | Path | None, resume_step: int):
@@ -92,7 +90,7 @@ class MetricsLog:
             workdir = Path(workdir_path)
             self._writers = (
                 _Writer(METRICS, lambda: _JsonLines(workdir / METRICS, resume_step)),
-                _Writer("tensorboard", lambda: _Events(workdir / "tensorboard", resume_step)),
+                _Writer("tensorboard", lambda: Events(workdir / "tensorboard", resume_step)),
             )
 
     def __enter__(self) -> "MetricsLog":
@@ -110,6 +108,11 @@ class MetricsLog:
         for writer in self._writers:
             writer.write(step, split, numbers)
         crash_point("after-log")
+
+    def sync(self) -> None:
+        """Waits until all that is written is on the disk: before a checkpoint, so that no log has a gap before it."""
+        for writer in self._writers:
+            writer.sync()
 
 
 class _JsonLines:
@@ -136,79 +139,67 @@ class _JsonLines:
             before.close()
         record = {"step": step, "split": split} | {name: plain(value) for name, value in numbers.items()}
         line = b"\n" * self._torn + json.dumps(record, allow_nan=False).encode() + b"\n"
-        self._torn = True  # until the whole line is out: the next one must not run on from half of this
-        if self._file.write(line) != len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        size = os.fstat(self._file.fileno()).st_size
+        self._torn = True  # until the whole line is out, or none of it: the next one must not run on from half of this
+        if (written := self._file.write(line)) != len(line):
+            self._file.truncate(size)
+            self._torn = False
+            raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, {written} of {len(line)} bytes written")
         self._torn = False
         self._keys.add((step, split))
+
+    def sync(self) -> None:
+        os.fsync(self._file.fileno())
+        sync(self._path.parent)  # where the file may be new
 
     def close(self) -> None:
         self._file.close()
 
 
-class _Events:
-    """One TensorBoard event file, tags such as `train/loss`.
-
-    Uses the writer beneath tensorboardX's SummaryWriter, whose thread dies at the first fault of the disk: ten records
-    later every call waits for it for ever. Two writers within one second would share a file name, hence the suffix.
-    """
-
-    def __init__(self, folder: Path, resume_step: int):
-        from tensorboardX.event_file_writer import EventsWriter
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
-
-        folder.mkdir(parents=True, exist_ok=True)
-        self._writer = EventsWriter(str(folder / "events"), filename_suffix=f".{time.time_ns()}")
-        # TensorBoard hides what older files hold from the step of this event on.
-        start = SessionLog(status=SessionLog.START)
-        self._writer.write_event(Event(wall_time=time.time(), step=resume_step + 1, session_log=start))
-        self._flushed = -math.inf
-
-    def write(self, step: int, split: str, numbers: Mapping[str, float]) -> None:
-        from tensorboardX.proto.event_pb2 import Event
-        from tensorboardX.proto.summary_pb2 import Summary
-
-        values = [Summary.Value(tag=f"{split}/{name}", simple_value=value) for name, value in numbers.items()]
-        self._writer.write_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
-        if time.monotonic() - self._flushed > FLUSH_SECONDS:
-            self._writer.flush()
-            self._flushed = time.monotonic()
-
-    def close(self) -> None:
-        self._writer.close()
-
-
 class _Writer:
-    """A writer whose faults stay inside."""
+    """A writer whose faults stay inside; what it could not write waits."""
 
-    def __init__(self, name: str, make: Callable[[], _JsonLines | _Events]):
+    def __init__(self, name: str, make: Callable[[], _JsonLines | Events]):
         self._name, self._make = name, make
-        self._writer: _JsonLines | _Events | None = None
+        self._writer: _JsonLines | Events | None = None
+        self._waiting: list[tuple[int, str, Mapping[str, float]]] = []
         self._faults = 0
 
     def open(self) -> None:
         self._try(lambda: None)
 
     def write(self, step: int, split: str, numbers: Mapping[str, float]) -> None:
-        self._try(lambda: self._writer.write(step, split, numbers))
+        self._waiting.append((step, split, numbers))
+        if self._faults < MAX_FAULTS:
+            self._try(lambda: None)
+
+    def sync(self) -> None:
+        self._try(lambda: self._writer.sync())
 
     def close(self) -> None:
+        if self._waiting:
+            self._try(lambda: None)
+        if self._waiting:
+            _logger.warning("%s lacks the last %d record(s), which could not be written", self._name, len(self._waiting))
         if self._writer is not None:
             with contextlib.suppress(OSError):  # what it still holds does not fit; a writer that failed has been named
                 self._writer.close()
 
     def _try(self, action: Callable[[], None]) -> None:
-        if self._faults == MAX_FAULTS:
-            return
+        """Writes what waits, then does the action."""
         try:
             if self._writer is None:
                 self._writer = self._make()
+            while self._waiting:
+                self._writer.write(*self._waiting[0])
+                del self._waiting[0]
             action()
             self._faults = 0
         except OSError as error:
             self._faults += 1
             if self._faults == MAX_FAULTS:
-                _logger.warning("%s no longer written after %d faults in a row: %s", self._name, MAX_FAULTS, error)
+                then = "what is logged waits in memory for the next checkpoint"
+                _logger.warning("%s not written, %d faults in a row; %s: %s", self._name, MAX_FAULTS, then, error)
 
 
 def _newest(lines: Iterable[bytes], kept: Callable[[bytes, dict[str, Any]], T]) -> tuple[dict[Key, T], int, int]:

@@ -103,6 +103,7 @@ class _Run:
                     if self._due("log_every", step + 1):
                         self._write(step + 1, "train", self.meter.read(step + 1))
             self._between_steps(state, last)
+            self.log.sync()  # before the result, after which no launch looks for what is missing
         if not writes:
             return assist(self.programs, state)
         done = self.programs, state, self.workdir, self.records, self.meter
@@ -212,6 +213,7 @@ class _Run:
         """Has a state saved, if it is finite, once the last save is at its end."""
         self._saved()
         with self.meter.away("saving"), self.watchdog.task("save", f"saving step {step:,}"):
+            self.log.sync()
             self.saving.begin(step, state)
 
     def _saved(self, must: bool = False) -> None:

@@ -147,6 +147,7 @@ def prune(directory: Path, keep: int) -> None:
         os.rename(directory / str(step), doomed)
         crash_point("mid-prune")
         shutil.rmtree(doomed)
+        disk.sync(directory)  # or a finished run, which nobody cleans up, might have it again after a loss of power
 
 
 def _set_aside(step: Path) -> None:

@@ -151,9 +151,13 @@ class Campaign:
         steps = self.saved(path)
         for step in steps:
             manifest.verify(path / "checkpoints", step)  # half a step never has its name
-        told = [int(step) for step in re.findall(r"^step (\d+)/", run.stderr, re.M)]
-        trial.lost = max(0, max(told, default=0) - max(steps, default=0))
+        trial.lost = max(0, self.told(run) - max(steps, default=0))
         trial.expect(trial.lost <= LOST, f"{trial.lost} steps lost, more than {LOST}")
+
+    @staticmethod
+    def told(run: Run) -> int:
+        """The last step that a run has told."""
+        return max(map(int, re.findall(r"^step (\d+)/", run.stderr, re.M)), default=0)
 
     @cached_property
     def seconds(self) -> float:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from perceiver_jax.system.disk import TEMPORARY
+from scripts.faults.volatile import Volatile
 
 # The calls of Python by which files come into being; what Orbax's library writes itself is met by a real full disk.
 CALLS = {builtins: ("open",), os: ("fsync", "rename", "mkdir")}
@@ -63,6 +64,15 @@ def refusals(folder: str, first: int, count: int | None, number: int) -> None:
     import atexit
 
     layer = Refusals(Path(folder), first, count, number)
+    layer.__enter__()
+    atexit.register(lambda: Path(f"{folder}.calls").write_text(str(layer.calls)))
+
+
+def power_loss(folder: str, image: str, call: int, seed: int) -> None:
+    """Kills the process at a call of `Volatile`, with what the disk then has in `image`; else FOLDER.calls is left."""
+    import atexit
+
+    layer = Volatile(Path(folder), Path(image), call, seed, lambda: os.kill(os.getpid(), signal.SIGKILL))
     layer.__enter__()
     atexit.register(lambda: Path(f"{folder}.calls").write_text(str(layer.calls)))
 

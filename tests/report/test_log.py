@@ -1,6 +1,7 @@
 import json
 import logging
 import math
+import os
 import struct
 import subprocess
 import sys
@@ -51,6 +52,20 @@ def test_each_line_is_on_disk_as_soon_as_it_is_written(tmp_path):
         assert keys(tmp_path) == [(10, "train")]
 
 
+def test_a_sync_waits_for_the_lines_and_for_the_name_of_a_new_file(tmp_path, monkeypatch):
+    waited, real = [], os.fsync
+
+    def fsync(descriptor):
+        waited.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    with MetricsLog(tmp_path, 0) as metrics_log:
+        metrics_log.write(10, "train", {"loss": 0.25})
+        monkeypatch.setattr(os, "fsync", fsync)
+        metrics_log.sync()
+    assert {str(tmp_path / "metrics.jsonl"), str(tmp_path)} <= set(waited)
+
+
 @pytest.mark.parametrize("resume_step", [0, 20, 25, 40])
 def test_a_run_killed_and_resumed_holds_each_record_once(tmp_path, resume_step):
     train(tmp_path, 0, 40, loss=1.0)
@@ -99,16 +114,19 @@ def test_a_rewrite_that_fails_leaves_the_old_file_and_the_run_alone(tmp_path, mo
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
 
 
-def test_a_record_that_cannot_be_replaced_is_given_up_and_the_next_one_is_written(tmp_path, monkeypatch):
+def test_a_record_that_cannot_be_replaced_waits_with_what_follows_until_it_can(tmp_path, monkeypatch):
     def full(path, content):
         raise OSError(28, "No space left on device")
 
     with MetricsLog(tmp_path, 0) as metrics_log:
         metrics_log.write(10, "train", {"loss": 1.0})
-        monkeypatch.setattr(log, "write_atomically", full)
-        metrics_log.write(10, "train", {"loss": 2.0})
-        metrics_log.write(20, "train", {"loss": 3.0})
-    assert [record["loss"] for record in read_metrics(tmp_path / "metrics.jsonl")] == [1.0, 3.0]
+        with monkeypatch.context() as patch:
+            patch.setattr(log, "write_atomically", full)
+            metrics_log.write(10, "train", {"loss": 2.0})
+            metrics_log.write(20, "train", {"loss": 3.0})
+            assert [record["loss"] for record in read_metrics(tmp_path / "metrics.jsonl")] == [1.0]
+        metrics_log.write(30, "train", {"loss": 4.0})
+    assert [record["loss"] for record in read_metrics(tmp_path / "metrics.jsonl")] == [2.0, 3.0, 4.0]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -177,49 +195,66 @@ def test_resuming_makes_tensorboard_hide_later_steps(tmp_path):
     assert len(list((tmp_path / "tensorboard").iterdir())) == 2
 
 
-def test_a_full_disk_stops_the_log_after_three_faults_with_one_line_and_not_the_run(tmp_path, caplog, monkeypatch):
+@pytest.mark.parametrize("returns", ["at a checkpoint", "at the end", "never"])
+def test_on_a_full_disk_records_wait_with_one_warning_until_there_is_room(returns, tmp_path, caplog, monkeypatch):
     attempts = []
 
     def full(self, *record):
         attempts.append(record)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(log._JsonLines, "write", full)
-    train(tmp_path, 0, 90)
-    assert len(attempts) == log.MAX_FAULTS
-    (message,) = [record.getMessage() for record in caplog.records]
-    assert "metrics.jsonl" in message
+    with monkeypatch.context() as patch, MetricsLog(tmp_path, 0) as metrics_log:
+        patch.setattr(log._JsonLines, "write", full)
+        for step in range(1, 10):
+            metrics_log.write(step, "train", {"loss": 1.0})
+        assert len(attempts) == log.MAX_FAULTS
+        if returns != "never":
+            patch.undo()
+        if returns == "at a checkpoint":
+            metrics_log.sync()
+            assert len(keys(tmp_path)) == 9
+            metrics_log.write(10, "train", {"loss": 1.0})
+            assert len(keys(tmp_path)) == 10
+    assert len(keys(tmp_path)) == {"at a checkpoint": 10, "at the end": 9, "never": 0}[returns]
+    message, *last = [record.getMessage() for record in caplog.records]
+    assert message.startswith("metrics.jsonl not written, 3 faults in a row; what is logged waits in memory")
     assert "No space left on device" in message
-    assert len([event for event in events(tmp_path) if event.summary.value]) == 13
+    assert last == (["metrics.jsonl lacks the last 9 record(s), which could not be written"] if returns == "never" else [])
+    assert len([event for event in events(tmp_path) if event.summary.value]) == 9 + (returns == "at a checkpoint")
 
 
-def test_faults_that_pass_do_not_stop_the_log_and_tear_one_line_only(tmp_path, caplog):
+@pytest.mark.parametrize("shrinks", [True, False])
+def test_of_a_line_that_does_not_fit_nothing_stays_and_it_is_written_later(shrinks, tmp_path, caplog):
     with MetricsLog(tmp_path, 0) as metrics_log:
-        lines = metrics_log._writers[0]._writer
-        whole, lines._file = lines._file, HalfFull(lines._file)
         metrics_log.write(10, "train", {"loss": 1.0})
+        lines = metrics_log._writers[0]._writer
+        whole, lines._file = lines._file, HalfFull(lines._file, shrinks)
         metrics_log.write(20, "train", {"loss": 1.0})
         lines._file = whole
         metrics_log.write(30, "train", {"loss": 1.0})
-        metrics_log.write(40, "train", {"loss": 1.0})
-    assert [record["step"] for record in read_metrics(tmp_path / "metrics.jsonl")] == [30, 40]
-    assert "skipped 2 damaged" in caplog.text
+    assert [record["step"] for record in read_metrics(tmp_path / "metrics.jsonl")] == [10, 20, 30]
+    assert ("skipped 1 damaged" in caplog.text) == (not shrinks)
 
 
 class HalfFull:
-    """A raw file on a disk that takes half of what it is given."""
+    """A raw file on a disk that takes half of what it is given, and perhaps cannot take that back."""
 
-    def __init__(self, file):
-        self._file = file
+    def __init__(self, file, shrinks):
+        self._file, self._shrinks, self.fileno = file, shrinks, file.fileno
 
     def write(self, data):
         return self._file.write(data[: len(data) // 2])
+
+    def truncate(self, size):
+        if not self._shrinks:
+            raise OSError(5, "Input/output error")
+        self._file.truncate(size)
 
 
 def test_a_workdir_that_is_not_there_does_not_stop_the_run(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     train(tmp_path / "file", 0, 60)
-    assert [record.args[0] for record in caplog.records] == ["metrics.jsonl", "tensorboard"]
+    assert [record.args[0] for record in caplog.records] == ["metrics.jsonl", "tensorboard"] * 2
 
 
 def test_importing_the_report_loads_neither_jax_nor_a_slow_package():

@@ -15,6 +15,7 @@ from scripts.faults.tiny import SAVE_EVERY, STEPS
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT)
 ONE, SOME, ALL = 1, 40, None  # calls in a row that are refused
+MANY = 1_000  # files and directories that the small file system has room for
 
 
 class DiskRuns(Suite):
@@ -28,7 +29,7 @@ class DiskRuns(Suite):
         total = self._calls(campaign) if count > self.quick else 60
         for number in range(count):
             if number % 10 == 9:
-                self._full(campaign)
+                self._full(campaign, of_files=number % 20 == 19)
                 continue
             path, error, refused = campaign.begun(STEPS - 3 * SAVE_EVERY), ERRORS[number % 4], (ONE, SOME, ALL)[number % 3]
             call = 1 + campaign.rng.randrange(total)
@@ -52,7 +53,7 @@ class DiskRuns(Suite):
         shutil.rmtree(path)
         return int(Path(f"{path}.calls").read_text())
 
-    def _full(self, campaign: Campaign) -> None:
+    def _full(self, campaign: Campaign, of_files: bool) -> None:
         place = campaign.new()
         place.mkdir()
         with _mounted(place) as mounted:
@@ -61,20 +62,28 @@ class DiskRuns(Suite):
                 return
             path = place / "run"
             shutil.move(campaign.begun(STEPS - 6 * SAVE_EVERY), path)
-            with campaign.trial("a file system that is full for a while") as trial:
+            with campaign.trial(f"a file system that is full of {'files' if of_files else 'bytes'} for a while") as trial:
                 began = time.monotonic()
                 run = campaign.train(path).until("\nstep ")
                 filler = place / "filler"
-                with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:
-                    while file.write(bytes(4096)):
-                        pass
+                _fill(filler, of_files)
                 run.until("checkpoint not saved; training continues: error[6]")
                 trial.seconds = time.monotonic() - began
-                filler.unlink()
+                shutil.rmtree(filler)
                 trial.expect(run.wait() in (0, Code.WORKDIR), f"does not end well: {run.stderr[-1000:]}")
                 trial.says(r"not saved; training continues: error\[6\] [^\n]*: no space left on device$", run.stderr)
                 _intact(trial, path)
             campaign.end(path, [trial])
+
+
+def _fill(folder: Path, of_files: bool) -> None:
+    """Leaves no room for a byte, or for another file."""
+    folder.mkdir()
+    with contextlib.suppress(OSError):
+        for number in range(MANY):
+            with open(folder / str(number), "wb", buffering=0) as file:
+                while not of_files and file.write(bytes(4096)):
+                    pass
 
 
 def _intact(trial: Trial, path: Path) -> None:
@@ -86,7 +95,7 @@ def _intact(trial: Trial, path: Path) -> None:
 @contextlib.contextmanager
 def _mounted(place: Path):
     """Whether a small file system could be mounted at a path."""
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(place)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size=4m,nr_inodes={MANY}", "none", str(place)]
     mounted = subprocess.run(command, capture_output=True).returncode == 0
     try:
         yield mounted
