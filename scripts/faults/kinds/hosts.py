@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import time
+from pathlib import Path
 
 from perceiver_jax.errors import Code
 from scripts.faults.campaign import Campaign, Suite, Trial
@@ -42,9 +43,13 @@ class Hosts(Suite):
     def inject(self, campaign: Campaign, count: int) -> None:
         """All kinds in turn, to process 1 and process 0; a run goes through as many of them as it has steps for."""
         launchers = [campaign.launcher] * 2
-        quiet = campaign.new()
+
+        def begin() -> Path:
+            return campaign.new() if count > self.quick else campaign.begun(STEPS - 3 * SAVE_EVERY)
+
+        quiet = begin()
         assert Pair(launchers, quiet).wait() == [0, 0]
-        path, trials = campaign.new(), []
+        path, trials = begin(), []
         for number in range(count):
             fault, victim = list(ENDS)[number // 2 % len(ENDS)], 1 - number % 2
             step = max(campaign.saved(path), default=0) + AFTER
@@ -61,7 +66,7 @@ class Hosts(Suite):
                 else:
                     campaign.fail(trial, f"the run does not end well: {codes}")
                 shutil.rmtree(path)
-                path, trials = campaign.new(), []
+                path, trials = begin(), []
         shutil.rmtree(quiet)
 
 
