@@ -34,7 +34,7 @@ def held(path: Path, where: str, in_use: Callable[[str], Failure], shared: bool 
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 raise in_use(_owner(lock)) from None
-            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
                 raise
             warning = "no locks on this file system; make sure that only one process uses it"
             print(f"warning: {where}: {warning}", file=sys.stderr)

@@ -111,9 +111,10 @@ def test_an_owner_that_is_still_writing_is_waited_for_and_the_one_before_it_not_
     writer.join()
 
 
-def test_a_file_system_without_locks_is_used_with_a_warning(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])  # NFS, others, Lustre
+def test_a_file_system_without_locks_is_used_with_a_warning(number, tmp_path, monkeypatch, capsys):
     def refuse(*_):
-        raise OSError(errno.ENOLCK, "no locks")
+        raise OSError(number, "no locks")
 
     monkeypatch.setattr(fcntl, "lockf", refuse)
     with locks.held(tmp_path / ".lock", "here", in_use):

@@ -1,6 +1,8 @@
-"""Where a run is: paths that are hard to write, copies of it, and a directory that goes away while it trains."""
+"""Where a run is: paths that are hard to write, copies of it, a disk of another host, a directory that goes away."""
 
+import contextlib
 import shutil
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -16,18 +18,20 @@ COPIES = {
     "tar": "tar -C {0} -cf {1}.tar . && mkdir {1} && tar -C {1} -xf {1}.tar",
     "gzip": "tar -C {0} -czf {1}.tgz . && mkdir {1} && tar -C {1} -xzf {1}.tgz",
 }
+# A server of files that renames nothing onto what exists: its client moves that away first, so that no rename is atomic.
+SERVER = ("/usr/lib/openssh/sftp-server", "-P", "posix-rename")
 
 
 class Places(Suite):
     """A run goes on wherever it lies and however it came there; one whose directory is gone says so and makes no other."""
 
-    rows = "workdir with a hard name or behind a link, copied by other programs, incompletely, removed while it trains"
-    quick, full = 1, 60
+    rows = "workdir with a hard name, behind a link, on sshfs, copied by programs, incompletely, removed while it trains"
+    quick, full = 1, 80
 
     def inject(self, campaign: Campaign, count: int) -> None:
         """All kinds in turn."""
         for number in range(count):
-            (_removed, _named, _copied)[number % 3](campaign, number // 3)
+            (_removed, _named, _copied, _remote)[number % 4](campaign, number // 4)
 
 
 def _named(campaign: Campaign, number: int) -> None:
@@ -77,6 +81,42 @@ def _removed(campaign: Campaign, number: int) -> None:
         trial.expect(not Path(path).exists(), f"made again: {sorted(map(str, path.rglob('*')))}")
         gone.rename(path)
     campaign.end(path, [trial])
+
+
+def _remote(campaign: Campaign, number: int) -> None:
+    place, step = campaign.new(), STEPS - 3 * SAVE_EVERY + 1 + number % (2 * SAVE_EVERY)
+    with _mounted(place) as mounted:
+        if not mounted:
+            campaign.note("sshfs or its server is not installed, or nothing can be mounted: it is left out")
+            return
+        path = Path(shutil.move(campaign.begun(STEPS - 3 * SAVE_EVERY), place / "run"))
+        with campaign.trial(f"a workdir on sshfs without atomic renames, killed at step {step}") as trial:
+            run = campaign.train(path).until(f"\nstep {step}/")
+            other = campaign.train(path)
+            trial.expect(other.wait() == Code.WORKDIR, f"a second trainer: {other.stderr[-1000:]}")
+            trial.says(r"^error\[6\] workdir \S+: in use by pid", other.stderr)
+            began = time.monotonic()
+            trial.expect(run.kill(signal.SIGKILL) == -signal.SIGKILL, f"not killed: {run.stderr[-1000:]}")
+            campaign.killed(path, trial, run, began)
+        campaign.end(path, [trial])
+
+
+@contextlib.contextmanager
+def _mounted(place: Path):
+    """Whether a directory could be mounted at a path as one of another host is."""
+    store, shell = place.with_name(f"{place.name}.store"), place.with_name(f"{place.name}.sh")
+    for folder in (place, store):
+        folder.mkdir()
+    shell.write_text(f"#!/bin/sh\nexec {' '.join(SERVER)}\n")
+    shell.chmod(0o755)
+    command = ["sshfs", "-o", f"ssh_command={shell},workaround=rename", f"host:{store}", str(place)]
+    there = shutil.which("sshfs") and Path(SERVER[0]).exists()
+    mounted = there and subprocess.run(command, capture_output=True).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", str(place)], check=True)
 
 
 MEMBER = Places
