@@ -5,6 +5,7 @@ python -m scripts.faults.layers JSON MODULE ARGUMENTS...: the command of a modul
 
 import builtins
 import contextlib
+import itertools
 import json
 import os
 import runpy
@@ -159,10 +160,10 @@ def inside(kind: str, step: int) -> None:
     Meter.add = faulty
 
 
-def clock(seconds: float) -> None:
-    """A clock that is wrong: what Python reads as the time of day."""
-    real = time.time
-    time.time = lambda: real() + seconds
+def clock(seconds: float, readings: int = 0) -> None:
+    """A clock that is off, perhaps after so many readings: what Python reads as the time of day."""
+    real, read = time.time, itertools.count()
+    time.time = lambda: real() + (seconds if next(read) >= readings else 0.0)
 
 
 def put(layer: Sequence[Any]) -> None:

@@ -242,7 +242,7 @@ HERE = [name for name, config in SHRUNK if config.data.kind in ("digits", "mnist
 ELSEWHERE = {name: config for name, config in SHRUNK if name not in HERE}
 
 
-@pytest.mark.parametrize("name", HERE)
+@pytest.mark.parametrize("name", [name for name in HERE if name != "digits"])  # which many other tests train
 def test_a_config_trains_saves_resumes_and_ends_as_it_did(name, launcher, tmp_path):
     stem, _, variant = name.partition(":")
     config = f"configs/{stem}.py" + (f":{variant}" if variant else "")
