@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from perceiver_jax.errors import Code, Failure
 
 TIMES = 20  # the median of its kind, within which a task is not called stuck however long it takes
+FIRST_TIMES = 10  # the limit: the same for the first task of a kind, which may compile
 REMEMBERED = 50  # tasks of a kind, whose median counts
 LOOKS = 10  # within the limit
 SAYING_SECONDS = 5.0  # for the message to be written
@@ -22,9 +23,9 @@ SAYING_SECONDS = 5.0  # for the message to be written
 class Watchdog:
     """Ends the process with exit code 70 when a task takes longer than `seconds` and 20 times the median of its kind.
 
-    The first task of a kind has no limit, since it may compile. The innermost of several tasks counts, from its beginning
-    or the end of the last one within it. Time in which the whole process was stopped does not. A thread watches, so a
-    library that is stuck without giving up Python's lock is not noticed. `seconds` None: nothing is watched. `end` is
+    The first task of a kind, which may compile, has 10 times `seconds`. The innermost of several tasks counts, from its
+    beginning or the end of the last one within it. Time in which the whole process was stopped does not. A thread watches,
+    so a library that is stuck without giving up Python's lock is not noticed. `seconds` None: nothing is watched. `end` is
     called with the code and a message, and ends the process.
     """
 
@@ -74,8 +75,12 @@ class Watchdog:
         """What the newest task has come to, if it has taken too long."""
         for kind, what, began in self._tasks[-1:]:
             took, taken = list(self._took[kind]), self._awake - began
-            if took and taken > max(self._seconds, TIMES * statistics.median(took)):
-                found = f"{taken:.3g} s, where one takes {statistics.median(took):.3g} s"
+            usual, words = FIRST_TIMES / TIMES * self._seconds, "for the first of its kind"
+            if took:
+                usual = statistics.median(took)
+                words = f"where one takes {usual:.3g} s"
+            if taken > max(self._seconds, TIMES * usual):
+                found = f"{taken:.3g} s, {words}"
                 hint = "the same command resumes at the newest checkpoint; above is where each thread was"
                 return Failure(Code.WATCHDOG, "no progress", what, found=found, hint=hint)
         return None

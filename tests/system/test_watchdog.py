@@ -42,6 +42,16 @@ def test_a_task_that_takes_too_long_ends_the_process_and_is_named():
     assert "try: the same command resumes at the newest checkpoint" in message
 
 
+def test_the_first_task_has_ten_times_the_limit_and_no_more():
+    began = time.monotonic()
+    done = ended([30])
+    assert 3 < time.monotonic() - began < 15
+    assert done.returncode == Code.WATCHDOG
+    assert re.search(
+        r"^error\[70\] no progress: step 7 on the devices\n  found: \S+ s, for the first of its kind$", done.stderr, re.M
+    )
+
+
 def test_the_first_task_and_what_is_as_slow_as_its_kind_are_let_be():
     done = ended([0.9, 1.0])
     assert (done.returncode, done.stdout) == (0, "ended\n"), done.stderr
