@@ -14,8 +14,8 @@ from scripts.faults.tiny import SAVE_EVERY, STEPS
 CODES = {signal.SIGTERM: Code.TERMINATED, signal.SIGINT: Code.INTERRUPTED}
 # The instants at which the process gets the signal, by phase, so that one run passes all of them.
 PHASES = {
-    "a save": "before-manifest",
     "an evaluation": "mid-evaluation",
+    "a save": "before-manifest",
     "a step": "after-step",
     "the first compilation": "mid-compile",
     "a restore": "mid-restore",
@@ -33,7 +33,7 @@ class Signals(Suite):
     quick, full = 2, 180
 
     def inject(self, campaign: Campaign, count: int) -> None:
-        """All kinds in turn, those of one signal on one run: it is evaluated where it was saved, after the first."""
+        """All kinds in turn, those of one signal on one run, which begins before a step where it is evaluated."""
         while count:
             for number in CODES:
                 acts = [lambda path, one=one, number=number: _asked(campaign, path, one, number) for one in PHASES]
