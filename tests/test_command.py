@@ -111,6 +111,10 @@ MISTAKES = [
     ([*DIGITS, "--config.seed", "--tiny"], "--config.seed: no value"),
     ([*DIGITS, "--config.seed=1", "--config.seed=2"], "--config.seed: given twice, 1 and 2"),
     ([*DIGITS, "--config.seed.x=3"], "--config.seed.x: seed is not a section but 0"),
+    (
+        [*DIGITS, f"--config.optim.learning_rate={10**400}"],
+        "--config.optim.learning_rate: is too large\n  expected: at most",
+    ),
     ([*DIGITS, "--config.model=3"], "--config.model: is a section\n  try: --config.model.FIELD=VALUE"),
     ([*DIGITS, "--config.model=None"], "model: expected a section, got None"),
     ([*DIGITS, "--config.optim.name=lamb"], f"unknown key optim.name{OPTIM}"),

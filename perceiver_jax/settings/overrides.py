@@ -1,6 +1,7 @@
 """What a command line changes of a config: fields and whole sections by their dotted names."""
 
 import ast
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import UnionType
@@ -64,8 +65,11 @@ def _set(values: ConfigDict, name: str, value: Any) -> None:
 
 
 def _put(section: ConfigDict, name: str, value: Any) -> None:
-    with section.unlocked(), section.ignore_type():
-        section[name.rpartition(".")[2]] = value
+    try:
+        with section.unlocked(), section.ignore_type():
+            section[name.rpartition(".")[2]] = value
+    except OverflowError:  # of an integer for a field of fractions
+        raise Failure(Code.CONFIG, f"--config.{name}: is too large", expected=f"at most {sys.float_info.max:.2g}") from None
 
 
 def _section(values: ConfigDict, name: str) -> ConfigDict:
