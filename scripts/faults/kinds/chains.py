@@ -48,7 +48,7 @@ class Chains(Suite):
                 return trial
             step = begun + campaign.rng.randrange(1, left + 1)
             launched = campaign.launcher.train(path, *settings, f"--config.data.num_workers={workers}", config=config)
-            code = launched.until(f"\nstep {step}/").kill(signal.SIGTERM)
+            code = launched.until(f"step {step}/").kill(signal.SIGTERM)
             trial.expect(code == Code.TERMINATED, f"exit code {code}: {launched.stderr[-1000:]}")
             trial.says(r"^stopped at step \d+; the same command resumes$", launched.stderr)
         return trial

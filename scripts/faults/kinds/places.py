@@ -70,7 +70,7 @@ def _copied(campaign: Campaign, number: int) -> None:
 def _removed(campaign: Campaign, number: int) -> None:
     path, step = campaign.begun(STEPS - 4 * SAVE_EVERY), STEPS - 4 * SAVE_EVERY + 1 + number % SAVE_EVERY
     with campaign.trial(f"workdir removed at step {step}") as trial:
-        run = campaign.train(path).until(f"\nstep {step}/")
+        run = campaign.train(path).until(f"step {step}/")
         gone = path.with_name("gone")
         path.rename(gone)
         began = time.monotonic()
@@ -91,7 +91,7 @@ def _remote(campaign: Campaign, number: int) -> None:
             return
         path = Path(shutil.move(campaign.begun(STEPS - 3 * SAVE_EVERY), place / "run"))
         with campaign.trial(f"a workdir on sshfs without atomic renames, killed at step {step}") as trial:
-            run = campaign.train(path).until(f"\nstep {step}/")
+            run = campaign.train(path).until(f"step {step}/")
             other = campaign.train(path)
             trial.expect(other.wait() == Code.WORKDIR, f"a second trainer: {other.stderr[-1000:]}")
             trial.says(r"^error\[6\] workdir \S+: in use by pid", other.stderr)
