@@ -204,6 +204,7 @@ def _serve() -> None:
             answer = os.fork()
             if not answer:
                 return _become(**request)
+            codes.pop(answer, None)  # of an earlier process, whose id it has
         print(json.dumps(answer), flush=True)
 
 
