@@ -10,7 +10,7 @@ RETRY_SECONDS = 0.5  # after an answer that is an error
 
 
 class Store:
-    """Texts by name. Each can be set once, but for those that are `renew`ed."""
+    """Texts by name. Each can be set once, but for those that `renew` sets."""
 
     def __init__(self, client: Any):
         self._client = client  # of JAX's coordination service: jaxlib's DistributedRuntimeClient
