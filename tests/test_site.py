@@ -1,5 +1,6 @@
 """What the site is made of fits together: every page is in it, every link leads somewhere, every picture is there."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -73,3 +74,13 @@ def test_the_sites_packages_are_those_of_the_tests():
     both = pinned[0].keys() & pinned[1].keys()
     assert len(both) > 50
     assert {name: pinned[0][name] for name in both} == {name: pinned[1][name] for name in both}
+
+
+def test_code_in_docstrings_ends_before_the_next_letter():
+    """Or Sphinx takes it for text without an end."""
+    for path in (Path(__file__).parents[1] / "perceiver_jax").rglob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text()))
+        for node in nodes:
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                code = re.sub(r"`[^`]+`(?!\w)", "", ast.get_docstring(node) or "")
+                assert "`" not in code, f"{path}: {code}"
