@@ -1,5 +1,7 @@
 """Plain text tables, ASCII only, for the end of a run and for the scripts."""
 
+import math
+import sys
 from collections.abc import Mapping, Sequence
 
 Cell = str | int | float
@@ -56,6 +58,7 @@ def summary(
 
 def quantity(value: int | float) -> str:
     """A large number in four digits with its prefix: 44.91 M, 707.2 G."""
+    value = min(value, sys.float_info.max)  # an integer may be larger
     for prefix, size in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= size:
             return f"{value / size:.4g} {prefix}"
@@ -63,7 +66,9 @@ def quantity(value: int | float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time as 1:23, 4:05:06 or 2d 04:05:06."""
+    """A length of time as 1:23, 4:05:06 or 2d 04:05:06; one that is not finite, of a damaged file, as a dash."""
+    if isinstance(seconds, float) and not math.isfinite(seconds):
+        return "-"
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     days, hour = divmod(hours, 24)

@@ -56,3 +56,8 @@ def test_durations_read_like_a_clock(seconds, text):
 
 def test_a_quantity_has_four_digits_and_a_prefix():
     assert [quantity(value) for value in (44_912_254.0, 707.2e9, 1024.0, 12.0)] == ["44.91 M", "707.2 G", "1.024 k", "12"]
+
+
+def test_numbers_of_damaged_files_are_shown_all_the_same():
+    assert [duration(seconds) for seconds in (float("inf"), float("nan"))] == ["-", "-"]
+    assert quantity(10**400) == "1.798e+296 T"
