@@ -72,7 +72,8 @@ class _Run:
     def run(self) -> End:
         """The loop."""
         saved = together.newest(self.workdir, self._newest, self.processes)
-        first, writes = saved or 0, self.processes.first
+        self.first = first = saved or 0
+        writes = self.processes.first
         if writes:
             self._check_room(first)
         state, began = self._state(saved)
@@ -233,4 +234,7 @@ class _Run:
             self.progress.note(f"checkpoint not saved; {then}: {failure}")
 
     def _is_saved(self, step: int) -> bool:
+        """Of many processes each goes by what all have done alike: the first one may still be giving the step its name."""
+        if self.processes.count > 1:
+            return step in (self.first, self.saving.step)
         return (self.workdir.checkpoints / str(step)).exists()
