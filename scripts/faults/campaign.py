@@ -154,6 +154,12 @@ class Campaign:
         trial.lost = max(0, self.told(run) - max(steps, default=0))
         trial.expect(trial.lost <= LOST, f"{trial.lost} steps lost, more than {LOST}")
 
+    def num_calls(self, path: Path, layer: Sequence[Any]) -> int:
+        """How many calls a launch on `path` makes, as a layer that does nothing to them counts; removes the run."""
+        self.train(path, layer=layer).wait()
+        shutil.rmtree(path)
+        return int(Path(f"{path}.calls").read_text())
+
     @staticmethod
     def told(run: Run) -> int:
         """The last step that a run has told."""

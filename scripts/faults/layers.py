@@ -61,19 +61,19 @@ class Refusals:
 
 
 def refusals(folder: str, first: int, count: int | None, number: int) -> None:
-    """`Refusals` for the life of the process; how many calls there were is left in FOLDER.calls at its end."""
-    import atexit
-
-    layer = Refusals(Path(folder), first, count, number)
-    layer.__enter__()
-    atexit.register(lambda: Path(f"{folder}.calls").write_text(str(layer.calls)))
+    """`Refusals` for the life of the process."""
+    _stay(Refusals(Path(folder), first, count, number), folder)
 
 
 def power_loss(folder: str, image: str, call: int, seed: int) -> None:
-    """Kills the process at a call of `Volatile`, with what the disk then has in `image`; else FOLDER.calls is left."""
+    """Kills the process at a call of `Volatile`, with what the disk then has in `image`."""
+    _stay(Volatile(Path(folder), Path(image), call, seed, lambda: os.kill(os.getpid(), signal.SIGKILL)), folder)
+
+
+def _stay(layer: Refusals | Volatile, folder: str) -> None:
+    """Enters a layer for the life of the process; how many calls there were is left in FOLDER.calls at its end."""
     import atexit
 
-    layer = Volatile(Path(folder), Path(image), call, seed, lambda: os.kill(os.getpid(), signal.SIGKILL))
     layer.__enter__()
     atexit.register(lambda: Path(f"{folder}.calls").write_text(str(layer.calls)))
 
@@ -161,7 +161,7 @@ def inside(kind: str, step: int) -> None:
 
 
 def clock(seconds: float, readings: int = 0) -> None:
-    """A clock that is off, perhaps after so many readings: what Python reads as the time of day."""
+    """Shifts the time of day that Python reads by so many seconds, from reading number `readings` on."""
     real, read = time.time, itertools.count()
     time.time = lambda: real() + (seconds if next(read) >= readings else 0.0)
 

@@ -57,7 +57,7 @@ class Hosts(Suite):
             with campaign.trial(f"{fault}, process {victim}, step {step}") as trial:
                 pair = Pair(launchers, path, f"--stall_seconds={STALL_SECONDS}", layers=layers)
                 _do(fault, pair, victim, step, trial)
-                campaign.count_lost(path, trial, pair.runs[0])  # process 0 tells the steps
+                campaign.count_lost(path, trial, pair.runs[0])  # only process 0 prints the steps
             trials.append(trial)
             if number == count - 1 or max(campaign.saved(path), default=0) + AFTER >= STEPS:
                 codes = Pair(launchers, path).wait()
