@@ -218,7 +218,10 @@ class _Run:
             self.saving.begin(step, state)
 
     def _saved(self, must: bool = False) -> None:
-        """Waits for the last save; a full disk only costs that checkpoint, unless it `must` be or has no place any more."""
+        """Waits for the last save; a full disk only costs that checkpoint, unless it `must` be or has no place any more.
+
+        It ends a run of many processes: the others do not know of it.
+        """
         if not self.saving.begun:
             return
         step = self.saving.step
@@ -226,7 +229,7 @@ class _Run:
             with self.meter.away("saving"), self.watchdog.task("saved", f"the end of saving step {step:,}"):
                 self.saving.wait()
         except Failure as failure:
-            if must or not self.workdir.checkpoints.is_dir():
+            if must or self.processes.count > 1 or not self.workdir.checkpoints.is_dir():
                 raise
             if step == self.last:
                 self.unwritten[f"checkpoints/{step}"] = failure

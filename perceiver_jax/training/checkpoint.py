@@ -1,21 +1,15 @@
-"""The state of training on the disk and back: Orbax moves the arrays, `manifest` makes a step of what it wrote.
+"""The state of training on the disk and back: `arrays` moves the arrays, `manifest` makes a step of what it wrote.
 
-JAX and Orbax are imported inside the functions that move arrays, so that a run can be refused before they load.
+JAX is imported inside the functions that move arrays, so that a run can be refused before it loads.
 """
 
 import contextlib
-import gc
 import hashlib
 import json
-import logging
 import math
-import os
-import re
 import shutil
 import sys
-import time
-import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +19,11 @@ import perceiver_jax
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system import disk
 from perceiver_jax.system.crash_points import crash_point
+from perceiver_jax.training import arrays
 from perceiver_jax.training.manifest import Manifest, commit, prune, steps
 
 ARRAYS = "arrays"  # Orbax's directory in a step
 BYTES_BESIDE = 1_200  # of a checkpoint beside each array's own: its entries in the manifest and in Orbax's files
-SETTLE_SECONDS = 0.3  # for the writes that Orbax leaves running when one is refused
 
 
 def fingerprints(settings: Mapping[str, str], data: str, devices: str) -> dict[str, str]:
@@ -107,33 +101,77 @@ def check_room(directory: Path, state: Any, saves: int, keep: int) -> None:
 def save(directory: Path, step: int, state: Any, fingerprints: dict[str, str], keep: int) -> None:
     """Saves a pytree of arrays as `directory/step`, waits until it is on the disk, then prunes to the newest `keep`.
 
-    A step that exists is left as it is. In a run of many processes all of them call this; the first one commits.
-    Raises Failure(WORKDIR) where the disk refuses; then nothing of the step remains and the older ones are intact.
+    A step that exists is left as it is. Raises Failure(WORKDIR) where the disk refuses; then nothing of the step remains
+    and the older ones are intact.
+    """
+    begin(directory, step, state, fingerprints, keep)()
+
+
+def begin(directory: Path, step: int, state: Any, fingerprints: dict[str, str], keep: int) -> Callable[[], None]:
+    """Begins a save: from here on the state may change. What it returns ends the save, in any thread.
+
+    In a run of many processes all of them call both; the first one commits. Both raise as `save` does.
     """
     import jax
 
-    final, unfinished = directory / str(step), directory / f"{disk.TEMPORARY}{step}"
-    if final.exists():
-        return
-    first = jax.process_index() == 0
-    arrays, digest = leaves(state), state_sha256(state)
-    try:
+    if (directory / str(step)).exists():
+        return lambda: None
+    unfinished = _Unfinished(directory, step, jax.process_index() == 0, sum(leaf.nbytes for leaf in leaves(state).values()))
+    if jax.process_count() == 1:
+        copied = leaves(jax.tree.map(np.array, state))  # from devices, and on CPUs from memory that the next update reuses
+
+        def end() -> None:
+            with unfinished.made():
+                unfinished.make()
+                arrays.write(unfinished.path / ARRAYS, copied)
+                unfinished.finish(copied, fingerprints, keep)
+
+        return end
+
+    with unfinished.made():
+        unfinished.make()
+        whole = {name: np.array(array) for name, array in _gathered(state) if unfinished.first}
+        end_writing = arrays.begin_writing(unfinished.path / ARRAYS, leaves(state))
+
+    def end_for_all() -> None:
+        with unfinished.made():
+            end_writing()
+            unfinished.finish(whole, fingerprints, keep)
+
+    return end_for_all
+
+
+class _Unfinished:
+    """A step that is being made; of many processes the first one makes its directory and gives it its name."""
+
+    def __init__(self, directory: Path, step: int, first: bool, num_bytes: int):
+        self.directory, self.first, self.num_bytes = directory, first, num_bytes
+        self.final, self.path = directory / str(step), directory / f"{disk.TEMPORARY}{step}"
+
+    @contextlib.contextmanager
+    def made(self) -> Iterator[None]:
+        """Leaves nothing of the step where something fails. Raises Failure(WORKDIR) for what the disk refuses."""
         try:
-            if first:
-                disk.remove_unfinished(directory)
-                unfinished.mkdir()
-                crash_point("after-temporary-directory")
-            _write_arrays(unfinished / ARRAYS, arrays)
-            if first:
-                commit(unfinished, final, fingerprints, digest)
-                crash_point("before-prune")
-                prune(directory, keep)
-        finally:
-            if first:
-                shutil.rmtree(unfinished, ignore_errors=True)
-    except OSError as error:
-        needed = f"about {sum(leaf.nbytes for leaf in arrays.values()):,} bytes"
-        raise disk.unusable(f"checkpoint {final} was not saved", directory, error, needed) from error
+            yield
+        except BaseException as error:
+            if self.first:
+                shutil.rmtree(self.path, ignore_errors=True)
+            if isinstance(error, OSError):
+                what, needed = f"checkpoint {self.final} was not saved", f"about {self.num_bytes:,} bytes"
+                raise disk.unusable(what, self.directory, error, needed) from error
+            raise
+
+    def make(self) -> None:
+        if self.first:
+            disk.remove_unfinished(self.directory)
+            self.path.mkdir()
+            crash_point("after-temporary-directory")
+
+    def finish(self, written: dict[str, np.ndarray], fingerprints: dict[str, str], keep: int) -> None:
+        if self.first:
+            commit(self.path, self.final, fingerprints, state_sha256(written))
+            crash_point("before-prune")
+            prune(self.directory, keep)
 
 
 def restore(directory: Path, step: int, target: Any) -> Any:
@@ -151,28 +189,33 @@ def restore(directory: Path, step: int, target: Any) -> Any:
         name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or default)
         for name, leaf in leaves(target).items()
     }
-    with _checkpointer() as checkpointer:
+    with arrays.reader() as checkpointer:
         path = directory / str(step) / ARRAYS
         _check_leaves(step, checkpointer.metadata(path).item_metadata.tree, wanted)
         crash_point("mid-restore")
         args = ocp.args.PyTreeRestore(item=wanted, restore_args=ocp.checkpoint_utils.construct_restore_args(wanted))
-        arrays = checkpointer.restore(path, args=args)
-    return jax.tree.unflatten(jax.tree.structure(target), [arrays[name] for name in wanted])
+        restored = checkpointer.restore(path, args=args)
+    return jax.tree.unflatten(jax.tree.structure(target), [restored[name] for name in wanted])
 
 
 def state_sha256(state: Any) -> str:
     """The SHA-256 of every array of a state: its path, type, shape and bytes. Equal for two runs that did the same."""
+    digest = hashlib.sha256()
+    for name, array in _gathered(state):
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return digest.hexdigest()
+
+
+def _gathered(state: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """The leaves of a state, whole in every process: all of them must ask."""
     import jax
     from jax.experimental import multihost_utils
 
-    digest = hashlib.sha256()
     for name, leaf in sorted(leaves(state).items()):
         if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
             leaf = multihost_utils.process_allgather(leaf, tiled=True)
-        array = np.ascontiguousarray(leaf)
-        digest.update(f"{name} {array.dtype} {np.shape(leaf)}\n".encode())
-        digest.update(array.reshape(-1).view(np.uint8))
-    return digest.hexdigest()
+        yield name, np.asarray(leaf)
 
 
 def leaves(tree: Any) -> dict[str, Any]:
@@ -196,45 +239,3 @@ def _check_leaves(step: int, stored: dict[str, Any], wanted: dict[str, Any]) -> 
         found = "\n".join(["stored -> expected", *wrong[:10], *more])
         hint = "the config that the checkpoint was made with, or a new --workdir"
         raise Failure(Code.CHECKPOINT, what, where, found=found, hint=hint)
-
-
-@contextlib.contextmanager
-def _checkpointer() -> Iterator[Any]:
-    import orbax.checkpoint as ocp
-
-    logs = {name: logging.getLogger(name) for name in ("absl", "asyncio")}
-    levels = {name: log.level for name, log in logs.items()}
-    hook = sys.unraisablehook
-    for log in logs.values():
-        log.setLevel(logging.CRITICAL)  # Orbax's threads log a traceback of every error that it raises as well
-    sys.unraisablehook = lambda fault: None if "loop is closed" in str(fault.exc_value) else hook(fault)
-    try:
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-            yield checkpointer
-    finally:
-        sys.unraisablehook = hook
-        for name, log in logs.items():
-            log.setLevel(levels[name])
-
-
-def _write_arrays(path: Path, arrays: dict[str, Any]) -> None:
-    """Lets Orbax write; raises OSError for what the disk refused, which Orbax says in other exceptions' text."""
-    import orbax.checkpoint as ocp
-
-    refused = None
-    with _checkpointer() as checkpointer:
-        try:
-            checkpointer.save(path, args=ocp.args.PyTreeSave(arrays))
-        except Exception as error:
-            number = re.search(r"os_error_code='(\d+)'", str(error))
-            refused = error.errno if isinstance(error, OSError) else int(number[1]) if number else None
-            if refused is None:
-                raise
-        if refused:
-            # Orbax raises the first error while other writes still run: they would come after the removal of their
-            # directory, and their futures complain when they are collected.
-            time.sleep(SETTLE_SECONDS)
-            with warnings.catch_warnings(action="ignore"):
-                gc.collect()
-    if refused:
-        raise OSError(refused, os.strerror(refused), str(path))

@@ -1,21 +1,16 @@
 """Saving while training goes on: a step costs the copy of the state, and a thread hashes and writes it."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import jax
-import numpy as np
 
 from perceiver_jax.training import checkpoint
 from perceiver_jax.training.meter import check_finite
 
 
 class Saving:
-    """Saves of one run, at most one of them at work.
-
-    Those of many processes are not put off: all of them write a part, and meet.
-    """
+    """Saves of one run, at most one of them at work."""
 
     def __init__(self, directory: Path, fingerprints: dict[str, str], keep: int):
         self._asked = directory, fingerprints, keep
@@ -41,10 +36,9 @@ class Saving:
         self.wait()
         check_finite(state, step)
         self.step = step
-        if jax.process_count() > 1:
-            return self._save(step, state)
-        copied = jax.tree.map(np.array, state)  # from devices, and on CPUs from memory that the next update reuses
-        self._thread = threading.Thread(target=self._try, args=(step, copied), name=f"saving step {step}", daemon=True)
+        directory, fingerprints, keep = self._asked
+        end = checkpoint.begin(directory, step, state, fingerprints, keep)
+        self._thread = threading.Thread(target=self._try, args=(end,), name=f"saving step {step}", daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
@@ -56,12 +50,8 @@ class Saving:
         if fault is not None:
             raise fault
 
-    def _save(self, step: int, state: Any) -> None:
-        directory, fingerprints, keep = self._asked
-        checkpoint.save(directory, step, state, fingerprints, keep)
-
-    def _try(self, step: int, state: Any) -> None:
+    def _try(self, end: Callable[[], None]) -> None:
         try:
-            self._save(step, state)
+            end()
         except BaseException as fault:  # noqa: BLE001 whatever it is, it is raised by `wait`
             self._fault = fault

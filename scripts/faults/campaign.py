@@ -23,7 +23,7 @@ from scripts.faults.tiny import CONFIG, SAVE_EVERY, STEPS, TINY, problem_of
 LEARNED = ("loss", "accuracy", "mean_class_accuracy", "top5", "grad_norm", "learning_rate")  # what no clock has a part in
 KEPT = "--config.train.keep_checkpoints=100"  # of the undisturbed run: copies of it begin at any of its steps
 START_SECONDS = 0.5  # of a process, before its run begins to count
-LOST = 2 * SAVE_EVERY  # the most steps that may be lost: those of the save at work, and what has been done since
+SAVES_LOST = 2  # the most of whose steps may be lost: those of the save at work, and what has been done since
 
 
 class Broken(Exception):
@@ -120,10 +120,10 @@ class Campaign:
         path: Path,
         trials: Sequence[Trial],
         quiet: Path | None = None,
-        run: tuple[Sequence[str], str] = (TINY, CONFIG),
+        settings: Sequence[str] = TINY,
+        config: str = CONFIG,
     ) -> None:
         """Launches a run to its end, and judges by what it came to the faults that were done to it."""
-        settings, config = run
         launched = self.launcher.train(path, *settings, config=config)
         if launched.wait():
             for trial in trials:
@@ -141,18 +141,26 @@ class Campaign:
             trial.wrong = True
             self.fail(trial, wrong)
 
-    def killed(self, path: Path, trial: Trial, run: Run, stopped: float) -> None:
+    def killed(self, path: Path, trial: Trial, run: Run, stopped: float, every: int = SAVE_EVERY) -> None:
         """Takes down what a process that has just been killed has lost; `stopped` is when, by time.monotonic."""
         trial.seconds = time.monotonic() - stopped
-        self.count_lost(path, trial, run)
+        self.count_lost(path, trial, run, every)
 
-    def count_lost(self, path: Path, trial: Trial, run: Run) -> None:
-        """Takes down the steps that a run at its end has told and has not saved: they have to be done again."""
+    def count_lost(self, path: Path, trial: Trial, run: Run, every: int = SAVE_EVERY) -> None:
+        """Takes down the steps that a run at its end has told and has not saved: they have to be done again.
+
+        `every` so many it saves.
+        """
         steps = self.saved(path)
         for step in steps:
             manifest.verify(path / "checkpoints", step)  # half a step never has its name
-        trial.lost = max(0, self.told(run) - max(steps, default=0))
-        trial.expect(trial.lost <= LOST, f"{trial.lost} steps lost, more than {LOST}")
+        self.lose(trial, run, max(steps, default=0), every)
+
+    def lose(self, trial: Trial, run: Run, saved: int, every: int = SAVE_EVERY) -> None:
+        """The same for a run whose newest whole step is known."""
+        trial.lost = max(0, self.told(run) - saved)
+        most = SAVES_LOST * every
+        trial.expect(trial.lost <= most, f"{trial.lost} steps lost, more than {most}")
 
     def num_calls(self, path: Path, layer: Sequence[Any]) -> int:
         """How many calls a launch on `path` makes, as a layer that does nothing to them counts; removes the run."""

@@ -1,11 +1,14 @@
 """How a process may go wrong at a step from inside, with another one waiting for it: for `layers.inside`."""
 
+import errno
 import os
 import sys
 import time
+from pathlib import Path
 from typing import NoReturn
 
 from perceiver_jax.errors import Code, Failure
+from scripts.faults.refusals import Refusals
 
 
 def raises() -> NoReturn:
@@ -36,6 +39,11 @@ def leaves() -> NoReturn:
 def quits() -> NoReturn:
     """An exit that nothing takes part in."""
     os._exit(3)
+
+
+def full() -> None:
+    """A disk without room for anything more."""
+    Refusals(Path("/"), 1, None, errno.ENOSPC).__enter__()
 
 
 def sleeps() -> None:

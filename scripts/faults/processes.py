@@ -10,6 +10,7 @@ import dataclasses
 import gc
 import json
 import os
+import re
 import runpy
 import signal
 import subprocess
@@ -61,6 +62,16 @@ class Run:
     def until(self, text: str) -> "Run":
         """Itself, as soon as it has printed `text` on stderr."""
         self._until(lambda: True if text in self.stderr else self._fail(f"ended before {text!r}") if self.ended else None)
+        return self
+
+    @property
+    def came_to_steps(self) -> bool:
+        """Whether it has told of a step."""
+        return re.search(r"^step \d+/", self.stderr, re.M) is not None
+
+    def until_step(self) -> "Run":
+        """Itself, as soon as it has told of a step."""
+        self._until(lambda: True if self.came_to_steps else self._fail("ended before a step") if self.ended else None)
         return self
 
     def until_suspended(self) -> "Run":

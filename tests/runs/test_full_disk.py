@@ -18,7 +18,7 @@ from perceiver_jax import command
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report import figures
 from perceiver_jax.runs import workdir
-from perceiver_jax.training import checkpoint
+from perceiver_jax.training import arrays, checkpoint
 from tests.door import fresh_flags
 from tests.launch import SMALL, problem_of
 
@@ -141,7 +141,7 @@ def test_a_disk_that_is_full_at_the_end_costs_what_does_not_fit_and_no_more(trai
     """The run is evaluated, its result printed and written. It is not done: a launch with room saves the rest."""
     path = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "_write_arrays", refusing(checkpoint._write_arrays, lambda path, _: "6" in path.parts[-2]))
+        patch.setattr(arrays, "write", refusing(arrays.write, lambda path, _: "6" in path.parts[-2]))
         patch.setattr(
             figures, "write_atomically", refusing(figures.write_atomically, lambda file, _: file.name == "curves.png")
         )

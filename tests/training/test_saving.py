@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.training import checkpoint, manifest
+from perceiver_jax.system import disk
+from perceiver_jax.training import arrays, checkpoint, manifest
 from perceiver_jax.training.saving import Saving
 
 PRINTS = dict.fromkeys(("config", "data", "code", "numerics"), "")
@@ -17,21 +18,21 @@ PRINTS = dict.fromkeys(("config", "data", "code", "numerics"), "")
 @pytest.fixture
 def slow(monkeypatch):
     """Saves that wait until `go` is set, and end with `fault` if there is one."""
-    real = checkpoint.save
+    real = arrays.write
 
     class Slow:
         go, begun, fault = threading.Event(), [], None
 
-        def save(self, directory, step, *rest):
-            self.begun.append(step)
+        def write(self, path, written):
+            self.begun.append(int(path.parent.name.removeprefix(disk.TEMPORARY)))
             assert self.go.wait(30)
             if self.fault is not None:
                 raise self.fault
-            real(directory, step, *rest)
+            real(path, written)
 
     slow = Slow()
     slow.begun = []
-    monkeypatch.setattr(checkpoint, "save", slow.save)
+    monkeypatch.setattr(arrays, "write", slow.write)
     yield slow
     slow.go.set()
 

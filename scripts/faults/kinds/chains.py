@@ -35,7 +35,7 @@ class Chains(Suite):
                 trials.append(trial)
                 count -= 1
             if trials:
-                campaign.end(path, trials, quiet=quiets[name], run=runs[name])
+                campaign.end(path, trials, quiets[name], *runs[name])
             number += 1
 
     def _stop(self, campaign: Campaign, path, name: str, run: tuple, link: int) -> Trial:

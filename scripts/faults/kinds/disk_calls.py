@@ -8,7 +8,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system.disk import TEMPORARY
 from perceiver_jax.training import checkpoint, manifest
 from scripts.faults.campaign import Campaign, Suite, contents
-from scripts.faults.layers import Refusals
+from scripts.faults.refusals import Refusals
 from scripts.faults.tiny import SAVE_EVERY, STEPS
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT)

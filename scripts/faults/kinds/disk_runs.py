@@ -4,13 +4,13 @@ import contextlib
 import errno
 import os
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
 from perceiver_jax.errors import Code
 from perceiver_jax.training import manifest
 from scripts.faults.campaign import Campaign, Suite, Trial
+from scripts.faults.mounts import mounted
 from scripts.faults.tiny import SAVE_EVERY, STEPS
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT)
@@ -54,15 +54,16 @@ class DiskRuns(Suite):
     def _full(self, campaign: Campaign, of_files: bool) -> None:
         place = campaign.new()
         place.mkdir()
-        with _mounted(place) as mounted:
-            if not mounted:
+        command = ["mount", "-t", "tmpfs", "-o", f"size=4m,nr_inodes={MANY}", "none", str(place)]
+        with mounted(place, command) as there:
+            if not there:
                 campaign.note("no file system can be mounted here: a full one is left out")
                 return
             path = place / "run"
             shutil.move(campaign.begun(STEPS - 6 * SAVE_EVERY), path)
             with campaign.trial(f"a file system that is full of {'files' if of_files else 'bytes'} for a while") as trial:
                 began = time.monotonic()
-                run = campaign.train(path).until("\nstep ")
+                run = campaign.train(path).until_step()
                 filler = place / "filler"
                 _fill(filler, of_files)
                 run.until("checkpoint not saved; training continues: error[6]")
@@ -88,18 +89,6 @@ def _intact(trial: Trial, path: Path) -> None:
     for step in manifest.steps(path / "checkpoints"):
         manifest.verify(path / "checkpoints", step)
     trial.expect(manifest.steps(path / "checkpoints"), "no checkpoint is left")
-
-
-@contextlib.contextmanager
-def _mounted(place: Path):
-    """Whether a small file system could be mounted at a path."""
-    command = ["mount", "-t", "tmpfs", "-o", f"size=4m,nr_inodes={MANY}", "none", str(place)]
-    mounted = subprocess.run(command, capture_output=True).returncode == 0
-    try:
-        yield mounted
-    finally:
-        if mounted:
-            subprocess.run(["umount", str(place)], check=True)
 
 
 MEMBER = DiskRuns

@@ -1,4 +1,4 @@
-"""Two processes of one run, one of which is killed, stopped, stuck, fails, has another clock or is asked to stop."""
+"""Two processes of one run; one is killed, stopped, stuck, fails, has another clock or a full disk, or is told to stop."""
 
 import os
 import shutil
@@ -25,8 +25,10 @@ ENDS = {
     "quits": (3, Code.WATCHDOG, MISSED),
     "sleeps": (Code.WATCHDOG, Code.WATCHDOG, r"^error\[70\] (no progress: step|process \d on \S+ has ended the run$)"),
     "spins": (Code.WATCHDOG, Code.WATCHDOG, r"^error\[70\] (no progress: step|process \d on \S+ has ended the run$)"),
+    "full": (Code.WORKDIR, Code.WORKDIR, ENDED),
     "clock": (Code.DONE, Code.DONE, ""),
 }
+WRITER = "full"  # a fault of process 0 alone: the other one writes by calls that are not Python's
 SIGNALS = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP}
 CLOCK = -7200.0  # seconds
 STALL_SECONDS = 5  # seconds without progress
@@ -37,8 +39,8 @@ SECONDS = 2 * LOST_SECONDS  # within which both end
 class Hosts(Suite):
     """Both end within seconds, say why, with exit codes that tell what to do; the same commands resume."""
 
-    rows = "two processes: one killed, stopped, stuck, failing, asked to stop, with another clock"
-    quick, full = 1, 72
+    rows = "two processes: one killed, stopped, stuck, failing, asked to stop, with another clock, on a full disk"
+    quick, full = 1, 78
 
     def inject(self, campaign: Campaign, count: int) -> None:
         """All kinds in turn, to process 1 and process 0; a run goes through as many of them as it has steps for."""
@@ -51,7 +53,8 @@ class Hosts(Suite):
         assert Pair(launchers, quiet).wait() == [0, 0]
         path, trials = begin(), []
         for number in range(count):
-            fault, victim = list(ENDS)[number // 2 % len(ENDS)], 1 - number % 2
+            fault = list(ENDS)[number // 2 % len(ENDS)]
+            victim = 0 if fault == WRITER else 1 - number % 2
             step = max(campaign.saved(path), default=0) + AFTER
             layers = {} if fault in SIGNALS else {victim: ["clock", CLOCK] if fault == "clock" else ["inside", fault, step]}
             with campaign.trial(f"{fault}, process {victim}, step {step}") as trial:

@@ -1,6 +1,5 @@
 """Where a run is: paths that are hard to write, copies of it, a disk of another host, a directory that goes away."""
 
-import contextlib
 import shutil
 import signal
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.training import manifest
 from scripts.faults.campaign import Campaign, Suite, contents
+from scripts.faults.mounts import mounted
 from scripts.faults.tiny import SAVE_EVERY, STEPS
 
 NAMES = ("a b", "größe ∂", "n" * 255, "-flag", "'quoted\"", "line\nbreak", "*?[x]", "%s{0}")
@@ -85,8 +85,8 @@ def _removed(campaign: Campaign, number: int) -> None:
 
 def _remote(campaign: Campaign, number: int) -> None:
     place, step = campaign.new(), STEPS - 3 * SAVE_EVERY + 1 + number % (2 * SAVE_EVERY)
-    with _mounted(place) as mounted:
-        if not mounted:
+    with mounted(place, _sshfs(place)) as there:
+        if not there:
             campaign.note("sshfs or its server is not installed, or nothing can be mounted: it is left out")
             return
         path = Path(shutil.move(campaign.begun(STEPS - 3 * SAVE_EVERY), place / "run"))
@@ -101,22 +101,15 @@ def _remote(campaign: Campaign, number: int) -> None:
         campaign.end(path, [trial])
 
 
-@contextlib.contextmanager
-def _mounted(place: Path):
-    """Whether a directory could be mounted at a path as one of another host is."""
+def _sshfs(place: Path) -> list[str]:
+    """The command that mounts a directory at a path as one of another host is; one that fails where it cannot be."""
     store, shell = place.with_name(f"{place.name}.store"), place.with_name(f"{place.name}.sh")
     for folder in (place, store):
         folder.mkdir()
     shell.write_text(f"#!/bin/sh\nexec {' '.join(SERVER)}\n")
     shell.chmod(0o755)
     command = ["sshfs", "-o", f"ssh_command={shell},workaround=rename", f"host:{store}", str(place)]
-    there = shutil.which("sshfs") and Path(SERVER[0]).exists()
-    mounted = there and subprocess.run(command, capture_output=True).returncode == 0
-    try:
-        yield mounted
-    finally:
-        if mounted:
-            subprocess.run(["umount", str(place)], check=True)
+    return command if shutil.which(command[0]) and Path(SERVER[0]).exists() else ["false"]
 
 
 MEMBER = Places

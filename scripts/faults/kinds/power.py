@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from perceiver_jax.training import manifest
-from scripts.faults.campaign import LOST, Campaign, Suite
+from scripts.faults.campaign import Campaign, Suite
 from scripts.faults.tiny import SAVE_EVERY, STEPS
 
 
@@ -31,9 +31,7 @@ class Power(Suite):
                 if not trial.void:
                     trial.expect(code == -signal.SIGKILL, f"exit code {code}: {run.stderr[-1500:]}")
                     whole = manifest.newest_valid(image / "checkpoints", set_aside=False)
-                    newest = whole[0] if whole else 0
-                    trial.lost = max(0, campaign.told(run) - newest)
-                    trial.expect(trial.lost <= LOST, f"{trial.lost} steps lost, more than {LOST}")
+                    campaign.lose(trial, run, whole[0] if whole else 0)
             shutil.rmtree(path)
             if not trial.void:
                 campaign.end(image, [trial])

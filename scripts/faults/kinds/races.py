@@ -29,7 +29,7 @@ class Races(Suite):
                     trial.expect(loser.wait() == Code.WORKDIR, f"exit code {loser.wait()}: {loser.stderr[-1000:]}")
                     trial.says(rf"^error\[6\] workdir {path}: in use by pid {winner.pid} on ", loser.stderr)
                     trial.expect("step" not in loser.stderr, "the one that was refused has trained")
-                    winner.until("\nstep ")
+                    winner.until_step()
                     code = winner.kill(signal.SIGTERM)
                     trial.expect(code in (0, Code.TERMINATED), f"exit code {code}: {winner.stderr[-1000:]}")
                 trials.append(trial)

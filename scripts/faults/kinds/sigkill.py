@@ -42,7 +42,7 @@ class SigKill(Suite):
                 trial.void = True
             else:
                 campaign.killed(path, trial, run, began)
-        return trial, "\nstep " in run.stderr
+        return trial, run.came_to_steps
 
 
 MEMBER = SigKill

@@ -84,7 +84,7 @@ def _both(campaign: Campaign, path: Path) -> Trial:
 def _then_killed(campaign: Campaign, path: Path) -> Trial:
     """What schedulers do to those who take too long."""
     with campaign.trial(f"SIGTERM, after {GRACE} s SIGKILL") as trial:
-        run = campaign.train(path).until("\nstep ")
+        run = campaign.train(path).until_step()
         os.kill(run.pid, signal.SIGTERM)
         time.sleep(GRACE)
         began = time.monotonic()
