@@ -22,7 +22,7 @@ from typing import Any
 
 from scripts.faults.tiny import CONFIG, SMALL, last, problem_of
 
-SECONDS = 120  # after which a run counts as hung
+SECONDS = 120  # without a word on stderr, after which a run counts as hung
 Layer = Sequence[Any]  # what is done to a process before its command runs: a function of scripts.faults.layers, arguments
 
 
@@ -91,9 +91,12 @@ class Run:
         return self.poll() is not None
 
     def _until(self, ask: Callable[[], Any], every: float = 0.005) -> Any:
-        deadline = time.monotonic() + SECONDS
+        said, deadline = -1, 0.0
         while (answer := ask()) is None:
-            if time.monotonic() > deadline:
+            length = self.log.with_suffix(".err").stat().st_size
+            if length != said:
+                said, deadline = length, time.monotonic() + SECONDS
+            elif time.monotonic() > deadline:
                 os.kill(self.pid, signal.SIGKILL)
                 self._fail("hangs")
             time.sleep(every)
