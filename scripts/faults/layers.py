@@ -126,6 +126,17 @@ def clock(seconds: float, readings: int = 0) -> None:
     time.time = lambda: real() + (seconds if next(read) >= readings else 0.0)
 
 
+def slow(seconds: float) -> None:
+    """Delays each flush to the disk by so long."""
+    real = os.fsync
+
+    def late(file: int) -> None:
+        time.sleep(seconds)
+        real(file)
+
+    os.fsync = late
+
+
 def put(layer: Sequence[Any]) -> None:
     """Puts a layer, the name of a function here and its arguments, under this process; nothing for an empty one."""
     if layer:

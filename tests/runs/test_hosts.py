@@ -20,7 +20,7 @@ from perceiver_jax.training import manifest
 from scripts.faults.campaign import learned
 from scripts.faults.pairs import LOST_SECONDS, Pair, free_port
 from scripts.faults.processes import FreshLauncher
-from scripts.faults.tiny import STEPS, TINY
+from scripts.faults.tiny import SAVE_EVERY, STEPS, TINY
 from tests.launch import Launcher, on_devices
 from tests.runs.test_resume import state_sha256
 
@@ -161,6 +161,15 @@ def test_a_killed_pair_resumes_as_a_pair_and_as_one(pair_of, launcher_of, tmp_pa
         if "--config.mesh.virtual_shards=8" in settings or count == 2:  # others: sums of several in another order
             assert state_sha256(tmp_path / name) == state_sha256(tmp_path / "a")
         assert_near(tmp_path / name, tmp_path / "a", STEPS)
+
+
+@pytest.mark.hosts
+def test_a_pair_trains_on_while_it_saves(pair_of, tmp_path):
+    assert pair_of(1, tmp_path / "a").wait() == [0, 0]
+    pair = pair_of(1, tmp_path / "b", layers={0: ["slow", 0.1]}).until(f"step {SAVE_EVERY + 1}/")
+    assert manifest.steps(tmp_path / "b" / "checkpoints") == []
+    assert pair.wait() == [0, 0]
+    assert state_sha256(tmp_path / "b") == state_sha256(tmp_path / "a")
 
 
 @pytest.mark.hosts

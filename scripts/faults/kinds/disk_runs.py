@@ -1,9 +1,10 @@
-"""A disk that refuses calls of a launch, one or all from then on; and a file system that is really full for a while."""
+"""A disk that refuses calls of a launch, one or all from then on; one that is slow; one that is really full for a while."""
 
 import contextlib
 import errno
 import os
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -15,21 +16,25 @@ from scripts.faults.tiny import SAVE_EVERY, STEPS
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT)
 ONE, SOME, ALL = 1, 40, None  # calls in a row that are refused
+FLUSH_SECONDS, GRACE = 0.1, 30.0  # the latter from a signal to its end, as schedulers give it
 MANY = 1_000  # files and directories that the small file system has room for
 
 
 class DiskRuns(Suite):
     """Training goes on, or ends with 6; checkpoints are intact, and the same command makes up for what is missing."""
 
-    rows = "ENOSPC, EIO, EROFS, EDQUOT from every k-th call of a launch on, once, for a while, for ever; a full tmpfs"
+    rows = "ENOSPC, EIO, EROFS, EDQUOT from every k-th call on, once, for a while, for ever; a full tmpfs; a slow disk"
     quick, full = 1, 300
 
     def inject(self, campaign: Campaign, count: int) -> None:
-        """Calls at random of a launch that saves thrice; every tenth is the full file system, where one can be mounted."""
+        """Calls at random of a launch that saves thrice; of ten disks one is slow, one full, if one may be mounted."""
         total = self._calls(campaign) if count > self.quick else 60
         for number in range(count):
             if number % 10 == 9:
                 self._full(campaign, of_files=number % 20 == 19)
+                continue
+            if number % 10 == 8:
+                self._slow(campaign)
                 continue
             path, error, refused = campaign.begun(STEPS - 3 * SAVE_EVERY), ERRORS[number % 4], (ONE, SOME, ALL)[number % 3]
             call = 1 + campaign.rng.randrange(total)
@@ -50,6 +55,18 @@ class DiskRuns(Suite):
         """How many calls such a launch makes."""
         path = campaign.begun(STEPS - 3 * SAVE_EVERY)
         return campaign.num_calls(path, ["refusals", str(path), 0, ONE, 0])
+
+    def _slow(self, campaign: Campaign) -> None:
+        path = campaign.begun(STEPS - 6 * SAVE_EVERY)
+        with campaign.trial(f"each flush takes {FLUSH_SECONDS} s, SIGTERM") as trial:
+            run = campaign.train(path, layer=["slow", FLUSH_SECONDS]).until_step()
+            began = time.monotonic()
+            code = run.kill(signal.SIGTERM)
+            trial.seconds = time.monotonic() - began
+            trial.expect(code == Code.TERMINATED, f"exit code {code}: {run.stderr[-1500:]}")
+            trial.expect(trial.seconds < GRACE, f"saved after {trial.seconds:.1f} s")
+            campaign.count_lost(path, trial, run)
+        campaign.end(path, [trial])
 
     def _full(self, campaign: Campaign, of_files: bool) -> None:
         place = campaign.new()
