@@ -109,11 +109,14 @@ def _blocks(frames: Iterable[tuple[int, Any]], last: int) -> Iterator[tuple[int,
     held: list[Any] = []
     begin = place = 0
     for at, frame in frames:
-        if held and (at != place or len(held) * frame.samples * frame.layout.nb_channels > _BLOCK):
+        values = _channels(frame)
+        # An MP3 may change from one channel to two where it likes; its frames are mixed apart then.
+        alike = held and (len(values), values.dtype) == (len(held[0]), held[0].dtype)
+        if held and (at != place or not alike or len(held) * values.size > _BLOCK):
             yield begin, mono(np.concatenate(held, axis=1))
             held = []
         begin = begin if held else at
-        held.append(_channels(frame))
+        held.append(values)
         place = at + frame.samples
         if place >= last:
             break

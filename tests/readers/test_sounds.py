@@ -272,6 +272,15 @@ def test_an_mp3_is_as_long_as_what_is_there(mode, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_an_mp3_that_turns_from_one_channel_to_two_is_read_as_one_sound():
+    sound = tone(0.5, 44_100)
+    parts = [saved(channels, 44_100, format="MP3") for channels in (sound, np.stack([sound, sound], axis=1))]
+    read = whole(b"".join(parts), 44_100)
+    assert len(read) == pytest.approx(44_100, abs=4 * 1152)
+    for half in (read[4096:18_000], read[-18_000:-4096]):
+        assert half.std() == pytest.approx(sound.std(), rel=0.02)
+
+
 @pytest.mark.parametrize("cover", [b"", b"ID3\4\0\0\0\0\x10\0" + bytes(2048)])
 def test_an_encoder_s_delay_is_taken_off_an_mp3(cover):
     sound = whole(cover + saved(pulse(1, 0.25, 44_100), 44_100, format="MP3"), 44_100)
