@@ -75,8 +75,6 @@ def survey(runs: Iterable[PastRun], points: Sequence[Made], elsewhere: Callable[
             _place(run, by_key[key], found)
         except Failure as failure:
             note(f"note: left out {run.workdir.path}: {failure}")
-        except (KeyError, TypeError, ValueError, AttributeError):
-            note(f"note: left out {run.workdir.path}: {run.workdir.result.name} is not the result of a run")
     foreign = {point.key for point in elsewhere()} if others else set()
     found.near += [_resembles(run, points) for run in others if key_of(run.config) not in foreign]
     found.finished = {key: _each_seed_once(runs, found.near) for key, runs in found.finished.items()}
@@ -104,9 +102,7 @@ def _place(run: PastRun, point: Made, found: Survey) -> None:
 
 
 def _finished(run: PastRun, problem: Problem, result: Mapping[str, Any]) -> Finished:
-    if not all(isinstance(numbers, dict) for numbers in result["metrics"].values()):
-        raise TypeError("metrics of a split that are no numbers by name")
-    best = result["best_by_test"]["test"] if "best_by_test" in result else {}
+    best = {"test": {}, **result.get("best_by_test", {})}["test"]
     return Finished(
         path=run.workdir.path,
         seed=run.config.seed,

@@ -121,8 +121,7 @@ def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
 
 def _section(result: Mapping[str, Any] | None, name: str) -> dict[str, float]:
     """The numbers of a part of a result; runs of earlier versions have none."""
-    section = result[name] if result and name in result else {}
-    return _numbers(section) if isinstance(section, dict) else {}
+    return _numbers(result[name]) if result and name in result else {}
 
 
 def _headline(scores: Sequence[Scores], metric: str) -> Row | None:

@@ -6,12 +6,39 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pydantic
+
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.report.json_numbers import from_json
 from perceiver_jax.report.log import read_metrics
 from perceiver_jax.runs.workdir import Workdir, read_command, read_config
 from perceiver_jax.settings.config import Config
 from perceiver_jax.system import disk
+
+Metrics = dict[str, float | None]
+
+
+class _Best(pydantic.BaseModel, strict=True, extra="allow"):
+    """The metrics of the best step, by split."""
+
+    __pydantic_extra__: dict[str, Metrics]
+    step: int
+
+
+class _Result(pydantic.BaseModel, strict=True):
+    """What `result.json` holds; runs of earlier versions lack some of it."""
+
+    step: int
+    metrics: dict[str, Metrics]
+    best_by_validation: _Best = None
+    best_by_test: _Best = None
+    state_sha256: str = ""
+    parameters: int = 0
+    flops_per_example: int = 0
+    seconds: float = 0.0
+    time: dict[str, float] = {}
+    peak_memory_bytes: dict[str, int | None] = {}
+    unwritten: list[str] = []
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,14 +68,14 @@ def read_result(workdir: Workdir) -> dict[str, Any] | None:
     """
     try:
         found = from_json(workdir.result.read_bytes())
-        if not isinstance(found, dict) or not {"step", "metrics"} <= found.keys():
-            raise ValueError("not the result of a run")
-        if type(found["step"]) is not int or not isinstance(found["metrics"], dict):
-            raise ValueError("not the result of a run: what step or metrics is of another type")
+        _Result.model_validate(found)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
         found = disk.reason(error) if isinstance(error, OSError) else str(error)
+        if isinstance(error, pydantic.ValidationError):
+            first = error.errors()[0]
+            found = f"not the result of a run: {'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
         hint = "delete it and launch the run again: it is made again"
         raise Failure(Code.CHECKPOINT, f"{workdir.result}", "is damaged", found=found, hint=hint) from None
     return found

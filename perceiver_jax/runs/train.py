@@ -33,6 +33,7 @@ from perceiver_jax.training.saving import Saving
 from perceiver_jax.training.step import TrainState
 
 EVENTS = ("log_every", "eval_every", "checkpoint_every")  # of the settings of training
+LAST_SECONDS = 5.0  # for a save of many processes when one of them ends by an error: the others should hear of it soon
 
 
 class Options(NamedTuple):
@@ -86,7 +87,7 @@ class _Run:
             self._read_records(first)
             for words in filter(None, (began, pipeline.never_drawn(self.problem.data))):
                 self.progress.note(words)
-            stack.callback(self._saved)
+            stack.push(self._end_saving)
             if self.source is not None:
                 self._save(state, 0)  # from here on the run needs its source no longer
             update = stack.enter_context(self._update(first))
@@ -123,7 +124,6 @@ class _Run:
         try:
             return next(batches)
         except Failure:
-            self._saved()
             if step and self.processes.count == 1 and not self._is_saved(step):
                 self._save(state, step)
             raise
@@ -220,21 +220,33 @@ class _Run:
     def _saved(self, must: bool = False) -> None:
         """Waits for the last save; a full disk only costs that checkpoint, unless it `must` be or has no place any more.
 
-        It ends a run of many processes: the others do not know of it.
+        Of many processes any save that fails ends the run: the others do not know of it.
         """
         if not self.saving.begun:
             return
         step = self.saving.step
+        with self.meter.away("saving"), self.watchdog.task("saved", f"the end of saving step {step:,}"):
+            try:
+                return self.saving.wait()
+            except Failure as fault:
+                failure = fault
+        if must or self.processes.count > 1 or not self.workdir.checkpoints.is_dir():
+            raise failure
+        if step == self.last:
+            self.unwritten[f"checkpoints/{step}"] = failure
+        then = "the run is evaluated all the same" if step == self.last else "training continues"
+        self.progress.note(f"checkpoint not saved; {then}: {failure}")
+
+    def _end_saving(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Waits for the last save where the run ends: where that is by an error, a save that fails does not hide it."""
+        del kind, trace
+        if error is None or not self.saving.begun:
+            return self._saved()
         try:
-            with self.meter.away("saving"), self.watchdog.task("saved", f"the end of saving step {step:,}"):
-                self.saving.wait()
-        except Failure as failure:
-            if must or self.processes.count > 1 or not self.workdir.checkpoints.is_dir():
-                raise
-            if step == self.last:
-                self.unwritten[f"checkpoints/{step}"] = failure
-            then = "the run is evaluated all the same" if step == self.last else "training continues"
-            self.progress.note(f"checkpoint not saved; {then}: {failure}")
+            with self.watchdog.task("saved", f"the end of saving step {self.saving.step:,}"):
+                self.saving.wait(None if self.processes.count == 1 else LAST_SECONDS)
+        except Exception as failure:  # noqa: BLE001 whatever it is, the other error is told
+            self.progress.note(f"checkpoint not saved: {failure}")
 
     def _is_saved(self, step: int) -> bool:
         """Of many processes each goes by what all have done alike: the first one may still be giving the step its name."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 SETTLE_SECONDS = 0.3  # for the writes that Orbax leaves running when one is refused
+NO_LIMIT_SECONDS = 10**6  # for a save of many processes: what is stuck the watchdog ends, and who is lost is missed
 
 
 def write(path: Path, arrays: Mapping[str, Any]) -> None:
@@ -27,22 +28,23 @@ def write(path: Path, arrays: Mapping[str, Any]) -> None:
 
 
 def begin_writing(path: Path, arrays: Mapping[str, Any]) -> Callable[[], None]:
-    """Begins to write the arrays of many processes, all of which call this; they may change once it returns.
+    """Begins to write the arrays of many processes, all of which call this; they may be donated once it returns.
 
+    Orbax copies what devices hold. On CPUs it writes from where the arrays are: JAX gives updates other memory until then.
     What it returns waits for the end, in any thread, in all processes. Both raise OSError as `write` does.
     """
-    import jax
-    import jax.numpy as jnp
     import orbax.checkpoint as ocp
 
-    if jax.default_backend() == "cpu":  # Orbax copies arrays to the host: these are there, and the next update reuses them
-        arrays = {name: jnp.copy(array) for name, array in arrays.items()}
-    checkpointer = ocp.AsyncCheckpointer(ocp.PyTreeCheckpointHandler())
-    with _quiet(), _refusals(path):
-        checkpointer.save(path, args=ocp.args.PyTreeSave(dict(arrays)))
+    options = ocp.AsyncOptions(timeout_secs=NO_LIMIT_SECONDS)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_quiet())
+        checkpointer = stack.enter_context(ocp.AsyncCheckpointer(ocp.PyTreeCheckpointHandler(), async_options=options))
+        with _refusals(path):
+            checkpointer.save(path, args=ocp.args.PyTreeSave(dict(arrays)))
+        rest = stack.pop_all()
 
     def end() -> None:
-        with _quiet(), checkpointer, _refusals(path):
+        with rest, _refusals(path):
             checkpointer.wait_until_finished()
 
     return end
@@ -79,6 +81,8 @@ def _refusals(path: Path) -> Iterator[None]:
     refused = None
     try:
         yield
+    except TimeoutError as error:  # Orbax's own, of processes that did not come: no refusal, though an OSError to Python
+        raise error.__cause__ or RuntimeError(str(error)) from error
     except Exception as error:
         number = re.search(r"os_error_code='(\d+)'", str(error))
         refused = error.errno if isinstance(error, OSError) else int(number[1]) if number else None

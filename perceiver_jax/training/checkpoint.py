@@ -84,8 +84,8 @@ def check_room(directory: Path, state: Any, saves: int, keep: int) -> None:
     """
     import jax
 
-    arrays, there = jax.tree.leaves(state), len(steps(directory))
-    size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in arrays) + BYTES_BESIDE * len(arrays)
+    parts, there = jax.tree.leaves(state), len(steps(directory))
+    size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in parts) + BYTES_BESIDE * len(parts)
     more, fewer = (min(saves, max(1, kept + 1 - there)) for kept in (keep, keep - 1))
     usage = shutil.disk_usage(directory)
     if usage.free >= more * size or not usage.total:  # some network file systems report nothing
@@ -108,9 +108,10 @@ def save(directory: Path, step: int, state: Any, fingerprints: dict[str, str], k
 
 
 def begin(directory: Path, step: int, state: Any, fingerprints: dict[str, str], keep: int) -> Callable[[], None]:
-    """Begins a save: from here on the state may change. What it returns ends the save, in any thread.
+    """Begins a save: from here on the state may change. What it returns waits, in any thread, until the step has its name.
 
-    In a run of many processes all of them call both; the first one commits. Both raise as `save` does.
+    In a run of many processes all of them call both. The first one gives the name, and holds the whole state until then;
+    the others have waited when all arrays are written. Both raise as `save` does.
     """
     import jax
 
@@ -118,7 +119,7 @@ def begin(directory: Path, step: int, state: Any, fingerprints: dict[str, str], 
         return lambda: None
     unfinished = _Unfinished(directory, step, jax.process_index() == 0, sum(leaf.nbytes for leaf in leaves(state).values()))
     if jax.process_count() == 1:
-        copied = leaves(jax.tree.map(np.array, state))  # from devices, and on CPUs from memory that the next update reuses
+        copied = leaves(jax.tree.map(np.array, state))  # on CPUs too: updates cannot reuse memory that is seen elsewhere
 
         def end() -> None:
             with unfinished.made():
@@ -130,7 +131,7 @@ def begin(directory: Path, step: int, state: Any, fingerprints: dict[str, str], 
 
     with unfinished.made():
         unfinished.make()
-        whole = {name: np.array(array) for name, array in _gathered(state) if unfinished.first}
+        whole = {name: array for name, array in _gathered(state) if unfinished.first}
         end_writing = arrays.begin_writing(unfinished.path / ARRAYS, leaves(state))
 
     def end_for_all() -> None:
@@ -150,7 +151,7 @@ class _Unfinished:
 
     @contextlib.contextmanager
     def made(self) -> Iterator[None]:
-        """Leaves nothing of the step where something fails. Raises Failure(WORKDIR) for what the disk refuses."""
+        """Removes the step where something fails. Raises Failure(WORKDIR) for what the disk refuses."""
         try:
             yield
         except BaseException as error:

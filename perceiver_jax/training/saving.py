@@ -1,4 +1,4 @@
-"""Saving while training goes on: a step costs the copy of the state, and a thread hashes and writes it."""
+"""Saving while training goes on: a step costs the copy of the state, which threads write and hash."""
 
 import threading
 from collections.abc import Callable
@@ -41,11 +41,11 @@ class Saving:
         self._thread = threading.Thread(target=self._try, args=(end,), name=f"saving step {step}", daemon=True)
         self._thread.start()
 
-    def wait(self) -> None:
-        """Waits for the save that is at work. Raises Failure(WORKDIR) where the disk has refused it."""
+    def wait(self, seconds: float | None = None) -> None:
+        """Waits for the save that is at work, so long at most. Raises what it did: Failure(WORKDIR) for a disk's refusal."""
         thread, self._thread = self._thread, None
         if thread is not None:
-            thread.join()
+            thread.join(seconds)
         fault, self._fault = self._fault, None
         if fault is not None:
             raise fault

@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 
 from perceiver_jax.report.log import read_metrics
-from perceiver_jax.training import manifest
+from perceiver_jax.runs.programs import Programs
+from perceiver_jax.training import checkpoint, manifest
 from scripts.faults.campaign import learned
 from scripts.faults.pairs import LOST_SECONDS, Pair, free_port
 from scripts.faults.processes import FreshLauncher
-from scripts.faults.tiny import SAVE_EVERY, STEPS, TINY
+from scripts.faults.tiny import SAVE_EVERY, STEPS, TINY, problem_of
 from tests.launch import Launcher, on_devices
 from tests.runs.test_resume import state_sha256
 
@@ -166,10 +167,16 @@ def test_a_killed_pair_resumes_as_a_pair_and_as_one(pair_of, launcher_of, tmp_pa
 @pytest.mark.hosts
 def test_a_pair_trains_on_while_it_saves(pair_of, tmp_path):
     assert pair_of(1, tmp_path / "a").wait() == [0, 0]
-    pair = pair_of(1, tmp_path / "b", layers={0: ["slow", 0.1]}).until(f"step {SAVE_EVERY + 1}/")
-    assert manifest.steps(tmp_path / "b" / "checkpoints") == []
+    every = "--config.train.keep_checkpoints=100"
+    pair = pair_of(1, tmp_path / "b", every, layers={0: ["slow", 0.1]}).until(f"step {SAVE_EVERY + 1}/")
+    checkpoints = tmp_path / "b" / "checkpoints"
+    assert manifest.steps(checkpoints) == []
     assert pair.wait() == [0, 0]
     assert state_sha256(tmp_path / "b") == state_sha256(tmp_path / "a")
+    state = Programs(problem_of(*TINY, EVEN)).abstract_state
+    for step in manifest.steps(checkpoints):  # what was written is what was hashed
+        saved = checkpoint.state_sha256(checkpoint.restore(checkpoints, step, state))
+        assert saved == manifest.verify(checkpoints, step).state_sha256
 
 
 @pytest.mark.hosts

@@ -61,7 +61,22 @@ def test_runs_that_cannot_be_read_are_named_and_the_others_are_there(tree):
 
 
 @pytest.mark.parametrize(
-    "text", ["", '{"step": 3', "[]", '{"step": 3}', '{"step": "3", "metrics": {}}', '{"step": 3, "metrics": []}', "\0"]
+    "text",
+    [
+        "",
+        '{"step": 3',
+        "[]",
+        '{"step": 3}',
+        '{"step": "3", "metrics": {}}',
+        '{"step": 3, "metrics": []}',
+        '{"step": 3, "metrics": {"test": {"loss": {}}}}',
+        '{"step": 3, "metrics": {}, "seconds": "0000"}',
+        '{"step": 3, "metrics": {}, "best_by_test": {"test": {"loss": 1.5}}}',
+        '{"step": 3, "metrics": {}, "best_by_test": null}',
+        '{"step": 3, "metrics": {}, "time": {"compile": [1]}}',
+        '{"step": 3, "metrics": {}, "unwritten": 3}',
+        "\0",
+    ],
 )
 def test_a_damaged_result_is_named(tree, text):
     path = tree / "b/finished"
