@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from perceiver_jax.readers import BadFile
-from perceiver_jax.readers.containers import Clock, Streamed, container_of
+from perceiver_jax.readers.containers import Clock, Streamed, container_of, packets
 from perceiver_jax.readers.media_bytes import Data
 from perceiver_jax.readers.optional import package
 
@@ -48,7 +48,7 @@ def streams_of(data: Data, kind: str, has_index: bool) -> Streams:
     with container_of(data, kind) as container:
         extents = {stream.index: _Extent() for stream in container.streams}
         if not (has_index and _indexed(container.streams, extents)):
-            for packet in container.demux():
+            for packet in packets(container):
                 _add(extents[packet.stream_index], packet, keep=kind == _NO_STORED_TIMES)
         sound, film = _chosen(container.streams, extents)
         used = [stream for stream in (sound, film) if stream is not None]

@@ -47,6 +47,17 @@ def _bad(error: Exception) -> BadFile:
     return BadFile("damaged", f"cannot be decoded: {words}")
 
 
+def packets(container: Any, *streams: Any) -> Iterator[Any]:
+    """The packets of some streams, or of all, from where the container is on.
+
+    Behind the last one PyAV fails where a stream has come to light late: it looks for that one among those of the beginning.
+    """
+    try:
+        yield from container.demux(*streams)
+    except IndexError:
+        return
+
+
 def decoded(held: "Streamed", container: Any) -> Iterator[Any]:
     """The frames of a stream, from where the container is on; raises BadFile.
 
@@ -55,7 +66,7 @@ def decoded(held: "Streamed", container: Any) -> Iterator[Any]:
     """
     av = package("av")
     begun, error, stream = False, None, container.streams[held.index]
-    for packet in container.demux(stream):
+    for packet in packets(container, stream):
         try:
             frames = packet.decode()
         except av.InvalidDataError as found:
@@ -114,7 +125,7 @@ def samples_of(data: Data, kind: str) -> tuple[int, int, bool]:
         stream = next(iter(container.streams.audio), None)
         total = longest = last = 0
         joined = False
-        for packet in container.demux(stream) if stream is not None else ():
+        for packet in packets(container, stream) if stream is not None else ():
             total, longest = total + (packet.duration or 0), max(longest, packet.duration or 0)
             joined |= packet.pts is not None and packet.pts < last
             last = packet.pts or last

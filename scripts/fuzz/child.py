@@ -65,8 +65,8 @@ class Reader:
             sys.exit(0)
         self._guard = Guard()
         self._begun = _status("VmRSS")
-        limit = _status("VmSize") + MEMORY
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        self._limit = _status("VmSize") + MEMORY
+        self._limit_memory(self._limit)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         self._tell({"ready": len(self.parser.seeds)})
         return self
@@ -80,7 +80,10 @@ class Reader:
         (self._folder / CURRENT).write_bytes(json.dumps([number, name]).encode() + b"\n" + data)
         faulthandler.dump_traceback_later(_SOON * self._seconds, file=self._stacks)
         Path("/proc/self/clear_refs").write_text("5")  # the most memory is counted from here on
-        outcome = self._within(lambda folder: judged(self.parser, number, name, data, folder))
+        judge = lambda folder: judged(self.parser, number, name, data, folder)  # noqa: E731
+        outcome = self._within(judge)
+        if outcome.doubted:
+            outcome = self._believed(outcome, judge)
         faulthandler.cancel_dump_traceback_later()
         memory = _status("VmHWM") - self._begun
         problem, place = outcome.problem, outcome.place
@@ -96,6 +99,19 @@ class Reader:
             os.replace(self._folder / CURRENT, self._folder / FOUND.format(number))
         self._tell(dataclasses.asdict(outcome))
         return outcome
+
+    def _believed(self, outcome: Outcome, judge: Callable[[Path], Outcome]) -> Outcome:
+        """An outcome that is out of memory, unless it is so where there is more: a number was refused then."""
+        self._limit_memory(None)
+        try:
+            again = self._within(judge)
+        finally:
+            self._limit_memory(self._limit)
+        return dataclasses.replace(outcome, problem="", place="", refused=outcome.problem) if again.doubted else outcome
+
+    def _limit_memory(self, limit: int | None) -> None:
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (most if limit is None else limit, most))
 
     def _tracebacks(self) -> Iterator[str]:
         """The last line of a traceback that was printed since the last call, as for errors that no caller can catch."""

@@ -77,6 +77,7 @@ class Outcome:
     seconds: float = 0.0
     memory: int = 0  # bytes above what the process had when it began
     refused: str = ""  # why, where it was
+    doubted: bool = False  # whether it is out of memory by FFmpeg's word, which it has for numbers that it does not believe
 
 
 def judged(parser: Parser, number: int, name: str, data: bytes, folder: Path) -> Outcome:
@@ -88,7 +89,9 @@ def judged(parser: Parser, number: int, name: str, data: bytes, folder: Path) ->
         raise
     except (BadFile, Failure) as error:
         if any(map(_is_memory, _causes(error))):
-            return dataclasses.replace(outcome, problem=f"out of memory, told as {_line(error)}", place=_place(error))
+            doubted = any(type(cause).__module__.startswith("av.") for cause in _causes(error))
+            problem = f"out of memory, told as {_line(error)}"
+            return dataclasses.replace(outcome, problem=problem, place=_place(error), doubted=doubted)
         if isinstance(error, BadFile) or error.code != Code.FAULT:
             return dataclasses.replace(outcome, refused=_line(error))
         return dataclasses.replace(outcome, problem=f"a fault of ours: {_line(error)}", place=_place(error))

@@ -6,6 +6,9 @@ import signal
 import time
 from pathlib import Path
 
+import av
+import numpy as np
+
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.readers import BadFile
 from scripts.fuzz.parser import Parser
@@ -34,6 +37,22 @@ def greedy(_):
         raise BadFile("damaged", "cannot be decoded") from None
 
 
+def hungry(_):
+    """FFmpeg's word for memory that there is not enough of."""
+    try:
+        np.empty(2**31, np.uint8)
+    except MemoryError:
+        unbelieving(_)
+
+
+def unbelieving(_):
+    """FFmpeg's word for a number that it does not believe."""
+    try:
+        raise av.MemoryError(12, "Cannot allocate memory")
+    except av.MemoryError:
+        raise BadFile("damaged", "cannot be decoded: cannot allocate memory") from None
+
+
 def writing(folder):
     (folder.parent / "outside").write_bytes(b"a")
 
@@ -52,7 +71,10 @@ def refusing(_):
     raise BadFile("damaged", "is damaged")
 
 
-ACTS = {act.__name__: act for act in (raising, faulty, dying, hanging, greedy, writing, pickled, printing, refusing)}
+ACTS = {
+    act.__name__: act
+    for act in (raising, faulty, dying, hanging, greedy, hungry, writing, pickled, printing, refusing, unbelieving)
+}
 
 
 class Unruly(Parser):

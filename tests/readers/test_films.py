@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from perceiver_jax.readers import BadFile
+from perceiver_jax.readers.containers import packets
 from perceiver_jax.readers.recordings import FileRecording
 from tests.readers.recording_files import RATE, SIZE, film, numbers, picture, pulse, tone
 
@@ -233,3 +234,14 @@ def test_a_coding_that_is_not_read_is_named_and_its_sound_is_read(kind, old, new
         recording.frames(0, 1, 25, None)
     assert bad.value.code == "encoding"
     assert len(recording.sound(0, 1, RATE)) == RATE
+
+
+def test_a_stream_that_comes_to_light_late_costs_no_packet():
+    """PyAV fails behind the last one, by what it finds in memory."""
+
+    class Late:
+        def demux(self, *streams):
+            yield from streams
+            raise IndexError("list index out of range")
+
+    assert list(packets(Late(), 1, 2)) == [1, 2]
