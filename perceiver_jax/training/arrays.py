@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-SETTLE_SECONDS = 0.3  # for the writes that Orbax leaves running when one is refused
+SETTLE_SECONDS = 0.3  # for the writes that Orbax leaves running when one fails
 NO_LIMIT_SECONDS = 10**6  # for a save of many processes: what is stuck the watchdog ends, and who is lost is missed
 
 
@@ -78,20 +78,18 @@ def _quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def _refusals(path: Path) -> Iterator[None]:
     """Raises OSError for what the disk refused, which Orbax says in other exceptions' text."""
-    refused = None
     try:
         yield
+        return
     except TimeoutError as error:  # Orbax's own, of processes that did not come: no refusal, though an OSError to Python
         raise error.__cause__ or RuntimeError(str(error)) from error
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 raised below
         number = re.search(r"os_error_code='(\d+)'", str(error))
         refused = error.errno if isinstance(error, OSError) else int(number[1]) if number else None
-        if refused is None:
-            raise
-    if refused:
-        # Orbax raises the first error while other writes still run: they would come after the removal of their
-        # directory, and their futures complain when they are collected.
-        time.sleep(SETTLE_SECONDS)
-        with warnings.catch_warnings(action="ignore"):
-            gc.collect()
-        raise OSError(refused, os.strerror(refused), str(path))
+        fault = error if refused is None else OSError(refused, os.strerror(refused), str(path))
+    # Orbax raises the first error while other writes still run: they would come after the removal of their directory, and
+    # their futures complain when they are collected.
+    time.sleep(SETTLE_SECONDS)
+    with warnings.catch_warnings(action="ignore"):
+        gc.collect()
+    raise fault

@@ -3,7 +3,6 @@
 JAX is imported inside the functions that move arrays, so that a run can be refused before it loads.
 """
 
-import contextlib
 import hashlib
 import json
 import math
@@ -17,10 +16,10 @@ import numpy as np
 
 import perceiver_jax
 from perceiver_jax.errors import Code, Failure
-from perceiver_jax.system import disk
 from perceiver_jax.system.crash_points import crash_point
 from perceiver_jax.training import arrays
-from perceiver_jax.training.manifest import Manifest, commit, prune, steps
+from perceiver_jax.training.manifest import Manifest, steps
+from perceiver_jax.training.unfinished import Unfinished
 
 ARRAYS = "arrays"  # Orbax's directory in a step
 BYTES_BESIDE = 1_200  # of a checkpoint beside each array's own: its entries in the manifest and in Orbax's files
@@ -117,7 +116,7 @@ def begin(directory: Path, step: int, state: Any, fingerprints: dict[str, str], 
 
     if (directory / str(step)).exists():
         return lambda: None
-    unfinished = _Unfinished(directory, step, jax.process_index() == 0, sum(leaf.nbytes for leaf in leaves(state).values()))
+    unfinished = Unfinished(directory, step, jax.process_index() == 0, sum(leaf.nbytes for leaf in leaves(state).values()))
     if jax.process_count() == 1:
         copied = leaves(jax.tree.map(np.array, state))  # on CPUs too: updates cannot reuse memory that is seen elsewhere
 
@@ -125,7 +124,7 @@ def begin(directory: Path, step: int, state: Any, fingerprints: dict[str, str], 
             with unfinished.made():
                 unfinished.make()
                 arrays.write(unfinished.path / ARRAYS, copied)
-                unfinished.finish(copied, fingerprints, keep)
+                unfinished.finish(state_sha256(copied), fingerprints, keep)
 
         return end
 
@@ -137,42 +136,9 @@ def begin(directory: Path, step: int, state: Any, fingerprints: dict[str, str], 
     def end_for_all() -> None:
         with unfinished.made():
             end_writing()
-            unfinished.finish(whole, fingerprints, keep)
+            unfinished.finish(state_sha256(whole), fingerprints, keep)
 
     return end_for_all
-
-
-class _Unfinished:
-    """A step that is being made; of many processes the first one makes its directory and gives it its name."""
-
-    def __init__(self, directory: Path, step: int, first: bool, num_bytes: int):
-        self.directory, self.first, self.num_bytes = directory, first, num_bytes
-        self.final, self.path = directory / str(step), directory / f"{disk.TEMPORARY}{step}"
-
-    @contextlib.contextmanager
-    def made(self) -> Iterator[None]:
-        """Removes the step where something fails. Raises Failure(WORKDIR) for what the disk refuses."""
-        try:
-            yield
-        except BaseException as error:
-            if self.first:
-                shutil.rmtree(self.path, ignore_errors=True)
-            if isinstance(error, OSError):
-                what, needed = f"checkpoint {self.final} was not saved", f"about {self.num_bytes:,} bytes"
-                raise disk.unusable(what, self.directory, error, needed) from error
-            raise
-
-    def make(self) -> None:
-        if self.first:
-            disk.remove_unfinished(self.directory)
-            self.path.mkdir()
-            crash_point("after-temporary-directory")
-
-    def finish(self, written: dict[str, np.ndarray], fingerprints: dict[str, str], keep: int) -> None:
-        if self.first:
-            commit(self.path, self.final, fingerprints, state_sha256(written))
-            crash_point("before-prune")
-            prune(self.directory, keep)
 
 
 def restore(directory: Path, step: int, target: Any) -> Any:

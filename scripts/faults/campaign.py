@@ -130,7 +130,7 @@ class Campaign:
                 self.fail(trial, f"the run does not end well: {launched.stderr[-1000:]}")
         else:
             self.judge(path, trials, quiet)
-        shutil.rmtree(path.resolve())  # it may be a link
+        shutil.rmtree(path.resolve(), ignore_errors=True)  # it may be a link; sshfs may hide what is still open
 
     def judge(self, path: Path, trials: Sequence[Trial], quiet: Path | None = None) -> None:
         """The same for a run that is at its end."""

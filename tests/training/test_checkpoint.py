@@ -21,7 +21,7 @@ import pytest
 
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.settings.config import lasting
-from perceiver_jax.training import checkpoint, manifest
+from perceiver_jax.training import arrays, checkpoint, manifest
 from tests.launch import config_of, on_devices
 
 PRINTS = {"config": "c0", "data": "d0", "code": "0.1.0", "numerics": "jax, 1 x cpu"}
@@ -296,6 +296,24 @@ def test_a_repeated_key_is_rejected(copied):
     path = copied / "10" / "manifest.json"
     path.write_text(path.read_text().replace('"step": 10', '"step": 9,\n "step": 10'))
     assert rejection(copied) == "error[4] step 10 rejected: manifest.json: is not as it was written"
+
+
+@pytest.mark.parametrize("moved", [lambda path, to: path.rename(to), lambda path, to: shutil.rmtree(path)])
+def test_a_directory_that_goes_away_while_it_is_written_is_not_made_again(tmp_path, monkeypatch, moved):
+    """Orbax would make it, and the run would live on there."""
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    real = arrays.write
+
+    def write(path, given):
+        moved(run, tmp_path / "moved")
+        real(path, given)
+
+    monkeypatch.setattr(arrays, "write", write)
+    with pytest.raises(Failure, match="5 was not saved: no such file or directory") as failure:
+        save(run / "checkpoints", 5)
+    assert failure.value.code == Code.WORKDIR
+    assert not run.exists()
 
 
 def test_a_newer_format_ends_the_run_and_is_not_set_aside(copied):

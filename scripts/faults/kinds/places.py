@@ -1,5 +1,6 @@
 """Where a run is: paths that are hard to write, copies of it, a disk of another host, a directory that goes away."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import time
 from pathlib import Path
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.system.crash_points import VARIABLE
 from perceiver_jax.training import manifest
 from scripts.faults.campaign import Campaign, Suite, contents
 from scripts.faults.mounts import mounted
@@ -18,6 +20,7 @@ COPIES = {
     "tar": "tar -C {0} -cf {1}.tar . && mkdir {1} && tar -C {1} -xf {1}.tar",
     "gzip": "tar -C {0} -czf {1}.tgz . && mkdir {1} && tar -C {1} -xzf {1}.tgz",
 }
+POINTS = ("after-step", "after-temporary-directory", "before-manifest", "after-manifest", "before-rename", "after-rename")
 # A server of files that renames nothing onto what exists: its client moves that away first, so that no rename is atomic.
 SERVER = ("/usr/lib/openssh/sftp-server", "-P", "posix-rename")
 
@@ -68,18 +71,22 @@ def _copied(campaign: Campaign, number: int) -> None:
 
 
 def _removed(campaign: Campaign, number: int) -> None:
-    path, step = campaign.begun(STEPS - 4 * SAVE_EVERY), STEPS - 4 * SAVE_EVERY + 1 + number % SAVE_EVERY
-    with campaign.trial(f"workdir removed at step {step}") as trial:
-        run = campaign.train(path).until(f"step {step}/")
-        gone = path.with_name("gone")
+    path, point = campaign.begun(STEPS - 4 * SAVE_EVERY), POINTS[number % len(POINTS)]
+    gone = path.with_name("gone")
+    with campaign.trial(f"workdir removed at {point}") as trial:
+        run = campaign.train(path, environment={VARIABLE: f"{point}:SIGSTOP:1"}).until_suspended()
         path.rename(gone)
-        began = time.monotonic()
-        code = run.wait()
-        trial.seconds = time.monotonic() - began
-        trial.expect(code == Code.WORKDIR, f"exit code {code}: {run.stderr[-1000:]}")
-        trial.says(r"^error\[6\] checkpoint \S+ was not saved: no such file or directory", run.stderr)
-        trial.expect(not Path(path).exists(), f"made again: {sorted(map(str, path.rglob('*')))}")
-        gone.rename(path)
+        try:
+            began = time.monotonic()
+            os.kill(run.pid, signal.SIGCONT)
+            code = run.wait()
+            trial.seconds = time.monotonic() - began
+            trial.expect(code == Code.WORKDIR, f"exit code {code}: {run.stderr[-1000:]}")
+            trial.says(r"^error\[6\] checkpoint \S+ was not saved: no such file or directory", run.stderr)
+            trial.expect(not path.exists(), f"made again: {sorted(map(str, path.rglob('*')))}")
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            gone.rename(path)
     campaign.end(path, [trial])
 
 
