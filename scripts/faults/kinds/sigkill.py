@@ -1,5 +1,6 @@
 """SIGKILL at a random instant, again and again until the run is done."""
 
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -31,6 +32,8 @@ class SigKill(Suite):
                 count -= 1
             if trials:
                 campaign.end(path, trials)
+            else:
+                shutil.rmtree(path)
 
     def _kill(self, campaign: Campaign, path: Path, delay: float) -> tuple[Trial, bool]:
         """What a kill came to, and whether the launch had come to a step."""
