@@ -12,19 +12,20 @@ from scripts.faults.pairs import LOST_SECONDS, Pair
 from scripts.faults.tiny import SAVE_EVERY, STEPS
 
 ENDED, MISSED = r"^error\[{code}\] process {victim} on \S+ has ended the run$", r"^error\[70\] (process|JAX has ended)"
+STALLED = r"^error\[70\] (process|JAX has ended|no progress: )"  # whoever notices it first
 # By fault: the exit code of the process it is done to, that of the other one, and what the other one says.
 ENDS = {
     "fails": (Code.DATA, Code.DATA, ENDED),
     "kill": (-signal.SIGKILL, Code.WATCHDOG, MISSED),
     "term": (Code.TERMINATED, Code.TERMINATED, r"^stopped at step \d+; the same command resumes$"),
-    "stop": (Code.WATCHDOG, Code.WATCHDOG, MISSED),
+    "stop": (Code.WATCHDOG, Code.WATCHDOG, STALLED),
     "raises": (Code.FAULT, Code.FAULT, ENDED),
     "nan": (Code.NUMERICS, Code.NUMERICS, ENDED),
     "memory": (Code.MEMORY, Code.MEMORY, ENDED),
     "leaves": (Code.FAULT, Code.FAULT, ENDED),
     "quits": (3, Code.WATCHDOG, MISSED),
-    "sleeps": (Code.WATCHDOG, Code.WATCHDOG, r"^error\[70\] (no progress: step|process \d on \S+ has ended the run$)"),
-    "spins": (Code.WATCHDOG, Code.WATCHDOG, r"^error\[70\] (no progress: step|process \d on \S+ has ended the run$)"),
+    "sleeps": (Code.WATCHDOG, Code.WATCHDOG, STALLED),
+    "spins": (Code.WATCHDOG, Code.WATCHDOG, STALLED),
     "full": (Code.WORKDIR, Code.WORKDIR, ENDED),
     "clock": (Code.DONE, Code.DONE, ""),
 }
