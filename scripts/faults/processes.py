@@ -66,8 +66,8 @@ class Run:
 
     @property
     def came_to_steps(self) -> bool:
-        """Whether it has told of a step."""
-        return re.search(r"^step \d+/", self.stderr, re.M) is not None
+        """Whether it has told of a step, or of an evaluation at one."""
+        return re.search(r"^step \d", self.stderr, re.M) is not None
 
     def until_step(self) -> "Run":
         """Itself, as soon as it has told of a step."""
