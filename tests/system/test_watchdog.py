@@ -38,7 +38,7 @@ def test_a_task_that_takes_too_long_ends_the_process_and_is_named():
     message = done.stderr[done.stderr.index("error[") :]
     assert message.startswith("error[70] no progress: step 7 on the devices\n  found: ")
     taken, usual = map(float, re.search(r"found: (\S+) s, where one takes (\S+) s\n", message).groups())
-    assert 0 < usual < 0.3 < taken < 10
+    assert 0 < usual < 0.3 <= taken < 10  # shown in three digits: a moment more than 0.3 is 0.3
     assert "try: the same command resumes at the newest checkpoint" in message
 
 
