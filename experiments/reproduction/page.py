@@ -18,7 +18,7 @@ parameters and runs of minutes? Each claim is the difference of two means over s
 {100 * CONFIDENCE:.0f} % confidence interval by Welch's t test. A claim **shows** if the whole interval is on its side,
 **does not show** if it is on the other, and **cannot be told** from so few seeds if zero is within. Where the paper says
 that two things do not differ, the bound of the difference is given. Of many claims one in twenty falls outside its
-interval by chance. Large models and long runs may differ: there a claim may fail that holds here, or hold that fails here.
+interval by chance. Large models and long runs may differ: a claim that holds here may fail there, and the other way round.
 
 This page is made by `python -m experiments.findings`, from runs alone; nothing in it is written by hand."""
 

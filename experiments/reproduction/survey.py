@@ -102,7 +102,7 @@ def _place(run: PastRun, point: Made, found: Survey) -> None:
 
 
 def _finished(run: PastRun, problem: Problem, result: Mapping[str, Any]) -> Finished:
-    best = {"test": {}, **result.get("best_by_test", {})}["test"]
+    best = result.get("best_by_test", {}).get("test", {})
     return Finished(
         path=run.workdir.path,
         seed=run.config.seed,

@@ -225,9 +225,9 @@ class _Run:
         if not self.saving.begun:
             return
         step = self.saving.step
-        with self.meter.away("saving"), self.watchdog.task("saved", f"the end of saving step {step:,}"):
+        with self.meter.away("saving"):
             try:
-                return self.saving.wait()
+                return self._wait()
             except Failure as fault:
                 failure = fault
         if must or self.processes.count > 1 or not self.workdir.checkpoints.is_dir():
@@ -243,10 +243,14 @@ class _Run:
         if error is None or not self.saving.begun:
             return self._saved()
         try:
-            with self.watchdog.task("saved", f"the end of saving step {self.saving.step:,}"):
-                self.saving.wait(None if self.processes.count == 1 else LAST_SECONDS)
+            self._wait(None if self.processes.count == 1 else LAST_SECONDS)
         except Exception as failure:  # noqa: BLE001 whatever it is, the other error is told
             self.progress.note(f"checkpoint not saved: {failure}")
+
+    def _wait(self, seconds: float | None = None) -> None:
+        """`Saving.wait`, which may stall."""
+        with self.watchdog.task("saved", f"the end of saving step {self.saving.step:,}"):
+            self.saving.wait(seconds)
 
     def _is_saved(self, step: int) -> bool:
         """Of many processes each goes by what all have done alike: the first one may still be giving the step its name."""

@@ -149,7 +149,7 @@ class Campaign:
     def count_lost(self, path: Path, trial: Trial, run: Run, every: int = SAVE_EVERY) -> None:
         """Takes down the steps that a run at its end has told and has not saved: they have to be done again.
 
-        `every` so many it saves.
+        `every` is the number of steps between saves.
         """
         steps = self.saved(path)
         for step in steps:

@@ -121,7 +121,7 @@ def inside(kind: str, step: int) -> None:
 
 
 def clock(seconds: float, readings: int = 0) -> None:
-    """Shifts the time of day that Python reads by so many seconds, from reading number `readings` on."""
+    """Adds `seconds` to the time of day that Python reads, after the first `readings` readings."""
     real, read = time.time, itertools.count()
     time.time = lambda: real() + (seconds if next(read) >= readings else 0.0)
 
