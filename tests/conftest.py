@@ -16,7 +16,6 @@ _made = CACHE not in os.environ
 if _made:
     os.environ[CACHE] = tempfile.mkdtemp(prefix="perceiver_jax-xla-")
 
-os.environ.setdefault("NUMBA_DISABLE_JIT", "1")  # librosa would compile for 15 s what two tests call
 os.environ.setdefault("GLIBC_TUNABLES", "")  # set: no command restarts itself, in place of pytest
 # Programs are compiled for far longer than tests run them: the other emitters and no optimisations take half the time,
 # and a program in one piece, not cut in 32 for as many cores, three quarters of that.
