@@ -14,7 +14,7 @@ class Code(enum.IntEnum):
     CONFIG = 2  # usage or config
     DATA = 3
     CHECKPOINT = 4
-    NUMERICS = 5  # non-finite numbers
+    NUMERICS = 5  # not finite, or not the same on all devices
     WORKDIR = 6  # full, read-only, locked
     MEMORY = 7
     WATCHDOG = 70

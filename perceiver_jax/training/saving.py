@@ -7,6 +7,7 @@ from typing import Any
 
 from perceiver_jax.training import checkpoint
 from perceiver_jax.training.meter import check_finite
+from perceiver_jax.training.replicas import check_replicas
 
 
 class Saving:
@@ -31,9 +32,10 @@ class Saving:
     def begin(self, step: int, state: Any) -> None:
         """Saves a state as `checkpoint.save` does; returns once the state may change, with the last save at its end.
 
-        Raises Failure(NUMERICS) for one that is not finite, and what `wait` raises.
+        Raises Failure(NUMERICS) for one that is not finite or of which devices hold different bits, and what `wait` raises.
         """
         self.wait()
+        check_replicas(state, step)
         check_finite(state, step)
         self.step = step
         directory, fingerprints, keep = self._asked

@@ -52,57 +52,55 @@ def killed_within_save(checkpoints: str, step: int) -> None:
 
 def nonfinite(place: str, step: int, value: float) -> None:
     """Writes a number into one place of update `step`: input, loss, gradient, optimiser or ema."""
+    _update(step, lambda programs, real: _poisoned_step(programs, real, place, value))
+
+
+def flipped(step: int, device: int, bit: int) -> None:
+    """Changes one bit of the parameters that one device holds, in their first array, after update `step`."""
+    _update(step, lambda programs, real: _flipped_step(real(programs), device, bit))
+
+
+def _update(step: int, make: Callable[[Any, Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Has update `step` be what `make` makes of the programs and the function that makes their usual update."""
     import functools
 
     from perceiver_jax.runs.programs import Programs
 
     real = Programs.__dict__["step"].func
 
-    def poisoned(programs: Programs) -> Callable[..., Any]:
-        usual, other = real(programs), _poisoned_step(programs, real, place, value)
+    def changed(programs: Programs) -> Callable[..., Any]:
+        usual, other = real(programs), make(programs, real)
         return lambda state, batch: (other if int(state.step) + 1 == step else usual)(state, batch)
 
-    Programs.step = functools.cached_property(poisoned)
+    Programs.step = functools.cached_property(changed)
     Programs.step.__set_name__(Programs, "step")
 
 
-def _poisoned_step(programs: Any, real: Callable[..., Any], place: str, value: float) -> Callable[..., Any]:
-    """The update with the number in its place."""
+def _flipped_step(usual: Callable[..., Any], device: int, bit: int) -> Callable[..., Any]:
+    """The update, with one bit flipped of what one device holds afterwards."""
     import dataclasses
 
     import jax
-    import jax.numpy as jnp
-
-    def with_one(tree: Any) -> Any:
-        """The tree with the number in the first element of its first array of fractions that has several."""
-        leaves, structure = jax.tree.flatten(tree)
-        chosen = next(i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.ndim)
-        flat = leaves[chosen].ravel().at[0].set(value).reshape(leaves[chosen].shape)
-        leaves[chosen] = jax.device_put(flat, leaves[chosen].sharding)
-        return jax.tree.unflatten(structure, leaves)
-
-    def loss(variables: Any, batch: Any) -> Any:
-        mean, (sums, rest) = type(programs)._loss(programs, variables, batch)
-        if place == "loss":
-            return mean * value, (sums | {"loss": sums["loss"] * value}, rest)
-        first = jax.tree.leaves(variables.params)[0].sum()
-        nought = first - jax.lax.stop_gradient(first)
-        return mean + jnp.sqrt(nought * nought), (sums, rest)  # adds 0, whose gradient is infinity times 0
 
     def step(state: Any, batch: Any) -> Any:
-        if place == "input":
-            return usual(state, batch | {"inputs": with_one(batch["inputs"])})
-        if place in ("loss", "gradient"):
-            return changed(state, batch)
         state, sums = usual(state, batch)
-        part = "opt_state" if place == "optimiser" else "ema"
-        return dataclasses.replace(state, **{part: with_one(getattr(state, part))}), sums
+        (first, *rest), structure = jax.tree.flatten(state.params)
+        params = jax.tree.unflatten(structure, [with_flipped(first, device, bit), *rest])
+        return dataclasses.replace(state, params=params), sums
 
-    usual = real(programs)
-    programs._loss, changed = loss, None
-    changed = real(programs)
-    del programs._loss
     return step
+
+
+def with_flipped(array: Any, device: int, bit: int) -> Any:
+    """An array of several devices with one bit flipped of what one of them holds."""
+    import jax
+    import numpy as np
+
+    held = [np.array(shard.data) for shard in array.addressable_shards]
+    flat = held[device].reshape(-1).view(np.uint8)
+    flat[bit // 8 % flat.size] ^= 1 << bit % 8
+    parts = [jax.device_put(part, shard.device) for part, shard in zip(held, array.addressable_shards, strict=True)]
+    return jax.make_array_from_single_device_arrays(array.shape, array.sharding, parts)
 
 
 def inside(kind: str, step: int) -> None:

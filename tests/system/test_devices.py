@@ -20,6 +20,8 @@ from perceiver_jax.runs import accounting, device_memory
 from perceiver_jax.runs.programs import Programs
 from perceiver_jax.system import devices
 from perceiver_jax.training import checkpoint
+from perceiver_jax.training.replicas import check_replicas
+from scripts.faults import layers
 from tests.baselines import small
 from tests.launch import SMALL, on_devices, problem_of
 
@@ -53,6 +55,12 @@ STRICT = ["--config.mesh.virtual_shards=8", "--config.optim.accumulation_steps=2
 STRICT = [*LITTLE, *STRICT]
 SHARING = {1: 1, 2: 1, 4: 2, 8: 8}  # mesh.model of strict runs, by the number of devices
 PAIRED = {"latents": (16, 4), "bias": (24,), "step": ()}
+COPIES = [  # mesh.model, the device among 8 one of whose bits is flipped, and who is said to differ
+    (1, 5, "cpu:5 of process 0 unlike 7 others"),
+    (2, 2, "cpu:2 of process 0 unlike 3 others"),
+    (4, 6, "cpu:2 of process 0, cpu:6 of process 0 unlike each other"),
+    (8, 3, None),  # each holds a part of its own
+]
 MESHES = [(1, 1), (4, 1), (1, 4), (2, 2)]  # mesh.model and mesh.inputs, among 8
 EIGHT = """
 import json, sys
@@ -64,6 +72,7 @@ print(json.dumps({"refused": [here.refusal(setting) for setting in here.WRONG],
                   "runs": [here.train(*mesh, place(i)) for i, mesh in enumerate(here.MESHES)],
                   "two": here.train(1, 1, place("two"), count=2),
                   "strict": [here.strict(n, place(f"strict{n}")) for n in here.COUNTS[1:]],
+                  "copies": [here.told_of_copies(*asked) for *asked, _ in here.COPIES],
                   "pairs": here.pairs(place("pairs")),
                   "resnet": here.train(4, 1, place("resnet"), here.RESNET, last=here.FIRST)}))
 """
@@ -145,6 +154,18 @@ def pairs(directory):
         back = checkpoint.restore(directory, a, like)
         found.append([checkpoint.state_sha256(back), back["latents"].addressable_shards[0].data.shape[0]])
     return [checkpoint.state_sha256(state), found]
+
+
+def told_of_copies(model, device):
+    """What is said of a state in which one device holds another bit."""
+    mesh = devices.make_mesh(model, 1, {})
+    state = {"latents": np.arange(128, dtype=np.float32).reshape(16, 8), "step": np.int32(3)}
+    state = jax.device_put(state, devices.state_sharding(mesh, jax.eval_shape(lambda: state)))
+    check_replicas(state, 3)
+    try:
+        check_replicas(state | {"latents": layers.with_flipped(state["latents"], device, 77)}, 3)
+    except Failure as failure:
+        return [str(failure).partition("\n")[0], failure.found]
 
 
 def facts_of(program):
@@ -274,6 +295,11 @@ def test_devices_that_split_the_state_gather_one_parameter_at_a_time_and_no_mome
 def test_what_any_number_saves_any_number_restores(eight):
     saved, found = eight[0]["pairs"]
     assert found == [[saved, 16 // b] for _, b in itertools.product(COUNTS, COUNTS)]
+
+
+def test_a_bit_that_one_device_alone_holds_is_told_with_its_name(eight):
+    said = "error[5] devices hold different bits of latents: step 3"
+    assert eight[0]["copies"] == [found and [said, found] for *_, found in COPIES]
 
 
 def test_a_resnet_normalises_by_the_examples_of_all_devices(eight, tmp_path):

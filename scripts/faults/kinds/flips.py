@@ -1,0 +1,57 @@
+"""One bit of the parameters, changed in what one of four devices holds."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from perceiver_jax.errors import Code
+from scripts.faults.campaign import Campaign, Suite, Trial
+from scripts.faults.processes import Run
+from scripts.faults.tiny import SAVE_EVERY, STEPS
+
+DEVICES = 4
+ENVIRONMENT = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={DEVICES}"}
+EVEN = "--config.data.eval_batch_size=448"  # what four divide
+BITS = 4 * 8 * 32  # of numbers of the first array
+
+
+class Flips(Suite):
+    """The run ends with 5 where it would save next, and names the device; the same command goes on from the save before."""
+
+    rows = "one bit of a parameter, changed on one of four devices"
+    quick, full = 1, 100
+
+    def inject(self, campaign: Campaign, count: int) -> None:
+        """Any bit on any device after any step, each in a run of its own."""
+        quiet = campaign.new()
+        first = _train(campaign, quiet)
+        assert first.wait() == Code.DONE, first.stderr
+        for _ in range(count):
+            path, step = campaign.new(), campaign.rng.randrange(1, STEPS + 1)
+            device, bit = campaign.rng.randrange(DEVICES), campaign.rng.randrange(BITS)
+            with campaign.trial(f"bit {bit} on device {device} after update {step}") as trial:
+                _flip(campaign, trial, path, step, device, bit)
+                last = _train(campaign, path)
+                trial.expect(last.wait() == Code.DONE, f"the run does not end well: {last.stderr[-1000:]}")
+                campaign.judge(path, [trial], quiet)
+            shutil.rmtree(path)
+        shutil.rmtree(quiet)
+
+
+def _flip(campaign: Campaign, trial: Trial, path: Path, step: int, device: int, bit: int) -> None:
+    """One fault to a run of its own, and how it ends."""
+    run = _train(campaign, path, layer=["flipped", step, device, bit])
+    code, save = run.wait(), -(-step // SAVE_EVERY) * SAVE_EVERY
+    trial.expect(code == Code.NUMERICS, f"exit code {code}: {run.stderr[-1000:]}")
+    what = rf"^error\[5\] devices hold different bits of \S+: step {save}\n"
+    trial.says(rf"{what}  found: cpu:{device} of process 0 unlike 3 others$", run.stderr)
+    campaign.count_lost(path, trial, run)
+    trial.trust(max(campaign.saved(path), default=0) == save - SAVE_EVERY, "what differs was saved")
+
+
+def _train(campaign: Campaign, path: Path, **how: Any) -> Run:
+    """A launch on four devices."""
+    return campaign.train(path, EVEN, environment=ENVIRONMENT, **how)
+
+
+MEMBER = Flips
