@@ -56,7 +56,7 @@ def nonfinite(place: str, step: int, value: float) -> None:
 
 
 def flipped(step: int, device: int, bit: int) -> None:
-    """Changes one bit of the parameters that one device holds, in their first array, after update `step`."""
+    """Changes one bit of the parameters that one device holds, in their largest array, after update `step`."""
     _update(step, lambda programs, real: _flipped_step(real(programs), device, bit))
 
 
@@ -84,9 +84,10 @@ def _flipped_step(usual: Callable[..., Any], device: int, bit: int) -> Callable[
 
     def step(state: Any, batch: Any) -> Any:
         state, sums = usual(state, batch)
-        (first, *rest), structure = jax.tree.flatten(state.params)
-        params = jax.tree.unflatten(structure, [with_flipped(first, device, bit), *rest])
-        return dataclasses.replace(state, params=params), sums
+        leaves, structure = jax.tree.flatten(state.params)
+        largest = max(range(len(leaves)), key=lambda i: leaves[i].size)
+        leaves[largest] = with_flipped(leaves[largest], device, bit)
+        return dataclasses.replace(state, params=jax.tree.unflatten(structure, leaves)), sums
 
     return step
 
