@@ -104,6 +104,45 @@ def with_flipped(array: Any, device: int, bit: int) -> Any:
     return jax.make_array_from_single_device_arrays(array.shape, array.sharding, parts)
 
 
+def _poisoned_step(programs: Any, real: Callable[..., Any], place: str, value: float) -> Callable[..., Any]:
+    """The update with the number in its place."""
+    import dataclasses
+
+    import jax
+    import jax.numpy as jnp
+
+    def with_one(tree: Any) -> Any:
+        """The tree with the number in the first element of its first array of fractions that has several."""
+        leaves, structure = jax.tree.flatten(tree)
+        chosen = next(i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.ndim)
+        flat = leaves[chosen].ravel().at[0].set(value).reshape(leaves[chosen].shape)
+        leaves[chosen] = jax.device_put(flat, leaves[chosen].sharding)
+        return jax.tree.unflatten(structure, leaves)
+
+    def loss(variables: Any, batch: Any) -> Any:
+        mean, (sums, rest) = type(programs)._loss(programs, variables, batch)
+        if place == "loss":
+            return mean * value, (sums | {"loss": sums["loss"] * value}, rest)
+        first = jax.tree.leaves(variables.params)[0].sum()
+        nought = first - jax.lax.stop_gradient(first)
+        return mean + jnp.sqrt(nought * nought), (sums, rest)  # adds 0, whose gradient is infinity times 0
+
+    def step(state: Any, batch: Any) -> Any:
+        if place == "input":
+            return usual(state, batch | {"inputs": with_one(batch["inputs"])})
+        if place in ("loss", "gradient"):
+            return changed(state, batch)
+        state, sums = usual(state, batch)
+        part = "opt_state" if place == "optimiser" else "ema"
+        return dataclasses.replace(state, **{part: with_one(getattr(state, part))}), sums
+
+    usual = real(programs)
+    programs._loss, changed = loss, None
+    changed = real(programs)
+    del programs._loss
+    return step
+
+
 def inside(kind: str, step: int) -> None:
     """Has something of `scripts.faults.ends` happen in the process once `step` has been given to the devices."""
     from perceiver_jax.training.meter import Meter
