@@ -49,6 +49,11 @@ _STALL = flags.DEFINE_float(
     "After how long without progress the run ends with exit code 70: of a step, a batch, a save; 0: never.",
     lower_bound=0,
 )
+_COMPARE = flags.DEFINE_bool(
+    "compare_copies",
+    True,
+    "Compare what several devices hold of the same array before each save; one that differs ends with 5.",
+)
 command.define_config()
 distributed.define_flags()
 
@@ -83,7 +88,7 @@ def run(config: Config, workdir: Workdir, stop: StopFlag, processes: Processes) 
             check_data(problem)
         from perceiver_jax.runs.train import Options, train  # JAX from here on: every wrong config has ended by now
 
-        options = Options(source, _PROFILE.value, _STALL.value or None)
+        options = Options(source, _PROFILE.value, _STALL.value or None, _COMPARE.value)
         result, unwritten = train(problem, workdir, processes.stop, options)
     elif processes.first:
         say(f"{workdir.path} is done.")

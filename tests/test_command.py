@@ -335,6 +335,7 @@ def test_help_says_what_the_program_does_and_names_its_flags():
         "init_from",
         "profile",
         "stall_seconds",
+        "compare_copies",
         "distributed",
         "coordinator",
         "num_processes",

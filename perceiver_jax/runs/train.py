@@ -42,6 +42,7 @@ class Options(NamedTuple):
     source: TrainedRun | None = None  # with whose parameters a new run begins
     num_profiled: int | None = None  # steps of which a profile is made
     stall_seconds: float | None = None  # without progress, after which the process ends; None: never
+    compare_copies: bool = True  # that several devices hold, before each save; of many processes process 0 decides
 
 
 def train(problem: Problem, workdir: Workdir, stop: StopFlag | AgreedStop, options: Options) -> End:
@@ -68,7 +69,8 @@ class _Run:
         self.programs = Programs(problem)
         used = devices.described(self.programs.mesh, strict=self.config.mesh.virtual_shards is not None)
         self.fingerprints = checkpoint.fingerprints(lasting(self.config), problem.fingerprint, used)
-        self.saving = Saving(workdir.checkpoints, self.fingerprints, self.config.train.keep_checkpoints)
+        compares = self.processes.shared("compare copies", lambda: str(options.compare_copies)) == str(True)
+        self.saving = Saving(workdir.checkpoints, self.fingerprints, self.config.train.keep_checkpoints, compares)
 
     def run(self) -> End:
         """The loop."""
@@ -211,7 +213,7 @@ class _Run:
             raise Stopped(self.stop.should_stop, step)
 
     def _save(self, state: TrainState, step: int) -> None:
-        """Has a state saved, if it is finite, once the last save is at its end."""
+        """Has a state saved, if it is finite and alike on all devices, once the last save is at its end."""
         self._saved()
         with self.meter.away("saving"), self.watchdog.task("save", f"saving step {step:,}"):
             self.log.sync()
@@ -237,9 +239,8 @@ class _Run:
         then = "the run is evaluated all the same" if step == self.last else "training continues"
         self.progress.note(f"checkpoint not saved; {then}: {failure}")
 
-    def _end_saving(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def _end_saving(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Waits for the last save where the run ends: where that is by an error, a save that fails does not hide it."""
-        del kind, trace
         if error is None or not self.saving.begun:
             return self._saved()
         try:

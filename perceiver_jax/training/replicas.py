@@ -16,7 +16,8 @@ def check_replicas(state: Any, step: int) -> None:
     """Raises Failure(NUMERICS) where a device holds other bits of an array than those that hold the same part of it.
 
     Each update computes every copy anew from the last one, so that a bit that is lost in one stays lost: losses and
-    checkpoints are then of some devices alone. All processes of a run call this together.
+    checkpoints are then of some devices alone. The arrays are numbers, placed by Programs. All processes of a run call
+    this together.
     """
     named = [
         (jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
@@ -40,15 +41,26 @@ def check_replicas(state: Any, step: int) -> None:
 
 @functools.partial(jax.jit, static_argnames=("mesh", "specs"))
 def _sums(leaves: tuple[jax.Array, ...], mesh: Mesh, specs: tuple[PartitionSpec, ...]) -> jax.Array:
-    """The sum of the bits, as numbers, that each device (row) holds of each array (column): one other bit changes it."""
+    """A sum of the bits of what each device (row) holds of each array (column)."""
 
     def own(*parts: jax.Array) -> jax.Array:
-        words = [jax.lax.bitcast_convert_type(part, f"uint{8 * part.dtype.itemsize}") for part in parts]
-        return jnp.stack([each.sum(dtype=jnp.uint32) for each in words])[None]
+        return jnp.stack([_sum(part) for part in parts])[None]
 
     every = PartitionSpec(mesh.axis_names)
     sums = jax.shard_map(own, mesh=mesh, in_specs=specs, out_specs=every, check_vma=False)(*leaves)
     return jax.lax.with_sharding_constraint(sums, NamedSharding(mesh, PartitionSpec()))
+
+
+def _sum(array: jax.Array) -> jax.Array:
+    """The sum of the bits of an array's numbers, each mixed with its place as in MurmurHash3.
+
+    What is mixed is another number for each word of 32 bits: one word that changes always changes the sum.
+    """
+    words = jax.lax.bitcast_convert_type(array.ravel(), f"uint{8 * min(array.dtype.itemsize, 4)}").ravel().astype(jnp.uint32)
+    mixed = words ^ jax.lax.iota(jnp.uint32, words.size) * jnp.uint32(0x9E3779B9)
+    mixed = (mixed ^ mixed >> 16) * jnp.uint32(0x85EBCA6B)
+    mixed = (mixed ^ mixed >> 13) * jnp.uint32(0xC2B2AE35)
+    return (mixed ^ mixed >> 16).sum(dtype=jnp.uint32)
 
 
 def _other_bits(name: str, step: int, copies: dict[jax.Device, int]) -> Failure:
@@ -58,6 +70,6 @@ def _other_bits(name: str, step: int, copies: dict[jax.Device, int]) -> Failure:
     shown = ", ".join(f"{device} of process {device.process_index}" for device in odd)
     others = len(copies) - len(odd)
     unlike = f"{others} others" if others else "each other"
-    hint = "the same command, which goes on from the checkpoint before; a device that is named again may be defective"
+    hint = "the same command, which goes on from the checkpoint before; if it ends so again, see docs/devices.md"
     what = f"devices hold different bits of {name}"
     return Failure(Code.NUMERICS, what, f"step {step}", f"{shown} unlike {unlike}", "equal bits in all copies", hint)

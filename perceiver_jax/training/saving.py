@@ -11,10 +11,10 @@ from perceiver_jax.training.replicas import check_replicas
 
 
 class Saving:
-    """Saves of one run, at most one of them at work."""
+    """Saves of one run, at most one of them at work; `compares` whether what several devices hold is compared first."""
 
-    def __init__(self, directory: Path, fingerprints: dict[str, str], keep: int):
-        self._asked = directory, fingerprints, keep
+    def __init__(self, directory: Path, fingerprints: dict[str, str], keep: int, compares: bool):
+        self._asked, self._compares = (directory, fingerprints, keep), compares
         self._thread: threading.Thread | None = None
         self._fault: BaseException | None = None
         self.step: int | None = None  # of the newest save
@@ -35,7 +35,8 @@ class Saving:
         Raises Failure(NUMERICS) for one that is not finite or of which devices hold different bits, and what `wait` raises.
         """
         self.wait()
-        check_replicas(state, step)
+        if self._compares:
+            check_replicas(state, step)
         check_finite(state, step)
         self.step = step
         directory, fingerprints, keep = self._asked

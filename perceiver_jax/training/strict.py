@@ -45,6 +45,10 @@ def strict_step(
     pick = jax.jit(jax.shard_map(shard, mesh=mesh, in_specs=(split, PartitionSpec()), out_specs=split, check_vma=False))
     add = jax.jit(_add, donate_argnums=0)
     exchange = jax.jit(_exchange(mesh))
+    is_split = any(leaf.spec != PartitionSpec() for leaf in jax.tree.leaves(sharding))
+    # One program for all arrays: processes that gathered each by itself could begin with different ones, and wait for ever.
+    as_it_is = lambda state: state  # noqa: E731
+    gather, divide = (jax.jit(as_it_is, out_shardings=to) if is_split else as_it_is for to in (replicated, sharding))
     of_shard, finish = for_one_device(stacked), for_one_device(mean_update, donated=(0,))
 
     def total(variables: list[Variables], batch: Batch, first: int, count: int) -> Any:
@@ -56,13 +60,13 @@ def strict_step(
         return add(total(variables, batch, first, half), total(variables, batch, first + half, half))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
-        whole = jax.device_put(state, replicated, donate=True)
+        whole = gather(state)
         states = taken_apart(whole, mesh)
         totals = exchange(total([Variables(one.params, one.untrained) for one in states], batch, 0, own))
         after = finish(states[0], taken_apart(totals, mesh)[0])
         jax.tree.map(lambda leaf: leaf.delete(), (whole, state))
         state, sums = everywhere(after, mesh)
-        return jax.device_put(state, sharding, donate=True), sums
+        return divide(state), sums
 
     return step
 

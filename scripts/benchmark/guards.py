@@ -52,7 +52,7 @@ def _save(state: Any, folder: Path) -> Callable[[], Any]:
     """The whole save: hashed, written, flushed, committed, the one before removed."""
     from perceiver_jax.training.saving import Saving
 
-    saving = Saving(folder, PRINTS, 1)
+    saving = Saving(folder, PRINTS, 1, compares=True)
 
     def step() -> None:
         saving.begin((saving.step or 0) + 1, state)
@@ -109,7 +109,7 @@ def _watch(state: Any, folder: Path) -> Callable[[], Any]:
     from perceiver_jax.training.saving import Saving
 
     sums = {"loss": np.float32(1), "count": np.float32(8), "grad_norm": np.float32(1)}
-    saving, stop = Saving(folder, PRINTS, 1), StopFlag()
+    saving, stop = Saving(folder, PRINTS, 1, compares=True), StopFlag()
 
     def step() -> None:
         with Watchdog(600.0) as watchdog:

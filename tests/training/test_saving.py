@@ -42,7 +42,7 @@ def state_of(value):
 
 
 def test_what_is_saved_is_the_state_as_it_was(slow, tmp_path):
-    saving, state = Saving(tmp_path, PRINTS, 2), state_of(1)
+    saving, state = Saving(tmp_path, PRINTS, 2, compares=True), state_of(1)
     expected = checkpoint.state_sha256(state)
     saving.begin(5, state)
     update = jax.jit(lambda state: jax.tree.map(lambda leaf: leaf * 2 + 1, state), donate_argnums=0)
@@ -59,7 +59,7 @@ def test_what_is_saved_is_the_state_as_it_was(slow, tmp_path):
 
 
 def test_one_save_waits_for_the_one_before(slow, tmp_path):
-    saving = Saving(tmp_path, PRINTS, 2)
+    saving = Saving(tmp_path, PRINTS, 2, compares=True)
     saving.begin(5, state_of(1))
     second = threading.Thread(target=saving.begin, args=(6, state_of(2)))
     second.start()
@@ -75,7 +75,7 @@ def test_one_save_waits_for_the_one_before(slow, tmp_path):
 @pytest.mark.parametrize("fault", [Failure(Code.WORKDIR, "full"), MemoryError("no room")])
 def test_what_a_save_came_to_is_raised_once_to_the_one_who_waits(slow, tmp_path, fault):
     slow.fault = fault
-    saving = Saving(tmp_path, PRINTS, 2)
+    saving = Saving(tmp_path, PRINTS, 2, compares=True)
     saving.begin(5, state_of(1))
     slow.go.set()
     with pytest.raises(type(fault)) as caught:
@@ -86,7 +86,7 @@ def test_what_a_save_came_to_is_raised_once_to_the_one_who_waits(slow, tmp_path,
 
 
 def test_a_state_that_is_not_finite_is_not_saved(slow, tmp_path):
-    saving = Saving(tmp_path, PRINTS, 2)
+    saving = Saving(tmp_path, PRINTS, 2, compares=True)
     with pytest.raises(Failure, match="a is not finite: step 5") as caught:
         saving.begin(5, state_of(float("nan")))
     assert caught.value.code == Code.NUMERICS

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,8 @@ ENVIRONMENT = {
     "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={DEVICES}",
 }
 EVEN = "--config.data.eval_batch_size=448"  # what four divide
-NUMBERS, LOW, BITS = (
-    32,
-    16,
-    32,
-)  # bits of the first numbers of the largest array, but for those that rounding may change back
+NUMBERS = 32  # of the largest array
+BITS, LOW = 32, 16  # of a number, and of them those that rounding may change back
 DIFFERENT = "devices hold different bits of \\S+: step {save}\n  found: cpu:{device} of process 0 unlike 3 others"
 
 
@@ -49,8 +47,10 @@ class Flips(Suite):
 
 def _flip(campaign: Campaign, trial: Trial, path: Path, step: int, device: int, bit: int) -> None:
     """One fault to a run of its own, and how it ends."""
-    run = _train(campaign, path, layer=["flipped", step, device, bit])
-    code, save = run.wait(), -(-step // SAVE_EVERY) * SAVE_EVERY
+    run = _train(campaign, path, layer=["flipped", step, device, bit]).until(f"step {step}/")
+    began, save = time.monotonic(), -(-step // SAVE_EVERY) * SAVE_EVERY
+    code = run.wait()
+    trial.seconds = time.monotonic() - began
     trial.expect(code == Code.NUMERICS, f"exit code {code}: {run.stderr[-1000:]}")
     trial.says(rf"^error\[5\] ({DIFFERENT.format(save=save, device=device)}|\S+ is (nan|inf): )", run.stderr)
     campaign.count_lost(path, trial, run)
