@@ -10,6 +10,7 @@ set -eu
 OUT=$1
 FORM=${2:-full}
 PYTHON=${PYTHON:-.venv/bin/python}
+mkdir -p "$(dirname "$OUT")"
 mkdir "$OUT"
 
 if [ "$FORM" = small ]; then

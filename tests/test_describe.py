@@ -201,14 +201,14 @@ def test_the_table_says_what_each_device_would_hold(printed):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (("--config.mesh.model=3",), "error[2] mesh.model 3 does not divide 8 devices\n"),
+        (("--config.mesh.model=3",), "error[2] mesh.model 3 does not divide 8 devices; try 1\n"),
         (
             ("--config.data.batch_size=12",),
             "error[2] data.batch_size 12 is not divisible by 8 devices; try 8 or 16\n",
         ),
         (
             ("--config.mesh.inputs=4", "--config.mesh.model=4"),
-            "error[2] mesh.model 4 does not divide 8 / 4 (mesh.inputs) devices\n",
+            "error[2] mesh.model 4 does not divide 8 / 4 (mesh.inputs) devices; try 2\n",
         ),
         (
             ("--config.mesh.virtual_shards=4",),

@@ -118,10 +118,10 @@ class _Late(threading.Timer):
 
     def __init__(self, seconds: float, index: int, count: int, coordinator: str):
         super().__init__(seconds, self._end)
-        who = "not all others" if index == 0 else "process 0, or not all others,"
+        who = "some others" if index == 0 else "process 0, or some others,"
         self._failure = Failure(
             Code.WATCHDOG,
-            f"process {index} of {count}: {who} came within {seconds:.0f} s",
+            f"process {index} of {count}: {who} did not come within {seconds:.0f} s",
             f"at {coordinator}",
             hint="look at the logs of the others; the name and port must be reachable from every host (--arrival_seconds)",
         )

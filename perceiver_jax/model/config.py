@@ -218,9 +218,10 @@ class PerceiverConfig(ModelConfig):
                 f" {min(fits, key=lambda n: abs(n - heads))}"
             )
         for spec in inputs:
-            if spec.grid[0] % num_sharing:
+            first, near = spec.grid[0], math.gcd(num_sharing, spec.grid[0])
+            if near < num_sharing:
                 whose = "the inputs'" if len(inputs) == 1 else f"{spec.name}'s"
-                raise ValueError(f"mesh.inputs {num_sharing} does not divide the {spec.grid[0]} of {whose} first axis")
+                raise ValueError(f"mesh.inputs {num_sharing} does not divide the {first} of {whose} first axis; try {near}")
 
     def shrunk(self, values: dict[str, Any]) -> dict[str, Any]:
         """The values with as many heads of the latents as still divide their channels."""

@@ -4,12 +4,13 @@ import numpy as np
 
 from perceiver_jax.errors import Code, Failure
 from perceiver_jax.runs.problem import Problem
+from perceiver_jax.runs.programs import training_mesh
 from perceiver_jax.system import devices
 from perceiver_jax.training import optim
 
 
 def check_length(where: str, before: Problem, after: Problem, done: int) -> None:
-    """Raises Failure(CONFIG) where a run of `done` updates cannot take the length of `after`.
+    """Raises Failure(CONFIG) where a run of `done` updates cannot take the length of `after`, or devices do not fit.
 
     It must not have done more than that, and the learning rate of every update done must be the same to the bit. Nothing
     else of training depends on a run's length.
@@ -19,7 +20,7 @@ def check_length(where: str, before: Problem, after: Problem, done: int) -> None
         what, why = f"{where} holds a run of {done:,} steps done", f"it cannot be made as short as {after.num_steps:,}"
         raise Failure(Code.CONFIG, what, why, found=names, hint="a new --workdir")
     devices.keep_compiled_programs()
-    devices.make_mesh(1, 1, {})  # so that a platform without devices is reported as such
+    training_mesh(after.config)
     schedules = (optim.schedule(problem.config.optim, problem.num_steps) for problem in (before, after))
     old, new = (np.asarray(optim.rates(schedule, done)) for schedule in schedules)
     differ = np.flatnonzero(old != new)

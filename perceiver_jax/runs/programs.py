@@ -36,7 +36,7 @@ class Programs:
     def __init__(self, problem: Problem, only_answers: bool = False):
         self.problem, config = problem, problem.config
         devices.keep_compiled_programs()
-        self.mesh = devices.answering_mesh(config.mesh.model, config.mesh.inputs) if only_answers else _training_mesh(config)
+        self.mesh = devices.answering_mesh(config.mesh.model, config.mesh.inputs) if only_answers else training_mesh(config)
         self.graph = nnx.graphdef(factory.abstract_model(config.model, problem.inputs, problem.task.num_outputs))
         self.schedule = jax.jit(optim.schedule(config.optim, problem.num_steps))
         self.optimizer = optim.optimizer(config.optim, problem.num_steps)
@@ -155,7 +155,8 @@ def divided(config: Config) -> dict[str, int]:
     return {name: config.data.batch_size // parts, "data.eval_batch_size": config.data.eval_batch_size}
 
 
-def _training_mesh(config: Config) -> Mesh:
+def training_mesh(config: Config) -> Mesh:
+    """That of a run's devices, of all processes; raises Failure(CONFIG) where they do not fit."""
     return devices.make_mesh(config.mesh.model, config.mesh.inputs, divided(config), config.mesh.virtual_shards)
 
 

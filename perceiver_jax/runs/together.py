@@ -35,11 +35,14 @@ OF_HOSTS = ("config.data.data_dir", "config.data.num_workers", "config.data.pref
 def claim(path: str, config: Config, command: list[str], processes: Processes) -> Iterator[Workdir]:
     """The workdir, claimed by process 0 for all, once all are known to have the same settings and code.
 
-    Raises Failure as `workdir.claim`; CONFIG also in a process launched otherwise than process 0, WORKDIR in one that does
-    not see what process 0 writes.
+    Raises Failure as `workdir.claim`; CONFIG also in a process launched otherwise than process 0, and where devices of many
+    processes do not fit, WORKDIR in one that does not see what process 0 writes.
     """
     if processes.count > 1:
+        from perceiver_jax.runs.programs import training_mesh  # JAX: a single process need not know so early
+
         processes.check_alike(dict(_facts(config)))
+        training_mesh(config)  # all at once: each waits here until the others have told of their devices
     with contextlib.ExitStack() as stack:
         workdir = Workdir(Path(os.path.abspath(path)))
         if processes.first:

@@ -48,11 +48,14 @@ class Config(Section):
         self.model.check_inputs(self.inputs, self.mesh.inputs)
         batch_size, parts = self.data.batch_size, self.optim.accumulation_steps
         if batch_size % parts:
-            raise ValueError(f"optim.accumulation_steps {parts} does not divide data.batch_size {batch_size}")
+            near = math.gcd(parts, batch_size)
+            raise ValueError(f"optim.accumulation_steps {parts} does not divide data.batch_size {batch_size}; try {near}")
         shards, micro_batch = self.mesh.virtual_shards, batch_size // parts
         if shards is not None and micro_batch % shards:
             whose = "data.batch_size" if parts == 1 else "data.batch_size / optim.accumulation_steps"
-            raise ValueError(f"mesh.virtual_shards {shards} does not divide {whose} {micro_batch}")
+            raise ValueError(
+                f"mesh.virtual_shards {shards} does not divide {whose} {micro_batch}; try {math.gcd(shards, micro_batch)}"
+            )
         held_out, evaluated = self.data.validation_examples, self.train.eval_splits
         if (held_out > 0) != ("validation" in evaluated):
             splits = ("test",) if held_out == 0 else ("validation", "test")

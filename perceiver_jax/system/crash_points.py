@@ -8,6 +8,8 @@ import os
 import signal
 from collections import Counter
 
+from perceiver_jax.errors import Code, Failure, nearest
+
 VARIABLE = "PERCEIVER_JAX_CRASH_POINT"
 POINTS = (
     "after-claim",  # of the workdir
@@ -40,9 +42,14 @@ def crash_point(name: str) -> None:
 
 
 def asked(text: str) -> tuple[str, signal.Signals, int]:
-    """The instant, the signal and the pass that a value of the variable names; raises KeyError or ValueError for another."""
+    """The instant, the signal and the pass that a value of the variable names; raises Failure(CONFIG) for another."""
     name, _, rest = text.partition(":")
     number, _, count = rest.partition(":")
-    if name not in POINTS:
-        raise ValueError(f"{VARIABLE}: unknown point {name!r}, expected one of {', '.join(POINTS)}")
-    return name, signal.Signals[number or "SIGKILL"], int(count or 1)
+    number = number or "SIGKILL"
+    for what, given, known in (("point", name, POINTS), ("signal", number, signal.Signals.__members__)):
+        if given not in known:
+            hint = nearest(given, known)
+            raise Failure(Code.CONFIG, f"{VARIABLE}: unknown {what} {given!r}", expected=", ".join(known), hint=hint)
+    if count and not (count.isdecimal() and int(count)):
+        raise Failure(Code.CONFIG, f"{VARIABLE}: pass {count!r}", expected="a number from 1 on")
+    return name, signal.Signals[number], int(count or 1)

@@ -63,11 +63,14 @@ def check_division(
     """
     model, inputs = shared
     if of_host % inputs:  # a host reads whole examples
-        raise Failure(Code.CONFIG, f"mesh.inputs {inputs} does not divide {of_host} devices of one host")
+        raise Failure(
+            Code.CONFIG,
+            f"mesh.inputs {inputs} does not divide {of_host} devices of one host; try {math.gcd(inputs, of_host)}",
+        )
     n = count // inputs
     if n % model:
         sharing = "" if inputs == 1 else f" / {inputs} (mesh.inputs)"
-        raise Failure(Code.CONFIG, f"mesh.model {model} does not divide {count}{sharing} devices")
+        raise Failure(Code.CONFIG, f"mesh.model {model} does not divide {count}{sharing} devices; try {math.gcd(model, n)}")
     if virtual_shards is not None and virtual_shards % n:
         what = f"mesh.virtual_shards {virtual_shards} is not divisible by {n} devices"
         hint = f"--config.mesh.virtual_shards={n}" if n.bit_count() == 1 else f"{2 ** (n.bit_length() - 1)} of the devices"

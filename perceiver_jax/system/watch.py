@@ -136,12 +136,12 @@ class Watch:
         for key, text in self._store.listing("alive").items():
             before, since = self._seen.get(key, ("", now))
             self._seen[key] = text, since if text == before and not was_stopped else now
-        lost = {key: text for key, (text, since) in self._seen.items() if now - since > limit}
+        lost = {key: (text, now - since) for key, (text, since) in self._seen.items() if now - since > limit}
         if lost and not self._over.is_set():
-            key, text = next(iter(lost.items()))
+            key, (text, silence) = next(iter(lost.items()))
             _, pid, host = text.split(" ", 2)
             more = f", nor have {len(lost) - 1} others" if len(lost) > 1 else ""
-            what = f"process {key} on {host} (pid {pid}) has not answered for {limit:.0f} s{more}"
+            what = f"process {key} on {host} (pid {pid}) has not answered for {silence:.0f} s{more}"
             self._say(Failure(Code.WATCHDOG, what, hint=HINT))
             self._tell("end", Code.WATCHDOG, what)
             self._exit(Code.WATCHDOG, {int(key) for key in lost})

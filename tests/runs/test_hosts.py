@@ -73,7 +73,7 @@ def test_processes_with_other_settings_are_refused_before_anything_is_written(la
         (
             ["--coordinator=localhost:{port}", "--num_processes=2", "--process_id=1", "--arrival_seconds=1"],
             70,
-            "error[70] process 1 of 2: process 0, or not all others, came within 1 s: at localhost:",
+            "error[70] process 1 of 2: process 0, or some others, did not come within 1 s: at localhost:",
         ),
     ],
 )
@@ -163,6 +163,24 @@ def test_a_killed_pair_resumes_as_a_pair_and_as_one(pair_of, launcher_of, tmp_pa
         if STRICT in settings or count == 2:  # others: sums of several in another order
             assert state_sha256(tmp_path / name) == state_sha256(tmp_path / "a")
         assert_near(tmp_path / name, tmp_path / "a", STEPS)
+
+
+@pytest.mark.hosts
+def test_a_pair_becomes_longer(pair_of, launcher_of, tmp_path):
+    """Process 0 alone looks whether it may, and needs the devices of both for that."""
+    constant, longer = "--config.optim.schedule={'kind': 'constant'}", f"--config.train.duration={STEPS + SAVE_EVERY} steps"
+    assert pair_of(1, tmp_path / "a", constant).wait() == [0, 0]
+    assert pair_of(1, tmp_path / "a", constant, longer).wait() == [0, 0]
+    launcher_of(2).finish(tmp_path / "b", *TINY, EVEN, constant, longer)
+    assert state_sha256(tmp_path / "a") == state_sha256(tmp_path / "b")
+
+
+@pytest.mark.hosts
+def test_devices_that_do_not_fit_leave_nothing(pair_of, tmp_path):
+    pair = pair_of(1, tmp_path / "a", "--config.mesh.model=3")
+    assert pair.wait() == [2, 2]
+    assert "error[2] mesh.model 3 does not divide 2 devices; try 1\n" in pair.said[0]
+    assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.hosts

@@ -78,6 +78,14 @@ def test_a_run_is_never_shorter_than_what_is_done(short, tmp_path):
     assert json.loads((path / "config.json").read_text())["earlier_durations"] == ["6 steps", "4000 steps"]
 
 
+def test_devices_that_do_not_fit_are_told_before_anything_is_changed(short, tmp_path):
+    path = shutil.copytree(short, tmp_path / "run")
+    before = [(path / name).read_bytes() for name in ("config.json", "result.json")]
+    said = refused(path, *SETTINGS, of_length("9 steps"), "--config.mesh.model=2")
+    assert said == "error[2] mesh.model 2 does not divide 1 devices; try 1"
+    assert [(path / name).read_bytes() for name in ("config.json", "result.json")] == before
+
+
 def test_nothing_else_may_change_with_the_length(short, tmp_path):
     path = shutil.copytree(short, tmp_path / "run")
     said = refused(path, *SETTINGS, of_length("9 steps"), "--config.seed=1")

@@ -169,7 +169,7 @@ FAULTS = [
     ({"model.num_latents": 0}, "model.num_latents: expected integer >= 1, got 0"),
     ({"model.latent_channels": 0}, "model.latent_channels: expected integer >= 1, got 0"),
     ({"mesh.model": 0}, "mesh.model: expected integer >= 1, got 0"),
-    ({"mesh.inputs": 3}, "mesh.inputs 3 does not divide the 8 of the inputs' first axis"),
+    ({"mesh.inputs": 3}, "mesh.inputs 3 does not divide the 8 of the inputs' first axis; try 1"),
     ({"mesh.virtual_shards": 0}, "mesh.virtual_shards: expected integer >= 1 or None, got 0"),
     ({"mesh.virtual_shards": MISSING}, f"missing key mesh.virtual_shards{WRITTEN_OUT}"),
     (
@@ -181,10 +181,10 @@ FAULTS = [
         "mesh.inputs 2 with mesh.virtual_shards 8: a shard's examples are read whole, as their parts would be merged with"
         " other roundings; try mesh.inputs 1, or mesh.virtual_shards None",
     ),
-    ({"mesh.virtual_shards": 128}, "mesh.virtual_shards 128 does not divide data.batch_size 64"),
+    ({"mesh.virtual_shards": 128}, "mesh.virtual_shards 128 does not divide data.batch_size 64; try 64"),
     (
         {"mesh.virtual_shards": 64, "optim.accumulation_steps": 4},
-        "mesh.virtual_shards 64 does not divide data.batch_size / optim.accumulation_steps 16",
+        "mesh.virtual_shards 64 does not divide data.batch_size / optim.accumulation_steps 16; try 16",
     ),
     ({"seed": -1}, f"{SEED} -1"),
     ({"seed": 2**32}, f"{SEED} {2**32}"),
@@ -317,7 +317,7 @@ FAULTS = [
     ),
     (
         {"optim.accumulation_steps": 3, "data.batch_size": 32},
-        "optim.accumulation_steps 3 does not divide data.batch_size 32",
+        "optim.accumulation_steps 3 does not divide data.batch_size 32; try 1",
     ),
     (
         {"train.eval_splits": ("validation", "test")},

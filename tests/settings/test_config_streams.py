@@ -181,7 +181,7 @@ FAULTS = [
     # what only one stream can have
     ({"augment.image": MIXING}, "augment.image.mix: examples of several streams cannot be mixed; try kind none"),
     ({"model": RESNET}, "model.kind resnet: expected one stream of inputs, the data have image, points"),
-    ({"mesh.inputs": 3}, "mesh.inputs 3 does not divide the 28 of image's first axis"),
+    ({"mesh.inputs": 3}, "mesh.inputs 3 does not divide the 28 of image's first axis; try 1"),
 ]
 
 

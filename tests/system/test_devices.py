@@ -31,7 +31,7 @@ SIZES = ["--config.data.batch_size=16", "--config.data.eval_batch_size=16"]
 SETTINGS = [*SMALL, "--config.model.num_blocks=1", *SIZES]
 RESNET = [small.of_digits("resnet", stage_blocks=(1,)), "--config.optim.learning_rate=0.01", *SIZES]
 WRONG = {
-    "--config.mesh.model=3": "error[2] mesh.model 3 does not divide 8 devices",
+    "--config.mesh.model=3": "error[2] mesh.model 3 does not divide 8 devices; try 1",
     "--config.data.batch_size=12": "error[2] data.batch_size 12 is not divisible by 8 devices; try 8 or 16",
     "--config.optim.accumulation_steps=4": (
         "error[2] data.batch_size / optim.accumulation_steps 4 is not divisible by 8 devices; try 8"
