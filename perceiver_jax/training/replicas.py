@@ -22,7 +22,7 @@ def check_replicas(state: Any, step: int) -> None:
     named = [
         (jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
         for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]
-        if isinstance(leaf.sharding, NamedSharding) and leaf.sharding.mesh.size > 1
+        if len(leaf.sharding.device_set) > 1
     ]
     if not named:
         return
@@ -70,6 +70,6 @@ def _other_bits(name: str, step: int, copies: dict[jax.Device, int]) -> Failure:
     shown = ", ".join(f"{device} of process {device.process_index}" for device in odd)
     others = len(copies) - len(odd)
     unlike = f"{others} others" if others else "each other"
-    hint = "the same command, which goes on from the checkpoint before; if it ends so again, see docs/devices.md"
+    hint = "the same command, which goes on from the last checkpoint; if it ends so again, see docs/devices.md"
     what = f"devices hold different bits of {name}"
     return Failure(Code.NUMERICS, what, f"step {step}", f"{shown} unlike {unlike}", "equal bits in all copies", hint)
