@@ -9,13 +9,14 @@ from typing import Any
 from perceiver_jax.errors import Code
 from scripts.faults.campaign import Campaign, Suite, Trial
 from scripts.faults.processes import Run
-from scripts.faults.tiny import SAVE_EVERY, STEPS
+from scripts.faults.tiny import SAVE_EVERY
 
 DEVICES = 4
 ENVIRONMENT = {
     "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={DEVICES}",
 }
-EVEN = "--config.data.eval_batch_size=448"  # what four divide
+STEPS = 20
+SETTINGS = [f"--config.train.duration={STEPS} steps", "--config.data.eval_batch_size=448"]  # which four divide
 NUMBERS = 32  # of the largest array
 BITS, LOW = 32, 16  # of a number, and of them those that rounding may change back
 DIFFERENT = "devices hold different bits of \\S+: step {save}\n  found: cpu:{device} of process 0 unlike 3 others"
@@ -59,7 +60,7 @@ def _flip(campaign: Campaign, trial: Trial, path: Path, step: int, device: int, 
 
 def _train(campaign: Campaign, path: Path, **how: Any) -> Run:
     """A launch on four devices."""
-    return campaign.train(path, EVEN, environment=ENVIRONMENT, **how)
+    return campaign.train(path, *SETTINGS, environment=ENVIRONMENT, **how)
 
 
 MEMBER = Flips

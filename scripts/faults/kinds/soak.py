@@ -6,8 +6,8 @@ import time
 from scripts.faults.campaign import Campaign, Suite
 from scripts.faults.tiny import TINY, last
 
-STEPS_PER_KILL, FEW_STEPS = 2_000, 60  # the latter of the quick form
-SAVES_PER_KILL = 20
+STEPS_PER_KILL, SAVES_PER_KILL = 2_000, 20
+FEW_STEPS, FEW_SAVES = 30, 6  # of the quick form
 SPARE = 2  # saves at the end of the run: it may do some until it is dead
 
 
@@ -19,8 +19,8 @@ class Soak(Suite):
 
     def inject(self, campaign: Campaign, count: int) -> None:
         """All kills to one run, as far apart as chance has it."""
-        each = FEW_STEPS if count <= self.quick else STEPS_PER_KILL
-        every, steps = each // SAVES_PER_KILL, each * (count + 1)
+        each, saves = (FEW_STEPS, FEW_SAVES) if count <= self.quick else (STEPS_PER_KILL, SAVES_PER_KILL)
+        every, steps = each // saves, each * (count + 1)
         lengths = {"duration": steps, "checkpoint_every": every, "log_every": every, "eval_every": steps}
         settings = last([*TINY, *(f"--config.train.{name}={length} steps" for name, length in lengths.items())])
         quiet, path, trials, done = campaign.new(), campaign.new(), [], 0
