@@ -42,7 +42,7 @@ def assert_close(a, b):
         np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("shape", [OTHER, TWO], ids=lambda shape: shape.name)
+@pytest.mark.parametrize("shape", [SMALL, OTHER, TWO], ids=lambda shape: shape.name)
 def test_plain_is_the_same_function_with_the_same_gradient(shape):
     with jax.enable_x64(True):
         ours, plain = (programs.program("forward", name, shape) for name in ("ours", "plain"))

@@ -69,7 +69,7 @@ class _Run:
         self.programs = Programs(problem)
         used = devices.described(self.programs.mesh, strict=self.config.mesh.virtual_shards is not None)
         self.fingerprints = checkpoint.fingerprints(lasting(self.config), problem.fingerprint, used)
-        compares = self.processes.shared("compare copies", lambda: str(options.compare_copies)) == str(True)
+        compares = json.loads(self.processes.shared("compare_copies", lambda: json.dumps(options.compare_copies)))
         self.saving = Saving(workdir.checkpoints, self.fingerprints, self.config.train.keep_checkpoints, compares)
 
     def run(self) -> End:

@@ -14,6 +14,7 @@ from perceiver_jax.errors import Code, Failure
 from perceiver_jax.system.crash_points import crash_point
 from perceiver_jax.system.watchdog import Watchdog
 from perceiver_jax.tasks import Sums, means
+from perceiver_jax.training.checkpoint import leaves
 
 WAITING, AWAY = "waiting for a batch", "away from training"  # what a profiler's trace calls these times
 
@@ -123,10 +124,10 @@ def check_finite(state: Any, step: int) -> None:
 
     A loss is of the parameters before its update, so the state to be saved must be checked itself.
     """
-    for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
+    for name, leaf in leaves(state).items():
         shards = [np.asarray(shard.data) for shard in leaf.addressable_shards if shard.replica_id == 0]
         if not all(np.isfinite(shard).all() for shard in shards):
-            raise _not_finite(f"{jax.tree_util.keystr(path, simple=True, separator='/')} is not finite", step)
+            raise _not_finite(f"{name} is not finite", step)
 
 
 def _not_finite(what: str, step: int) -> Failure:

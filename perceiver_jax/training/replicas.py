@@ -10,26 +10,23 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from perceiver_jax.errors import Code, Failure
+from perceiver_jax.training.checkpoint import leaves
 
 
 def check_replicas(state: Any, step: int) -> None:
     """Raises Failure(NUMERICS) where a device holds other bits of an array than those that hold the same part of it.
 
-    Each update computes every copy anew from the last one, so that a bit that is lost in one stays lost: losses and
-    checkpoints are then of some devices alone. The arrays are numbers, placed by Programs. All processes of a run call
+    Each device updates its own copy. A bit that changes in one of them is never put right, and losses and checkpoints then
+    depend on the device that they are read from. The arrays are numbers, placed by Programs. All processes of a run call
     this together.
     """
-    named = [
-        (jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
-        for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]
-        if len(leaf.sharding.device_set) > 1
-    ]
-    if not named:
+    shared = {name: leaf for name, leaf in leaves(state).items() if len(leaf.sharding.device_set) > 1}
+    if not shared:
         return
-    names, leaves = zip(*named, strict=True)
-    mesh = leaves[0].sharding.mesh
-    sums = np.asarray(_sums(leaves, mesh, tuple(leaf.sharding.spec for leaf in leaves)))
-    for name, leaf, of_devices in zip(names, leaves, sums.T, strict=True):
+    shardings = [leaf.sharding for leaf in shared.values()]
+    mesh = shardings[0].mesh
+    sums = np.asarray(_sums(tuple(shared.values()), mesh, tuple(sharding.spec for sharding in shardings)))
+    for (name, leaf), of_devices in zip(shared.items(), sums.T, strict=True):
         by_part: dict[Any, dict[jax.Device, int]] = {}
         parts = leaf.sharding.devices_indices_map(leaf.shape)
         for device, number in zip(mesh.devices.flat, of_devices.tolist(), strict=True):
@@ -40,14 +37,14 @@ def check_replicas(state: Any, step: int) -> None:
 
 
 @functools.partial(jax.jit, static_argnames=("mesh", "specs"))
-def _sums(leaves: tuple[jax.Array, ...], mesh: Mesh, specs: tuple[PartitionSpec, ...]) -> jax.Array:
+def _sums(arrays: tuple[jax.Array, ...], mesh: Mesh, specs: tuple[PartitionSpec, ...]) -> jax.Array:
     """A sum of the bits of what each device (row) holds of each array (column)."""
 
     def own(*parts: jax.Array) -> jax.Array:
         return jnp.stack([_sum(part) for part in parts])[None]
 
     every = PartitionSpec(mesh.axis_names)
-    sums = jax.shard_map(own, mesh=mesh, in_specs=specs, out_specs=every, check_vma=False)(*leaves)
+    sums = jax.shard_map(own, mesh=mesh, in_specs=specs, out_specs=every, check_vma=False)(*arrays)
     return jax.lax.with_sharding_constraint(sums, NamedSharding(mesh, PartitionSpec()))
 
 

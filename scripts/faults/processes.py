@@ -33,6 +33,12 @@ def rest_collector() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
+def on_devices(count: int) -> dict[str, str]:
+    """The environment of a process with `count` devices, all of them this computer's processor."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={count}"
+    return os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+
+
 @dataclasses.dataclass
 class Run:
     """A launched command."""

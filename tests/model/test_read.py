@@ -130,7 +130,7 @@ def chunked(case: Case, chunk_bytes: int, dtype: str = "float64") -> dict:
         return case.results("read_folded", case.at(dtype))
 
 
-@settings(max_examples=1, derandomize=True, deadline=None, database=None)
+@settings(max_examples=3, derandomize=True, deadline=None, database=None)
 @given(st.lists(kinds(), min_size=1, max_size=2), st.integers(1, 4), st.integers(1, 3), st.sampled_from([1, 500, 3000]))
 @example([PICTURE], 1, 2, 2 * 5 * 2 * QUERIES * 4)  # 7 rows in chunks of 2, the first of them masked whole
 @example([PICTURE, POINTS, LEARNED], 3, 2, 1000)

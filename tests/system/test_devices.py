@@ -125,7 +125,7 @@ def train(model, inputs, directory, settings=SETTINGS, count=None, first=0, last
         state, sums = update(state, devices.to_devices(batch, programs.mesh))
         losses.append(float(sums["loss"]) / float(sums["weight"]))
     batches.close()
-    arrays = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in _leaves(state)}
+    arrays = checkpoint.leaves(state)
     checkpoint.save(directory, last, state, {}, keep=2)
     return {
         "devices": programs.mesh.size,
@@ -196,10 +196,6 @@ def compiled(programs):
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), shapes[name])
 
     return programs.step.lower(programs.abstract_state, {name: placed(name) for name in shapes}).compile()
-
-
-def _leaves(state):
-    return jax.tree_util.tree_flatten_with_path(state)[0]
 
 
 @pytest.fixture(scope="module")

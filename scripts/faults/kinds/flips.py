@@ -1,6 +1,5 @@
 """One bit of the parameters, changed in what one of four devices holds."""
 
-import os
 import shutil
 import time
 from pathlib import Path
@@ -8,13 +7,10 @@ from typing import Any
 
 from perceiver_jax.errors import Code
 from scripts.faults.campaign import Campaign, Suite, Trial
-from scripts.faults.processes import Run
+from scripts.faults.processes import Run, on_devices
 from scripts.faults.tiny import SAVE_EVERY
 
 DEVICES = 4
-ENVIRONMENT = {
-    "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={DEVICES}",
-}
 STEPS = 20
 SETTINGS = [f"--config.train.duration={STEPS} steps", "--config.data.eval_batch_size=448"]  # which four divide
 NUMBERS = 32  # of the largest array
@@ -60,7 +56,7 @@ def _flip(campaign: Campaign, trial: Trial, path: Path, step: int, device: int, 
 
 def _train(campaign: Campaign, path: Path, **how: Any) -> Run:
     """A launch on four devices."""
-    return campaign.train(path, *SETTINGS, environment=ENVIRONMENT, **how)
+    return campaign.train(path, *SETTINGS, environment=on_devices(DEVICES), **how)
 
 
 MEMBER = Flips
